@@ -1,0 +1,23 @@
+"""The typed configuration and its presets."""
+
+from detector.config.loading import (
+    apply_params,
+    config_from_tree,
+    known_keys,
+    load_config,
+    nearest_key,
+    preset_names,
+    read_config,
+)
+from detector.config.schema import Config
+
+__all__ = [
+    "Config",
+    "apply_params",
+    "config_from_tree",
+    "known_keys",
+    "load_config",
+    "nearest_key",
+    "preset_names",
+    "read_config",
+]

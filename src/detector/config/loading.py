@@ -1,0 +1,181 @@
+"""From presets, dotted overrides and stored files to one checked `Config`."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from detector.config.schema import Config
+from detector.errors import ConfigError
+
+_PRESETS = files("detector.config") / "presets"
+
+
+def preset_names() -> list[str]:
+    """The presets that come with detsweep."""
+    return sorted(
+        f.name.removesuffix(".yaml") for f in _PRESETS.iterdir() if f.name.endswith(".yaml")
+    )
+
+
+def load_config(overrides: Sequence[str] = ()) -> Config:
+    """The configuration that `preset=NAME` and `dotted.key=value` words describe.
+
+    The preset comes first wherever it stands; of two words for one key the later one wins. A value
+    is read as YAML, and `3e-4` is a number.
+
+    >>> load_config(["preset=receipts_cpu", "trainer.max_epochs=3"]).trainer.max_epochs
+    3
+
+    Raises:
+        ConfigError: an unknown key or preset, a wrong type, or a value out of range.
+    """
+    words = [_split_word(word) for word in overrides]
+    presets = [value for key, value in words if key == "preset"]
+    params = {key: _parse_value(value) for key, value in words if key != "preset"}
+    tree = _preset_tree(presets[-1]) if presets else {}
+    return config_from_tree(_with_params(tree, params))
+
+
+def apply_params(config: Config, params: Mapping[str, object]) -> Config:
+    """`config` with some keys changed, as a trial does.
+
+    Raises:
+        ConfigError: as for `load_config`.
+    """
+    return config_from_tree(_with_params(config.to_dict(), params))
+
+
+def config_from_tree(tree: Mapping[str, Any]) -> Config:
+    """Check a nested mapping, such as a stored configuration, against the schema."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise _as_config_error(error) from error
+
+
+def read_config(path: Path) -> Config:
+    """A configuration that a run stored as YAML."""
+    return config_from_tree(_read_yaml(path.read_text(), str(path)))
+
+
+def known_keys() -> list[str]:
+    """Every dotted key that a preset, an override or a sweep may set."""
+    return _leaf_keys(Config)
+
+
+def nearest_key(key: str) -> str | None:
+    """The known key most like `key`, or None where nothing is near."""
+    keys = known_keys()
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
+    if near:
+        return near[0]
+    tail = key.rsplit(".", 1)[-1]
+    return next((known for known in keys if known.rsplit(".", 1)[-1] == tail), None)
+
+
+def _split_word(word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not equals or not key:
+        raise ConfigError(
+            f"{word!r} is not of the form key=value",
+            remedy="write overrides as dotted.key=value, for example trainer.max_epochs=20",
+        )
+    return key.lstrip("+-"), value
+
+
+def _parse_value(text: str) -> object:
+    """YAML, but with `1e-5` a number: YAML 1.1 asks for a dot and reads it as text."""
+    value = yaml.safe_load(text)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _preset_tree(name: str) -> dict[str, Any]:
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise ConfigError("no such preset file", where=name, remedy="check the path")
+        return {"preset": name, **_read_yaml(path.read_text(), name)}
+    source = _PRESETS / f"{name}.yaml"
+    if not source.is_file():
+        near = difflib.get_close_matches(name, preset_names(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(
+            f"no preset {name!r}{hint}",
+            where="preset",
+            remedy=f"choose one of {', '.join(preset_names())}, or give the path of a YAML file",
+        )
+    return {"preset": name, **_read_yaml(source.read_text(), f"preset {name}")}
+
+
+def _read_yaml(text: str, where: str) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"not valid YAML: {error}", where=where, remedy="mend the file"
+        ) from error
+    if not isinstance(tree, dict):
+        raise ConfigError("a mapping of keys is expected", where=where, remedy="see the presets")
+    return tree
+
+
+def _with_params(tree: Mapping[str, Any], params: Mapping[str, object]) -> dict[str, Any]:
+    result = _copy_tree(tree)
+    for key, value in params.items():
+        *parents, leaf = key.split(".")
+        node = result
+        for parent in parents:
+            child = node.setdefault(parent, {})
+            if not isinstance(child, dict):
+                raise _unknown_key(key)
+            node = child
+        node[leaf] = value
+    return result
+
+
+def _copy_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _copy_tree(v) if isinstance(v, Mapping) else v for k, v in tree.items()}
+
+
+def _leaf_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        section = next(
+            (t for t in (field.annotation, *get_args(field.annotation)) if _is_section(t)), None
+        )
+        keys += _leaf_keys(section, f"{prefix}{name}.") if section else [f"{prefix}{name}"]
+    return keys
+
+
+def _is_section(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _unknown_key(key: str) -> ConfigError:
+    near = nearest_key(key)
+    remedy = f"did you mean {near!r}?" if near else "`detsweep config keys` lists what there is"
+    return ConfigError("no such configuration key", where=key, remedy=remedy)
+
+
+def _as_config_error(error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return _unknown_key(key)
+    if first["type"] == "value_error":
+        return ConfigError(str(first["ctx"]["error"]), where=key or "configuration")
+    return ConfigError(
+        f"{first['input']!r} is not allowed: {first['msg']}",
+        where=key,
+        remedy="see `detsweep config show` for each key's value",
+    )

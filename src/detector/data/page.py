@@ -1,0 +1,42 @@
+"""What a data set is made of: pages and the text boxes on them. Plain values, no reading or writing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class TextBox:
+    """The outline of one piece of text.
+
+    Attributes:
+        points: (V, 2) float64, x and y in pixels of the upright image, V >= 3. A quad has its
+            corners clockwise from the text's own top left.
+        text: the transcription; None where the annotation has none.
+        ignore: True for "don't care" text (`###`): neither rewarded nor punished.
+    """
+
+    points: NDArray[np.float64]
+    text: str | None = None
+    ignore: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """One labelled image.
+
+    Attributes:
+        name: the image's path below the data set's root, with `/` between folders; unique.
+        image: where the image file lies.
+        boxes: its text, in the order of the annotation.
+        held_out: True for a page that is never trained on, nor used to choose anything.
+        group: pages of one group (receipts of one shop) are never split between folds.
+    """
+
+    name: str
+    image: Path
+    boxes: tuple[TextBox, ...]
+    held_out: bool = False
+    group: str | None = None

@@ -1,0 +1,45 @@
+"""The errors a person can meet. Each says what is wrong, where, and what to do about it."""
+
+
+class DetsweepError(Exception):
+    """Base of every error that is the user's to mend; the command line prints it without a traceback.
+
+    Args:
+        problem: what is wrong, naming the value that was found.
+        where: the file, line or key it was found in.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, problem: str, *, where: str | None = None, remedy: str | None = None):
+        self.problem = problem
+        self.where = where
+        self.remedy = remedy
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        located = f"{self.where}: {self.problem}" if self.where else self.problem
+        return f"{located}\n  → {self.remedy}" if self.remedy else located
+
+
+class ConfigError(DetsweepError):
+    """A preset, an override or a stored configuration is not valid."""
+
+
+class DataError(DetsweepError):
+    """An image, an annotation or a data set cannot be used as it is."""
+
+
+class SweepError(DetsweepError):
+    """A sweep file, a sweep id or a sweep backend is not valid."""
+
+
+class TrainingError(DetsweepError):
+    """A training run ended without a usable result."""
+
+
+class StoreError(DetsweepError):
+    """The run store cannot be read or written."""
+
+
+class ExportError(DetsweepError):
+    """A model cannot be exported, or the exported model does not agree with its source."""

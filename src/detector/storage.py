@@ -1,0 +1,148 @@
+"""The run store: every file that a run leaves behind, in a local folder or at an object store.
+
+One interface over fsspec. Whoever writes puts whole files (beside and renamed locally, whole
+objects on S3), so a reader never sees half of one. Credentials come from the environment.
+"""
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from detector.errors import StoreError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` beside `path`, then rename: the file is the old one or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+class RunStore:
+    """Files by key (`sweeps/abc/best.yaml`) below one URL.
+
+    Args:
+        url: a folder, or any URL that fsspec knows, such as `s3://bucket/prefix`. The endpoint and
+            the credentials of S3 come from `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` and
+            `AWS_SECRET_ACCESS_KEY`.
+
+    Raises:
+        StoreError: the URL's protocol is unknown or its library is missing.
+    """
+
+    def __init__(self, url: str | Path):
+        try:
+            self._fs, root = fsspec.core.url_to_fs(str(url))
+        except (ValueError, ImportError) as error:
+            raise StoreError(
+                f"cannot open the run store: {error}",
+                where=str(url),
+                remedy="give a folder or a URL such as s3://bucket/prefix",
+            ) from error
+        self._root = str(root).rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self._fs, LocalFileSystem)
+
+    def url(self, key: str = "") -> str:
+        """The full URL of a key (a plain path where the store is local)."""
+        path = self._path(key)
+        return path if self.is_local else self._fs.unstrip_protocol(path)
+
+    def exists(self, key: str) -> bool:
+        self._fs.invalidate_cache()
+        return bool(self._fs.exists(self._path(key)))
+
+    def read(self, key: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            StoreError: there is no such file.
+        """
+        try:
+            return bytes(self._fs.cat_file(self._path(key)))
+        except FileNotFoundError as error:
+            raise StoreError("no such file in the run store", where=self.url(key)) from error
+
+    def write(self, key: str, content: bytes | str) -> None:
+        data = content.encode() if isinstance(content, str) else content
+        if self.is_local:
+            write_atomically(Path(self._path(key)), data)
+        else:
+            self._fs.pipe_file(self._path(key), data)
+
+    @contextmanager
+    def folder(self, key: str) -> Iterator["RunFolder"]:
+        """A local folder that mirrors the files below `key`, for code that needs real paths.
+
+        Where the store is local this is the folder itself; elsewhere a temporary copy, whose
+        changed files `RunFolder.publish` puts back.
+        """
+        if self.is_local:
+            path = Path(self._path(key))
+            path.mkdir(parents=True, exist_ok=True)
+            yield RunFolder(path)
+            return
+        with tempfile.TemporaryDirectory(prefix="detsweep-") as scratch:
+            folder = RunFolder(Path(scratch), self, key)
+            self._download(key, folder.path)
+            folder.remember()
+            yield folder
+            folder.publish()
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}".rstrip("/")
+
+    def _download(self, key: str, target: Path) -> None:
+        self._fs.invalidate_cache()
+        prefix = self._path(key)
+        for remote in self._fs.find(prefix):
+            local = target / remote[len(prefix) :].lstrip("/")
+            local.parent.mkdir(parents=True, exist_ok=True)
+            self._fs.get_file(remote, str(local))
+
+    def put_file(self, local: Path, key: str) -> None:
+        """Copy a local file into the store."""
+        if self.is_local:
+            write_atomically(Path(self._path(key)), local.read_bytes())
+        else:
+            self._fs.put_file(str(local), self._path(key))
+
+
+@dataclass
+class RunFolder:
+    """A local folder whose content belongs to a run store (see `RunStore.folder`)."""
+
+    path: Path
+    _store: RunStore | None = None
+    _key: str = ""
+    _published: dict[Path, tuple[int, int]] = field(default_factory=dict)
+
+    def publish(self) -> None:
+        """Put every file that changed since the last call into the store."""
+        if self._store is None:
+            return
+        for path, stamp in self._stamps().items():
+            if self._published.get(path) != stamp:
+                self._store.put_file(path, f"{self._key}/{path.relative_to(self.path).as_posix()}")
+                self._published[path] = stamp
+
+    def remember(self) -> None:
+        """Take the folder's present content as published."""
+        self._published = self._stamps()
+
+    def _stamps(self) -> dict[Path, tuple[int, int]]:
+        files = (p for p in self.path.rglob("*") if p.is_file() and not p.name.endswith(".tmp"))
+        return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
