@@ -1,0 +1,138 @@
+"""From an image file to pixels. The only place where images are decoded, so that training, scoring
+and prediction see the same pixels; nothing here knows of annotations.
+
+Pillow decodes, because it refuses a truncated file where OpenCV fills the rest with grey.
+"""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from detector.errors import DataError
+
+MAX_PIXELS = 100_000_000
+"""Images with more pixels are refused unless a caller allows them."""
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2"}
+)
+"""Lower-case file name endings that count as images in a data set."""
+
+# An explicit list keeps out formats that run other programs to decode (EPS starts Ghostscript).
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "PPM")
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+
+# `_open` has its own limit with its own error; Pillow's would warn first and stop at a fixed size.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """The pixels of an image file, upright: (H, W, 3) uint8 RGB.
+
+    See `decode_image` for what is done to other kinds of image.
+
+    Raises:
+        DataError: there is no such file, or `decode_image` refuses its content.
+    """
+    return decode_image(read_bytes(path), str(path), max_pixels)
+
+
+def decode_image(content: bytes, where: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """The pixels of an encoded image, upright: (H, W, 3) uint8 RGB.
+
+    The EXIF orientation is applied. Grey, CMYK, palette and 1-bit images become RGB, 16-bit grey is
+    scaled to 8 bits, and transparency is laid over white. Of several frames the first is taken.
+
+    Args:
+        content: the bytes of the file.
+        where: what to call the image in an error.
+        max_pixels: more than this is refused from the header, before anything is decoded.
+
+    Raises:
+        DataError: the bytes are not an image of a known format, are truncated or damaged, or hold
+            more than `max_pixels` pixels.
+    """
+    with _open(BytesIO(content), where, max_pixels) as image:
+        try:
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return np.array(_to_rgb(image))
+        # Pillow's decoders raise almost any exception on damaged bytes.
+        except Exception as error:
+            raise _damaged(error, where) from error
+
+
+def image_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Width and height in pixels of the upright image, without decoding it (PNGs apart).
+
+    Raises:
+        DataError: as for `read_image`, so far as the header shows it.
+    """
+    with _open(path, str(path), max_pixels) as image:
+        try:
+            orientation = image.getexif().get(ExifTags.Base.Orientation)
+        except Exception as error:
+            raise _damaged(error, str(path)) from error
+        width, height = image.size
+        return (height, width) if orientation in _SIDEWAYS else (width, height)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"cannot be read: {error.strerror}",
+            where=str(path),
+            remedy="check the path and the permissions",
+        ) from error
+
+
+def _open(source: Path | BytesIO, where: str, max_pixels: int) -> Image.Image:
+    try:
+        image: Image.Image = Image.open(source, formats=_FORMATS)
+    except FileNotFoundError as error:
+        raise DataError("no such image file", where=where, remedy="check the path") from error
+    except Exception as error:
+        raise _damaged(error, where) from error
+    width, height = image.size
+    if width * height > max_pixels:
+        image.close()
+        raise DataError(
+            f"{width}x{height} is {width * height:,} pixels, more than the {max_pixels:,} allowed",
+            where=where,
+            remedy="scale the image down, or raise data.max_pixels",
+        )
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode in {"I", "F"}:
+        raise ValueError(f"pixels of 32 bits (mode {image.mode}) have no fixed range")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _damaged(error: Exception, where: str) -> DataError:
+    if isinstance(error, UnidentifiedImageError):
+        problem = "not an image of a known format"
+    else:
+        problem = f"cannot be decoded: {error}"
+    return DataError(
+        problem,
+        where=where,
+        remedy="restore the file, or save it again as an 8-bit JPEG, PNG, TIFF, BMP or WebP",
+    )
