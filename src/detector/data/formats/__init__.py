@@ -2,8 +2,7 @@
 not decoded here (`detector.data.check` does), only their headers are read.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -199,18 +198,17 @@ def _read_ground_truth(root: Path, split: layout.Split, images: list[Path]) -> _
     return annotations, problems
 
 
-def _group_problems(pages: Iterable[Page], column: str) -> list[Problem]:
-    """Groups on both sides of the data set's own split, and pages without a group."""
-    problems: list[Problem] = []
-    sides: dict[str, set[bool]] = defaultdict(set)
-    for page in pages:
-        if page.group is None:
-            problems.append(Problem("warning", page.name, f"has no {column} in {layout.INDEX}"))
-        else:
-            sides[page.group].add(page.held_out)
+def _group_problems(pages: Sequence[Page], column: str) -> list[Problem]:
+    """Training pages of groups that are held out too, and pages without a group."""
+    held_out = {page.group for page in pages if page.held_out and page.group is not None}
+    problems = [
+        Problem("warning", page.name, f"has no {column} in {layout.INDEX}")
+        for page in pages
+        if page.group is None
+    ]
     problems += [
-        Problem("error", layout.INDEX, f"{column} {group!r} is both trained on and held out")
-        for group, found in sorted(sides.items())
-        if len(found) > 1
+        Problem("error", page.name, f"is for training, but its {column} {page.group!r} is held out")
+        for page in pages
+        if not page.held_out and page.group in held_out
     ]
     return problems

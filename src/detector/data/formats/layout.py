@@ -8,6 +8,7 @@ annotation is opened here.
 """
 
 import csv
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,18 +161,19 @@ def relative(path: Path, root: Path) -> str:
 
 def _name_clashes(root: Path, images: list[Path]) -> list[Problem]:
     """Images that share an annotation file's name, or would on a case-insensitive disk."""
-    problems: list[Problem] = []
-    seen: dict[str, Path] = {}
+    alike: dict[str, list[Path]] = defaultdict(list)
     for path in images:
-        other = seen.setdefault(path.stem.casefold(), path)
-        if other is path:
-            continue
-        if other.stem == path.stem:
-            reason = f"has the same annotation file as {other.name}: rename one of them"
-            problems.append(Problem("error", relative(path, root), reason))
-        else:
-            reason = f"differs from {other.name} only by upper and lower case"
-            problems.append(Problem("warning", relative(path, root), reason))
+        alike[path.stem.casefold()].append(path)
+    problems: list[Problem] = []
+    for paths in alike.values():
+        for path in paths:
+            others = [other.name for other in paths if other is not path]
+            if any(other.stem == path.stem for other in paths if other is not path):
+                reason = f"may share its annotation file with {', '.join(others)}: rename one"
+                problems.append(Problem("error", relative(path, root), reason))
+            elif others:
+                reason = f"differs from {', '.join(others)} only by upper and lower case"
+                problems.append(Problem("warning", relative(path, root), reason))
     return problems
 
 

@@ -1,0 +1,132 @@
+"""The full check of a data set: every image is decoded and every box looked at, before any of it is
+trained on or scored. Nothing is mended here; `detector.data.convert` writes clean copies."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from detector.data.formats import LabelledImage, annotation_problems, read_data_set
+from detector.data.images import MAX_PIXELS, decode_image, read_bytes
+from detector.data.page import Page
+from detector.data.problem import Level, Problem
+from detector.errors import DataError
+
+__all__ = ["CheckReport", "Problem", "check_data"]
+
+_UNKNOWN_SIZE = (float("inf"), float("inf"))
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        problems: everything, by file.
+        pages: those without an error, by name; each has all its boxes.
+        group_column: the column of index.csv that groups pages, if any.
+    """
+
+    problems: tuple[Problem, ...]
+    pages: tuple[Page, ...]
+    group_column: str | None
+
+    def of_level(self, level: Level) -> list[Problem]:
+        return [problem for problem in self.problems if problem.level == level]
+
+    def facts(self) -> dict[str, int | str | None]:
+        """The counts a person wants to see: of pages that can be used, and of problems."""
+        boxes = [box for page in self.pages for box in page.boxes]
+        groups = {page.group for page in self.pages if page.group is not None}
+        return {
+            "pages": len(self.pages),
+            "held_out_pages": sum(page.held_out for page in self.pages),
+            "boxes": len(boxes),
+            "ignored_boxes": sum(box.ignore for box in boxes),
+            "group_column": self.group_column,
+            "groups": len(groups),
+            "errors": len(self.of_level("error")),
+            "skipped": len(self.of_level("skip")),
+            "warnings": len(self.of_level("warning")),
+        }
+
+    def to_json(self) -> str:
+        tree = {**self.facts(), "problems": [asdict(problem) for problem in self.problems]}
+        return json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
+
+
+def check_data(
+    root: Path,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    group_column: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> CheckReport:
+    """Look at every image and every box of a data set.
+
+    Args:
+        root: a folder in one of the layouts of `detector.data.formats.layout`.
+        max_pixels: images with more are errors, told from their header.
+        group_column: the column of index.csv that groups pages.
+        on_progress: is called after each image with the number done and the number of all.
+
+    Raises:
+        DataError: the folder has no layout that is known, or index.csv cannot be used.
+    """
+    data_set = read_data_set(root, group_column)
+    problems = list(data_set.problems)
+    bad = {problem.file for problem in problems if problem.level == "error"}
+    pages: list[Page] = []
+    by_content: dict[str, list[Page]] = defaultdict(list)
+    for done, found in enumerate(_inspect_all(data_set.labelled, max_pixels), start=1):
+        problems += found.problems
+        by_content[found.sha256].append(found.page)
+        is_bad = any(problem.level == "error" for problem in found.problems)
+        if not is_bad and found.page.name not in bad:
+            pages.append(found.page)
+        if on_progress is not None:
+            on_progress(done, len(data_set.labelled))
+    for same in by_content.values():
+        problems += _duplicate_problems(same)
+    problems.sort(key=lambda problem: problem.file)
+    return CheckReport(tuple(problems), tuple(pages), data_set.group_column)
+
+
+@dataclass(frozen=True)
+class _Inspected:
+    page: Page
+    sha256: str
+    problems: list[Problem]
+
+
+def _inspect_all(labelled: Sequence[LabelledImage], max_pixels: int) -> Iterator[_Inspected]:
+    # Threads suffice: Pillow and hashlib let go of the interpreter while they work.
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(lambda item: _inspect(item, max_pixels), labelled)
+
+
+def _inspect(labelled: LabelledImage, max_pixels: int) -> _Inspected:
+    page = labelled.page
+    problems: list[Problem] = []
+    content = b""
+    size: tuple[float, float] = _UNKNOWN_SIZE
+    try:
+        content = read_bytes(page.image)
+        height, width, _ = decode_image(content, page.name, max_pixels).shape
+        size = (width, height)
+    except DataError as error:
+        problems.append(Problem("error", page.name, error.problem))
+    problems += annotation_problems(labelled, size)
+    return _Inspected(page, hashlib.sha256(content).hexdigest(), problems)
+
+
+def _duplicate_problems(same: Sequence[Page]) -> Iterator[Problem]:
+    first, *others = same
+    for page in others:
+        leak = (
+            ", which is on the other side of the split" if page.held_out != first.held_out else ""
+        )
+        yield Problem("warning", page.name, f"the same image as {first.name}{leak}")

@@ -1,0 +1,81 @@
+"""Writing a data set anew, in either format: what is written has one layout and no leftovers."""
+
+import csv
+import io
+import shutil
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from detector.data.formats.icdar import write_icdar
+from detector.data.formats.layout import GROUND_TRUTH, IMAGES, INDEX
+from detector.data.formats.words_json import write_words_json
+from detector.data.images import image_size
+from detector.data.page import Page
+from detector.errors import DataError
+from detector.storage import write_atomically
+
+Format = Literal["icdar", "words"]
+
+WORDS_JSON = "words.json"
+
+
+def write_data_set(pages: Sequence[Page], target: Path, to: Format) -> None:
+    """Write pages as a data set of their own; image files are copied byte for byte.
+
+    Args:
+        pages: of one data set, checked.
+        target: a folder that does not exist yet, or is empty. It appears whole or not at all.
+        to: "icdar" for a text file beside each image, "words" for one words JSON a split.
+
+    Raises:
+        DataError: the target is in use, or the format cannot hold a box.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise DataError("exists already", where=str(target), remedy="name a new folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        for split, members in _by_split(pages).items():
+            _write_split(members, beside / split, to)
+        _write_index(pages, beside / INDEX)
+        beside.replace(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _by_split(pages: Sequence[Page]) -> dict[str, list[Page]]:
+    splits: dict[str, list[Page]] = defaultdict(list)
+    for page in pages:
+        splits[_split(page)].append(page)
+    return splits
+
+
+def _split(page: Page) -> str:
+    """The folder of a page's split: "train", "val", ..., or "" in a flat data set."""
+    return PurePosixPath(page.name).parent.parent.as_posix().removeprefix(".")
+
+
+def _write_split(pages: Sequence[Page], folder: Path, to: Format) -> None:
+    (folder / IMAGES).mkdir(parents=True)
+    for page in pages:
+        shutil.copyfile(page.image, folder / IMAGES / page.image.name)
+    if to == "words":
+        images = {page.image.name: (image_size(page.image), page.boxes) for page in pages}
+        write_words_json(folder / WORDS_JSON, images)
+        return
+    for page in pages:
+        write_icdar(folder / GROUND_TRUTH / f"{page.image.stem}.txt", page.boxes)
+
+
+def _write_index(pages: Sequence[Page], path: Path) -> None:
+    """Write the groups, where there are any."""
+    if all(page.group is None for page in pages):
+        return
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["split", "name", "group"])
+    writer.writerows([_split(page), page.image.name, page.group or ""] for page in pages)
+    write_atomically(path, table.getvalue().encode())
