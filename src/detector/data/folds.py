@@ -16,7 +16,6 @@ from detector.data.problem import refuse_errors
 from detector.errors import DataError
 
 _SHOWN = 5
-_UNLIMITED = 2**63
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def open_folds(root: Path, manifest: Manifest, group_column: str | None = None) 
             manifest was made, or the data set has errors.
     """
     data_set = read_data_set(root, group_column)
-    refuse_errors(data_set.problems, root)
+    refuse_errors(data_set.problems, str(root))
     pages = {item.page.name: item.page for item in data_set.labelled}
     expected = {entry.name: entry for entry in manifest.pages}
     with ThreadPoolExecutor() as pool:
@@ -205,8 +204,7 @@ def _describe(pages: Sequence[Page]) -> list[PageEntry]:
 
 
 def _describe_page(page: Page) -> PageEntry:
-    # The limit on pixels belongs to whoever decodes; a header costs nothing.
-    width, height = image_size(page.image, max_pixels=_UNLIMITED)
+    width, height = image_size(page.image)
     return PageEntry(
         name=page.name,
         sha256=_image_sha256(page),

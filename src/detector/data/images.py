@@ -65,15 +65,19 @@ def decode_image(content: bytes, where: str, max_pixels: int = MAX_PIXELS) -> ND
             raise _damaged(error, where) from error
 
 
-def image_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Width and height in pixels of the upright image, without decoding it (PNGs apart).
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels of the upright image, from its header: nothing is decoded.
+
+    An EXIF orientation that a PNG holds after its pixels, where hardly any writer puts it, is not
+    seen.
 
     Raises:
-        DataError: as for `read_image`, so far as the header shows it.
+        DataError: there is no such file, or it is not an image of a known format.
     """
-    with _open(path, str(path), max_pixels) as image:
+    with _open(path, str(path), max_pixels=None) as image:
         try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation)
+            # The base class's: a PNG's own decodes the pixels to look behind them.
+            orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
         except Exception as error:
             raise _damaged(error, str(path)) from error
         width, height = image.size
@@ -96,7 +100,7 @@ def read_bytes(path: Path) -> bytes:
         ) from error
 
 
-def _open(source: Path | BytesIO, where: str, max_pixels: int) -> Image.Image:
+def _open(source: Path | BytesIO, where: str, max_pixels: int | None) -> Image.Image:
     try:
         image: Image.Image = Image.open(source, formats=_FORMATS)
     except FileNotFoundError as error:
@@ -104,7 +108,7 @@ def _open(source: Path | BytesIO, where: str, max_pixels: int) -> Image.Image:
     except Exception as error:
         raise _damaged(error, where) from error
     width, height = image.size
-    if width * height > max_pixels:
+    if max_pixels is not None and width * height > max_pixels:
         image.close()
         raise DataError(
             f"{width}x{height} is {width * height:,} pixels, more than the {max_pixels:,} allowed",

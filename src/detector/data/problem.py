@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from detector.errors import DataError
@@ -35,7 +34,7 @@ class Problem:
         return f"{place}: {self.reason}"
 
 
-def refuse_errors(problems: Sequence[Problem], root: Path) -> None:
+def refuse_errors(problems: Sequence[Problem], where: str) -> None:
     """Do nothing if there is no error among the problems.
 
     Raises:
@@ -50,7 +49,7 @@ def refuse_errors(problems: Sequence[Problem], root: Path) -> None:
         f"the data set has {len(errors)} error{'s' if len(errors) > 1 else ''}:"
         + "".join(listed)
         + more,
-        where=str(root),
+        where=where,
         remedy="`detsweep data check` lists all; mend the files, "
         "or leave them out with `detsweep data convert --drop-bad`",
     )

@@ -70,7 +70,7 @@ def load_pages(root: Path, group_column: str | None = None) -> list[Page]:
             problems.append(Problem("error", labelled.page.name, error.problem))
         else:
             problems += annotation_problems(labelled, size)
-    refuse_errors(problems, root)
+    refuse_errors(problems, str(root))
     return [labelled.page for labelled in data_set.labelled]
 
 

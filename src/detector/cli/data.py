@@ -1,0 +1,163 @@
+"""`detsweep data`: check a data set, convert it, split it into folds, or draw one."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from detector.config.schema import DataConfig, FoldsConfig
+from detector.data.check import CheckReport, check_data
+from detector.data.convert import write_data_set
+from detector.data.folds import Manifest, make_folds
+from detector.data.formats import load_pages
+from detector.data.problem import refuse_errors
+from detector.data.source import fetch
+from detector.storage import write_atomically
+
+app = typer.Typer(
+    name="data", help="Check, convert, split or draw a data set.", no_args_is_help=True
+)
+
+_DEFAULTS = DataConfig()
+_FOLD_DEFAULTS = FoldsConfig()
+_LEVEL_STYLES = {"error": "bold red", "skip": "yellow", "warning": "cyan"}
+
+Source = Annotated[str, typer.Argument(help="Folder or s3:// URL.", envvar="DETSWEEP_DATA")]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(help="Column of index.csv whose pages stay together; by default `group` or the "
+                 "only one that ends in `_group`."),
+]  # fmt: skip
+MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")]
+
+
+class OutputFormat(StrEnum):
+    """The annotation formats that `convert` writes."""
+
+    ICDAR = "icdar"
+    WORDS = "words"
+
+
+@app.command()
+def check(
+    source: Source,
+    group_column: GroupColumn = None,
+    max_pixels: MaxPixels = _DEFAULTS.max_pixels,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Look at every image and every box; exit with 1 if there are errors."""
+    report = _check(source, max_pixels, group_column)
+    if as_json:
+        typer.echo(report.to_json(), nl=False)
+    else:
+        _print_report(report)
+    if report.of_level("error"):
+        raise typer.Exit(1)
+
+
+@app.command()
+def convert(
+    source: Source,
+    target: Annotated[Path, typer.Argument(help="Folder to write; must not exist yet.")],
+    to: Annotated[OutputFormat, typer.Option(help="Format of the annotations.")] = (
+        OutputFormat.ICDAR
+    ),
+    drop_bad: Annotated[
+        bool, typer.Option("--drop-bad", help="Leave out the pages that have errors.")
+    ] = False,
+    group_column: GroupColumn = None,
+    max_pixels: MaxPixels = _DEFAULTS.max_pixels,
+) -> None:
+    """Write a clean copy of a data set."""
+    report = _check(source, max_pixels, group_column)
+    if not drop_bad:
+        refuse_errors(report.problems, source)
+    _print_report(report)
+    write_data_set(report.pages, target, to.value)
+    Console().print(f"wrote {len(report.pages)} pages to {target}")
+
+
+@app.command()
+def folds(
+    source: Source,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("folds.json"),
+    count: Annotated[int, typer.Option(min=2, help="How many folds.")] = _FOLD_DEFAULTS.count,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    held_out_fraction: Annotated[
+        float, typer.Option(help="Share of the boxes to hold out where no page is yet.")
+    ] = _DEFAULTS.held_out_fraction,
+    group_column: GroupColumn = None,
+) -> None:
+    """Split a data set into folds by whole groups."""
+    pages = load_pages(fetch(source), group_column)
+    manifest = make_folds(pages, count, seed, held_out_fraction)
+    write_atomically(out, manifest.to_json().encode())
+    Console().print(_folds_table(manifest), f"wrote {out}", sep="\n")
+
+
+@app.command()
+def synth(
+    target: Annotated[Path, typer.Argument(help="Folder to write; must not exist yet.")],
+    train: Annotated[int, typer.Option(min=1, help="Pages to train on.")] = 48,
+    held_out: Annotated[int, typer.Option(min=0, help="Pages to hold out.")] = 16,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Draw receipts, to try detsweep without a data set."""
+    from detector.data.synthetic import draw_receipts  # noqa: PLC0415, fonts load on import
+
+    draw_receipts(target, train=train, held_out=held_out, seed=seed)
+    Console().print(f"drew {train + held_out} receipts in {target}")
+
+
+def _check(source: str, max_pixels: int, group_column: str | None) -> CheckReport:
+    # On stderr, so that stdout holds nothing but the report.
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("images", total=None)
+        return check_data(
+            fetch(source),
+            max_pixels=max_pixels,
+            group_column=group_column,
+            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+
+
+def _print_report(report: CheckReport) -> None:
+    console = Console()
+    if report.problems:
+        table = Table("level", "file", "line", "reason")
+        for problem in report.problems:
+            table.add_row(
+                f"[{_LEVEL_STYLES[problem.level]}]{problem.level}[/]",
+                Text(problem.file),
+                "" if problem.line is None else Text(str(problem.line)),
+                Text(problem.reason),
+            )
+        console.print(table)
+    facts = report.facts()
+    grouped = (
+        f"{facts['groups']} groups by {report.group_column}" if report.group_column else "no groups"
+    )
+    console.print(
+        f"{facts['pages']} usable pages ({facts['held_out_pages']} held out), "
+        f"{facts['boxes']} boxes ({facts['ignored_boxes']} ignored), {grouped}: "
+        f"{facts['errors']} errors, {facts['skipped']} skipped, {facts['warnings']} warnings",
+        highlight=False,
+    )
+
+
+def _folds_table(manifest: Manifest) -> Table:
+    table = Table("fold", "pages", "boxes", "groups")
+    for fold in [*range(manifest.count), None]:
+        entries = [entry for entry in manifest.pages if entry.fold == fold]
+        table.add_row(
+            "held out" if fold is None else str(fold),
+            str(len(entries)),
+            str(sum(entry.boxes for entry in entries)),
+            str(len({entry.group or entry.name for entry in entries})),
+        )
+    return table
