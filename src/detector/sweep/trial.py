@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from detector.sweep.hyperband import Goal
+
 Params = Mapping[str, object]
 TrialState = Literal["waiting", "running", "finished", "stopped", "failed"]
 TrialEnd = Literal["finished", "stopped", "preempted"]
@@ -18,10 +20,12 @@ class TrialRecord:
             another agent.
         params: the values that were drawn, by configuration key.
         state: "stopped" is a trial that early termination ended; its curve counts.
-        curve: the metric after each finished epoch, by epoch number from 1.
+        curve: the metric after each finished epoch, by epoch number from 1; finite values only.
         agent: the agent that ran it last.
         started, ended: seconds since 1970, None where it has not.
-        reason: why it failed, if it did.
+        reason: why it failed, if it did; of a trial that is tried again, why it failed before.
+        epoch: the last epoch that finished, whether its metric was a number or not.
+        attempts: how many times it was started, or will be once it runs again.
     """
 
     number: int
@@ -32,6 +36,16 @@ class TrialRecord:
     started: float | None = None
     ended: float | None = None
     reason: str | None = None
+    epoch: int = 0
+    attempts: int = 1
+
+    def best(self, goal: Goal) -> tuple[int, float] | None:
+        """Epoch and value of the curve's best point, the earliest of equals; None without one."""
+        if not self.curve:
+            return None
+        sign = 1 if goal == "minimize" else -1
+        epoch = min(self.curve, key=lambda epoch: (sign * self.curve[epoch], epoch))
+        return epoch, self.curve[epoch]
 
 
 class TrialHandle(Protocol):
@@ -48,4 +62,4 @@ class TrialHandle(Protocol):
 
 
 Objective = Callable[[TrialHandle], TrialEnd]
-"""Trains one trial. It reports each epoch and returns how the training ended; it raises if it failed."""
+"""Trains one trial: reports each epoch, returns how the training ended, raises if it failed."""

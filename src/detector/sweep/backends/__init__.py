@@ -1,0 +1,133 @@
+"""Where a sweep's trials are kept and handed out. One protocol; which backend, its URL decides.
+
+Nothing outside this package knows which backend it talks to.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Protocol
+
+from detector.errors import SweepError
+from detector.sweep.spec import SweepSpec
+from detector.sweep.trial import Params, TrialRecord
+
+LEASE_SECONDS = 120.0
+"""An agent that gives no sign of life for so long is taken for dead. `DETSWEEP_LEASE_SECONDS`
+changes it."""
+
+
+class Idle(Enum):
+    """Why an agent was given no trial."""
+
+    DONE = "every trial has ended, or the sweep was stopped"
+    OTHERS_RUN = "what is left is run by agents that have just given a sign of life"
+    UNSURE = "what is left is run by agents of which it is not known yet whether they live"
+
+
+class RunningTrial(Protocol):
+    """A trial that this agent holds. It has to be given back by exactly one of `finish`, `stop`,
+    `fail` and `release`; until then it is kept from other agents by signs of life."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def params(self) -> Params: ...
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that finished, here or in the hands of an agent before; 0 at first."""
+
+    @property
+    def curve(self) -> Mapping[int, float]:
+        """The finite values of the metric so far, by epoch, those before a takeover included."""
+
+    @property
+    def failures(self) -> int:
+        """How often it has failed so far."""
+
+    def report(self, epoch: int, metric: float | None) -> bool:
+        """Record finished epoch `epoch` (from 1) and its metric, which may be NaN or missing.
+
+        Returns:
+            False where the trial has to end here: early termination, a stopped sweep, or another
+            agent that took it over.
+        """
+
+    def finish(self) -> bool:
+        """It was trained to its end. False where another agent had taken it over: then this one's
+        result does not count (the same holds for the following three)."""
+
+    def stop(self) -> bool:
+        """It ended where `report` said so; its curve counts."""
+
+    def fail(self, reason: str, *, retry: bool) -> bool:
+        """It failed. `retry` queues it once more; otherwise it has ended without a score."""
+
+    def release(self) -> bool:
+        """It is queued again at once, to be resumed from its checkpoint."""
+
+
+class Backend(Protocol):
+    """Sweeps by id."""
+
+    poll_seconds: float
+    """How long an idle agent waits before it asks again."""
+
+    def create(self, spec: SweepSpec) -> str:
+        """The id of a new sweep."""
+
+    def spec(self, sweep_id: str) -> SweepSpec:
+        """The sweep's file.
+
+        Raises:
+            SweepError: there is no such sweep.
+        """
+
+    def trials(self, sweep_id: str) -> list[TrialRecord]:
+        """Every trial that was started, by number."""
+
+    def claim(self, sweep_id: str, agent: str) -> RunningTrial | Idle:
+        """A trial for `agent` to run: one that was released or whose agent died, else a new one.
+        No trial is ever held by two agents."""
+
+    def stop(self, sweep_id: str) -> None:
+        """No trial is handed out any more; a running one ends at its next report."""
+
+    def is_stopped(self, sweep_id: str) -> bool: ...
+
+
+def open_backend(url: str, lease_seconds: float | None = None) -> Backend:
+    """The backend at a URL: `sqlite:///FILE`, `journal:///FILE` or `postgresql://…`.
+
+    A file is relative with three slashes, absolute with four.
+
+    Args:
+        lease_seconds: see `LEASE_SECONDS`.
+
+    Raises:
+        SweepError: the URL is of no known kind, or nothing can be opened there.
+    """
+    # Optuna and its database driver take a while to import, which no other command should pay.
+    from detector.sweep.backends.optuna import OptunaBackend, open_storage  # noqa: PLC0415
+
+    lease = lease_seconds or float(os.environ.get("DETSWEEP_LEASE_SECONDS", LEASE_SECONDS))
+    return OptunaBackend(open_storage(url), lease)
+
+
+def redact(url: str) -> str:
+    """A URL as it may be printed, without its password.
+
+    >>> redact("postgresql://detsweep:secret@db:5432/sweeps")
+    'postgresql://detsweep:***@db:5432/sweeps'
+    """
+    # To the last @, since a password may hold one.
+    hidden = re.sub(r"(?<=://)([^/@:]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?<=password=)[^&\s]*", "***", hidden)
+
+
+def backend_error(problem: str, url: str, remedy: str) -> SweepError:
+    """An error about the backend at `url`, which shows no password even if `problem` quotes it."""
+    return SweepError(problem.replace(url, redact(url)), where=redact(url), remedy=remedy)

@@ -1,0 +1,187 @@
+"""An Optuna study read as a sweep. Pure: it looks at trials, and changes none.
+
+A trial of a sweep may need several attempts, since agents die. Each attempt is one Optuna trial:
+
+- The first attempt at a trial has no `supersedes`. The trial's number is the count of first
+  attempts before it: storages number trials without gaps and in one order, so agents that create
+  attempts at the same time all see the same numbers. Those beyond the sweep's limit are surplus.
+- A further attempt is a WAITING copy that names, in `supersedes`, the attempt it continues. It
+  counts once that one has FAILED, and of several copies only the first does. An agent therefore
+  first adds the copy, then fails the old attempt: dying in between loses nothing, and agents that
+  do it at once add no second trial.
+- An agent holds a trial once it moved its attempt from WAITING to RUNNING, which a storage grants
+  to one caller alone, or created it as RUNNING.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from detector.sweep.trial import TrialRecord
+from detector.sweep.trial import TrialState as State
+
+SUPERSEDES = "supersedes"
+"""The Optuna number of the attempt that this one continues."""
+PARAMS = "params"
+"""The trial's parameters. Optuna's own hold the coordinates that its samplers learn from."""
+LEASE = "lease"
+"""Who runs the attempt, and the signs of life: `agent`, `seconds`, `beat`, `epoch`."""
+STARTED, ENDED = "started", "ended"
+"""Seconds since 1970, by the agent's clock: for people, nothing is decided by them."""
+END = "end"
+"""How an attempt that Optuna shows as FAIL ended for good: "failed" or "stopped"."""
+REASON = "reason"
+FAILURES, FAILED_BY = "failures", "failed_by"
+"""How often the trial has failed, and the agent where it did last."""
+FIRST_EPOCH, IDLE_LAPSES = "first_epoch", "idle_lapses"
+"""The epoch that the attempt goes on from, and how many attempts in a row died before finishing
+one."""
+
+CARRIED = (PARAMS, STARTED, REASON, FAILURES, FAILED_BY)
+"""What a further attempt takes over from the one before."""
+
+_STATES: dict[TrialState, State] = {
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "stopped",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One trial of the sweep.
+
+    Attributes:
+        number: from 0.
+        attempts: at least one, in order; only the last can go on.
+        successor: a copy that would continue the last attempt, added but not in force.
+    """
+
+    number: int
+    attempts: tuple[FrozenTrial, ...]
+    successor: FrozenTrial | None = None
+
+    @property
+    def current(self) -> FrozenTrial:
+        return self.attempts[-1]
+
+    @property
+    def state(self) -> State:
+        ended_without_score = self.current.user_attrs.get(END, "failed")
+        return _STATES.get(self.current.state, ended_without_score)
+
+    @property
+    def curve(self) -> dict[int, float]:
+        return dict(sorted(self.current.intermediate_values.items()))
+
+    @property
+    def epoch(self) -> int:
+        return max(
+            self.lease.get("epoch", 0),
+            self.current.user_attrs.get(FIRST_EPOCH, 0),
+            *self.current.intermediate_values,
+        )
+
+    @property
+    def lease(self) -> dict[str, Any]:
+        return self.current.user_attrs.get(LEASE, {})
+
+    def record(self) -> TrialRecord:
+        attrs = self.current.user_attrs
+        agents = [a.user_attrs[LEASE]["agent"] for a in self.attempts if LEASE in a.user_attrs]
+        return TrialRecord(
+            number=self.number,
+            params=attrs.get(PARAMS, {}),
+            state=self.state,
+            curve=self.curve,
+            agent=agents[-1] if agents else None,
+            started=attrs.get(STARTED),
+            ended=attrs.get(ENDED),
+            reason=attrs.get(REASON),
+            epoch=self.epoch,
+            attempts=len(self.attempts),
+        )
+
+
+def slots(trials: Sequence[FrozenTrial], limit: int | None) -> list[Slot]:
+    """The trials of a sweep, by number.
+
+    Args:
+        trials: every trial of the study, by number.
+        limit: how many trials the sweep has; None for any number.
+    """
+    firsts = [trial for trial in trials if SUPERSEDES not in trial.user_attrs]
+    copies: dict[int, FrozenTrial] = {}
+    for trial in trials:
+        if SUPERSEDES in trial.user_attrs:
+            copies.setdefault(trial.user_attrs[SUPERSEDES], trial)
+    return [_follow(number, first, copies) for number, first in enumerate(firsts[:limit])]
+
+
+def _follow(number: int, first: FrozenTrial, copies: dict[int, FrozenTrial]) -> Slot:
+    attempts = [first]
+    while (copy := copies.get(attempts[-1].number)) is not None:
+        superseded = attempts[-1].state == TrialState.FAIL and END not in attempts[-1].user_attrs
+        if not superseded:
+            return Slot(number, tuple(attempts), copy)
+        attempts.append(copy)
+    return Slot(number, tuple(attempts))
+
+
+@dataclass
+class _Seen:
+    beat: object
+    at: float
+    silent: float = 0.0
+    renewed: bool = False
+
+
+@dataclass
+class LeaseWatch:
+    """Tells the living agents from the dead, by their signs of life and this process's own clock:
+    other machines' clocks may be wrong.
+
+    Args:
+        default_seconds: the lease of an attempt that names none.
+    """
+
+    default_seconds: float
+    _seen: dict[int, _Seen] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def observe(self, sweep: Iterable[Slot]) -> None:
+        """Take in the sweep as it stands now."""
+        running = {slot.current.number: slot.lease for slot in sweep if slot.state == "running"}
+        now = time.monotonic()
+        with self._lock:
+            self._seen = {
+                attempt: self._look(self._seen.get(attempt), lease, now)
+                for attempt, lease in running.items()
+            }
+
+    def is_dead(self, slot: Slot) -> bool:
+        """Whether the agent gave no sign of life for its whole lease."""
+        seen = self._seen.get(slot.current.number)
+        return seen is not None and seen.silent >= self._seconds(slot.lease)
+
+    def is_alive(self, slot: Slot) -> bool:
+        """Whether a sign of life was seen to arrive within the lease."""
+        seen = self._seen.get(slot.current.number)
+        return seen is not None and seen.renewed and not self.is_dead(slot)
+
+    def _look(self, before: _Seen | None, lease: dict[str, Any], now: float) -> _Seen:
+        beat = lease.get("beat")
+        if before is None or before.beat != beat:
+            return _Seen(beat, now, renewed=before is not None)
+        # While nobody looked, for example because the storage was away, the agent may have been
+        # unable to give a sign: such a gap counts for half a lease at most.
+        silent = before.silent + min(now - before.at, self._seconds(lease) / 2)
+        return _Seen(beat, now, silent, before.renewed)
+
+    def _seconds(self, lease: dict[str, Any]) -> float:
+        return float(lease.get("seconds", self.default_seconds))
