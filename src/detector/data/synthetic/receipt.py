@@ -186,14 +186,14 @@ class _Glyphs:
 def _glyphs(text: str, size: int, bold: bool) -> _Glyphs:
     font, stroke = _font(size), size / 28 if bold else 0
     # The font's own box has its side bearings in it, so the ink itself is measured.
-    room = 2 * size
-    canvas = Image.new("L", (room * 2 + round(font.getlength(text)), room * 2), 0)
+    room, advance = 2 * size, font.getlength(text)
+    canvas = Image.new("L", (room * 2 + round(advance), room * 2), 0)
     ImageDraw.Draw(canvas).text(
         (room, room), text, fill=255, font=font, anchor="ls", stroke_width=stroke
     )
     ink = canvas.getbbox()
     assert ink is not None, f"the font has no ink for {text!r}"
-    return _Glyphs(canvas.crop(ink), ink[0] - room, ink[1] - room, font.getlength(text))
+    return _Glyphs(canvas.crop(ink), ink[0] - room, ink[1] - room, advance)
 
 
 class _Paper:
@@ -240,12 +240,12 @@ class _Paper:
     def paragraph(self, words: Sequence[str], *, scale: float) -> None:
         font, line = _font(round(self._size * scale)), list[str]()
         self.gap()
-        for word in [*words, ""]:
-            full = self._length([*line, word], font) > self._width - 2 * MARGIN
-            if full or not word:
+        for word in words:
+            if self._length([*line, word], font) > self._width - 2 * MARGIN:
                 self._type(line, MARGIN, self._next_line(font), font, bold=False)
                 line = []
             line.append(word)
+        self._type(line, MARGIN, self._next_line(font), font, bold=False)
 
     def rule(self, rng: np.random.Generator) -> None:
         """A solid or dashed line: looks like print and is not text."""
@@ -279,7 +279,9 @@ class _Paper:
         return self.cursor - round(font.size * (self._leading - 0.9))
 
     def _advance(self, word: str, font: ImageFont.FreeTypeFont) -> float:
-        return len(word) * self._pitch * font.size if self._pitch else font.getlength(word)
+        if self._pitch:
+            return len(word) * self._pitch * font.size
+        return _glyphs(word, round(font.size), bold=False).advance
 
     def _space(self, font: ImageFont.FreeTypeFont) -> float:
         # The font's own space is too narrow to tell two words apart on a small page.
