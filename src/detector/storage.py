@@ -83,6 +83,12 @@ class RunStore:
         else:
             self._fs.pipe_file(self._path(key), data)
 
+    def remove(self, key: str) -> None:
+        """Remove a file, or a folder with all that is in it; nothing if there is none."""
+        self._fs.invalidate_cache()
+        if self._fs.exists(self._path(key)):
+            self._fs.rm(self._path(key), recursive=True)
+
     @contextmanager
     def folder(self, key: str) -> Iterator["RunFolder"]:
         """A local folder that mirrors the files below `key`, for code that needs real paths.

@@ -1,0 +1,35 @@
+"""What the command and the pipeline's steps print: progress, and errors without a traceback."""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+from detector.errors import DetsweepError
+
+ERROR_EXIT_CODE = 2
+
+
+def say(line: str) -> None:
+    """Print a line of progress at once, so that it can be followed.
+
+    If nobody listens any more, because whoever started this process was killed, the process ends as
+    if it had been told to by SIGTERM: in good order, and to be resumed.
+    """
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Print a `DetsweepError` to stderr without its traceback and exit with code 2."""
+    try:
+        yield
+    except DetsweepError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(ERROR_EXIT_CODE) from error
