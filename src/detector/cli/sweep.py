@@ -51,7 +51,7 @@ def init(
 ) -> None:
     """Create the sweep of a file and print its id; the same file again continues it."""
     # The steps import torch, which the other commands do not wait for.
-    from detector.steps.sweep_init import init_sweep  # noqa: PLC0415
+    from detector.steps.sweep_init import init_sweep
 
     text = _read(file)
     for warning in parse_sweep(text, str(file)).warnings:
@@ -72,7 +72,7 @@ def agent(
     ] = None,
 ) -> None:
     """Take trials of a sweep and train them until none is left."""
-    from detector.steps.agent import run_sweep_agent  # noqa: PLC0415
+    from detector.steps.agent import run_sweep_agent
 
     summary = run_sweep_agent(store, backend, sweep, name or _own_name(), count)
     say(f"agent {summary.agent} · {summary.status} · {len(summary.outcomes)} trials")

@@ -17,7 +17,7 @@ from statistics import NormalDist
 from typing import Annotated, Literal, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Coordinate = float | int | str
 Number = int | float
@@ -50,6 +50,21 @@ class Choice:
 Axis = Interval | Choice
 
 
+def _check_plain(value: object) -> object:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{value!r} is no plain value; put text in quotes, since YAML reads a bare 2024-01-31 "
+            "as a date"
+        ) from error
+    return value
+
+
+Plain = Annotated[object, AfterValidator(_check_plain)]
+"""Text, a number, true or false, null, or lists and mappings of these: what JSON can hold."""
+
+
 class Distribution(BaseModel):
     """The values of one parameter, and how likely each is before anything was tried."""
 
@@ -76,7 +91,7 @@ class Constant(Distribution):
     """One value."""
 
     distribution: Literal["constant"] = "constant"
-    value: object
+    value: Plain
 
     def axis(self) -> None:
         return None
@@ -89,7 +104,7 @@ class Categorical(Distribution):
     """One of some values of any types, equally likely unless `probabilities` says otherwise."""
 
     distribution: Literal["categorical", "categorical_w_probabilities"] = "categorical"
-    values: Annotated[list[object], Field(min_length=1)]
+    values: Annotated[list[Plain], Field(min_length=1)]
     probabilities: list[Annotated[float, Field(ge=0)]] | None = None
 
     @model_validator(mode="after")

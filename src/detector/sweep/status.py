@@ -1,10 +1,11 @@
-"""How a sweep stands: as a table for people and as plain values for programs. Reads, prints nothing."""
+"""How a sweep stands: a table for people, plain values for programs. Prints nothing itself."""
 
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from rich.markup import escape
 from rich.table import Table
 
 from detector.sweep.backends import Backend
@@ -76,18 +77,10 @@ def sweep_status(backend: Backend, sweep_id: str) -> SweepStatus:
 def status_table(status: SweepStatus) -> Table:
     """The status as a table, the best trial marked."""
     table = Table(title=_title(status), title_justify="left", caption=_caption(status))
-    for heading, justify in (
-        ("trial", "right"),
-        ("state", "left"),
-        ("epoch", "right"),
-        (f"best {status.metric}", "right"),
-        ("at", "right"),
-        ("agent", "left"),
-        ("tries", "right"),
-        ("minutes", "right"),
-        ("parameters", "left"),
-    ):
-        table.add_column(heading, justify="right" if justify == "right" else "left")
+    for heading in ("trial", "state", "epoch", f"best {status.metric}", "at", "agent", "tries"):
+        table.add_column(heading, justify="left" if heading in {"state", "agent"} else "right")
+    table.add_column("minutes", justify="right")
+    table.add_column("parameters")
     for trial in status.trials:
         table.add_row(*_row(trial, status), style="bold" if trial.number == status.best else None)
     return table
@@ -116,10 +109,10 @@ def _row(trial: TrialRecord, status: SweepStatus) -> list[str]:
         str(trial.epoch),
         f"{best[1]:.4f}" if best else "",
         str(best[0]) if best else "",
-        trial.agent or "",
+        escape(trial.agent or ""),
         str(trial.attempts),
         _minutes(trial),
-        trial.reason or _params(trial),
+        escape(trial.reason or _params(trial)),
     ]
 
 
