@@ -1,0 +1,354 @@
+"""DBNet's training targets: the shrunken text, the border around it, and where neither counts.
+
+The definitions are those of Liao et al. 2020, "Real-time Scene Text Detection with Differentiable
+Binarization" (arXiv 1911.08947, section 3.5), in the form that PaddleOCR made common: Vatti offsets
+on whole pixels by D = area * (1 - shrink_ratio^2) / perimeter. This module reads no files and knows
+no tensors.
+
+Where that form leaves a choice or is known to fail:
+
+- Whether a polygon is text or ignored is decided once, and before its border is drawn.
+- The distance to an edge comes from a cross product, which is exact on the edge. The law of cosines
+  that is common instead rounds to NaN there and leaves holes in the threshold map.
+- A polygon that shrinks to several pieces is shrunk less (by the next multiple of the ratio below
+  1) until it stays whole; if it never does, all pieces are text. One that shrinks to nothing at
+  every ratio is ignored.
+- A polygon that leaves the map is cut at the map's edge, and what is left is a polygon of its own
+  with an edge there. (Moving its vertices to the edge, as is common, bends what is still visible.)
+- A polygon of less than 1 square pixel, of fewer than 3 distinct points, or with crossing edges is
+  no outline of text. Four corners in a crossed order are taken in the order of their hull, and an
+  outline with a small knot loses it; all others are dropped, counted, and masked out of the loss.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import pyclipper
+import shapely
+from numba import njit
+from numpy.typing import NDArray
+
+from detector.errors import ConfigError
+from detector.geometry import Outlines, length, region, signed_area
+
+_MIN_AREA = 1.0
+# Share of a crossing outline's area that may change when its knots are cut off.
+_MAX_KNOT = 0.1
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a DBNet is trained towards, for one image; all maps are (H, W).
+
+    Attributes:
+        shrink_map: uint8, 1 in the shrunken text.
+        shrink_mask: uint8, 0 where the shrink map must not count: ignored and unusable text.
+        thresh_map: float32, `thresh_max` on the outlines of text, falling to `thresh_min` at the
+            distance that the text is shrunk by.
+        thresh_mask: uint8, 1 where the threshold map counts: the text, expanded by that distance.
+        dropped: polygons that outline nothing, though they were not marked as ignored.
+    """
+
+    shrink_map: NDArray[np.uint8]
+    shrink_mask: NDArray[np.uint8]
+    thresh_map: NDArray[np.float32]
+    thresh_mask: NDArray[np.uint8]
+    dropped: int
+
+
+def build_targets(
+    polygons: Sequence[NDArray[Any]],
+    ignore: Sequence[bool],
+    height: int,
+    width: int,
+    *,
+    shrink_ratio: float = 0.4,
+    thresh_min: float = 0.3,
+    thresh_max: float = 0.7,
+    min_text_size: float = 8,
+) -> Targets:
+    """Draw the targets of one image.
+
+    Args:
+        polygons: (V, 2) outlines of text in pixels; they may leave the map.
+        ignore: which polygons are "don't care".
+        height: H, rows of the maps.
+        width: W, columns of the maps.
+        shrink_ratio: r of the paper, in (0, 1).
+        thresh_min: threshold far from every outline.
+        thresh_max: threshold on an outline.
+        min_text_size: text whose upright box is narrower or lower than this (in pixels) is ignored.
+
+    Raises:
+        ConfigError: `shrink_ratio` is not within (0, 1).
+
+    >>> word = np.array([[8, 8], [56, 8], [56, 24], [8, 24]])
+    >>> targets = build_targets([word], [False], height=32, width=64)
+    >>> int(targets.shrink_map.sum()), round(float(targets.thresh_map[8, 30]), 4), targets.dropped
+    (273, 0.7, 0)
+    """
+    if not 0 < shrink_ratio < 1:
+        raise ConfigError(
+            f"a polygon cannot be shrunk by the ratio {shrink_ratio}",
+            where="shrink_ratio",
+            remedy="give a ratio above 0 and below 1; the paper's is 0.4",
+        )
+    shrink_map = np.zeros((height, width), dtype=np.uint8)
+    shrink_mask = np.ones((height, width), dtype=np.uint8)
+    thresh_map = np.full((height, width), thresh_min, dtype=np.float32)
+    thresh_mask = np.zeros((height, width), dtype=np.uint8)
+
+    text, blank, dropped = _sort(polygons, ignore, height, width)
+    borders = []
+    for outline in text:
+        shape = _Shape(outline)
+        kernel = shape.shrink(shrink_ratio) if shape.side >= min_text_size else []
+        if not kernel:
+            blank.append(outline)
+            continue
+        cv2.fillPoly(shrink_map, kernel, 1)
+        border = shape.border(shrink_ratio)
+        cv2.fillPoly(thresh_mask, border.paths, 1)
+        borders.append(border)
+    for outline in blank:
+        cv2.fillPoly(shrink_mask, [outline.astype(np.int32)], 0)
+    _draw_borders(thresh_map, borders, thresh_min, thresh_max)
+    return Targets(shrink_map, shrink_mask, thresh_map, thresh_mask, dropped)
+
+
+# --- Which polygons are text --------------------------------------------------------------------
+
+
+def _sort(
+    polygons: Sequence[NDArray[Any]], ignore: Sequence[bool], height: int, width: int
+) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]], int]:
+    """Simple outlines of text, outlines to mask out (both within the map), and how many dropped."""
+    text: list[NDArray[np.float64]] = []
+    blank: list[NDArray[np.float64]] = []
+    dropped = 0
+    for polygon, ignored in zip(polygons, ignore, strict=True):
+        points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+        if not ignored and _is_sound(points, height, width):
+            text.append(points)
+            continue
+        points = points[np.isfinite(points).all(axis=1)]
+        mended = None if ignored else _mend(points)
+        if mended is None:
+            blank.extend(_clip(points, height, width))
+            dropped += not ignored
+        else:
+            text.extend(_clip(mended, height, width))
+    return text, blank, dropped
+
+
+@njit(cache=True)
+def _is_sound(points: NDArray[np.float64], height: int, width: int) -> bool:
+    """True if the outline can be used as it is. False says only that it needs a closer look."""
+    if len(points) < 3 or abs(signed_area(points)) < _MIN_AREA:
+        return False
+    for i in range(len(points)):
+        # Written so that a NaN fails.
+        if not (0.0 <= points[i, 0] <= width - 1 and 0.0 <= points[i, 1] <= height - 1):
+            return False
+    return not _edges_meet(points)
+
+
+@njit(cache=True)
+def _edges_meet(points: NDArray[np.float64]) -> bool:
+    """True if two edges that are not neighbours touch or cross."""
+    n = len(points)
+    for i in range(n - 2):
+        for j in range(i + 2, n if i > 0 else n - 1):
+            p, q, r, s = points[i], points[i + 1], points[j], points[(j + 1) % n]
+            if (
+                min(p[0], q[0]) <= max(r[0], s[0])
+                and min(r[0], s[0]) <= max(p[0], q[0])
+                and min(p[1], q[1]) <= max(r[1], s[1])
+                and min(r[1], s[1]) <= max(p[1], q[1])
+                and _side(p, q, r) * _side(p, q, s) <= 0.0
+                and _side(r, s, p) * _side(r, s, q) <= 0.0
+            ):
+                return True
+    return False
+
+
+@njit(cache=True)
+def _side(p: NDArray[np.float64], q: NDArray[np.float64], r: NDArray[np.float64]) -> float:
+    """Positive, zero or negative as r lies on one side of the line p-q, on it, or on the other."""
+    return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+
+def _mend(points: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The simple outline that was meant, or None if there is none."""
+    if len(np.unique(points, axis=0)) < 3:
+        return None
+    if len(points) == 4 and not shapely.Polygon(points).is_valid:
+        return _large_enough(shapely.MultiPoint(points).convex_hull)
+    enclosed = region(points)
+    largest = max(shapely.get_parts(enclosed), key=shapely.area, default=None)
+    if largest is None:
+        return None
+    # Without its holes: a hole is a knot, too.
+    filled = shapely.Polygon(largest.exterior)
+    changed = shapely.symmetric_difference(filled, enclosed)
+    if shapely.area(changed) > _MAX_KNOT * shapely.area(enclosed):
+        return None
+    return _large_enough(filled)
+
+
+def _large_enough(shape: shapely.Geometry) -> NDArray[np.float64] | None:
+    return _vertices(shape) if shapely.area(shape) >= _MIN_AREA else None
+
+
+def _vertices(polygon: shapely.Geometry) -> NDArray[np.float64]:
+    return shapely.get_coordinates(shapely.get_exterior_ring(polygon))[:-1]
+
+
+def _clip(points: NDArray[np.float64], height: int, width: int) -> list[NDArray[np.float64]]:
+    """The parts of an outline within the map; the outline itself if it lies within."""
+    if ((points >= 0) & (points <= (width - 1, height - 1))).all():
+        return [points] if len(points) else []
+    if len(points) < 3:
+        return []
+    inside = shapely.intersection(region(points), shapely.box(0, 0, width - 1, height - 1))
+    return [_vertices(part) for part in shapely.get_parts(inside) if part.area > 0]
+
+
+# --- Offsets ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Border:
+    """The band around an outline in which the threshold falls.
+
+    Attributes:
+        outline: (V, 2), where the threshold is highest.
+        distance: D, how far from it the threshold has fallen.
+        paths: the outline expanded by D, in whole pixels: (V, 2) int32 each.
+    """
+
+    outline: NDArray[np.float64]
+    distance: float
+    paths: list[NDArray[np.int32]]
+
+
+class _Shape:
+    """A simple outline, ready to be offset by distances that DBNet takes from its area."""
+
+    def __init__(self, outline: NDArray[np.float64]) -> None:
+        self.outline = outline
+        self.side, self._size = _measure(outline)
+        self._offset = pyclipper.PyclipperOffset()
+        # Clipper truncates to whole pixels, as in every DBNet.
+        self._offset.AddPath(outline.tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
+
+    def distance(self, ratio: float) -> float:
+        return self._size * (1 - ratio * ratio)
+
+    def shrink(self, shrink_ratio: float) -> list[NDArray[np.int32]]:
+        """The shrunken text: one path if any ratio yields one, else what the last ratio leaves."""
+        pieces: list[NDArray[np.int32]] = []
+        for ratio in np.arange(shrink_ratio, 1, shrink_ratio):
+            pieces = self._paths(-self.distance(ratio))
+            if len(pieces) == 1:
+                break
+        return pieces
+
+    def border(self, shrink_ratio: float) -> _Border:
+        distance = self.distance(shrink_ratio)
+        return _Border(self.outline, distance, self._paths(distance))
+
+    def _paths(self, distance: float) -> list[NDArray[np.int32]]:
+        return [np.array(path, dtype=np.int32) for path in self._offset.Execute(distance)]
+
+
+@njit(cache=True)
+def _measure(outline: NDArray[np.float64]) -> tuple[float, float]:
+    """The shorter side of the upright box, and area / perimeter."""
+    x, y = outline[:, 0], outline[:, 1]
+    side = min(x.max() - x.min(), y.max() - y.min())
+    return side, abs(signed_area(outline)) / length(outline, True)
+
+
+# --- The threshold map --------------------------------------------------------------------------
+
+
+def _draw_borders(
+    thresh_map: NDArray[np.float32],
+    borders: list[_Border],
+    thresh_min: float,
+    thresh_max: float,
+) -> None:
+    if not borders:
+        return
+    outlines = Outlines.pack([border.outline for border in borders], "border")
+    boxes = np.array([cv2.boundingRect(np.concatenate(border.paths)) for border in borders])
+    distances = np.array([border.distance for border in borders])
+    _draw_thresholds(
+        thresh_map,
+        outlines.points.astype(np.float32),
+        outlines.starts,
+        boxes,
+        distances.astype(np.float32),
+        np.float32(thresh_max),
+        np.float32(thresh_max - thresh_min),
+    )
+
+
+@njit(cache=True, fastmath=True)
+def _draw_thresholds(
+    thresh_map: NDArray[np.float32],
+    points: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    boxes: NDArray[np.int32],
+    distances: NDArray[np.float32],
+    highest: np.float32,
+    span: np.float32,
+) -> None:
+    """Raise the map to each outline's thresholds within its box (left, top, width, height)."""
+    height, width = thresh_map.shape
+    squared = np.empty(width, np.float32)
+    for k in range(len(boxes)):
+        x0, y0, box_width, box_height = boxes[k]
+        left, right = max(0, x0), min(width, x0 + box_width)
+        outline = points[starts[k] : starts[k + 1]]
+        scale = np.float32(1.0) / distances[k]
+        row = squared[: right - left]
+        for y in range(max(0, y0), min(height, y0 + box_height)):
+            _squared_distances(outline, left, y, row)
+            thresholds = thresh_map[y, left:right]
+            for x in range(len(row)):
+                fallen = min(np.float32(1.0), np.sqrt(row[x]) * scale)
+                thresholds[x] = max(thresholds[x], highest - span * fallen)
+
+
+@njit(cache=True, fastmath=True)
+def _squared_distances(
+    outline: NDArray[np.float32], left: int, y: int, row: NDArray[np.float32]
+) -> None:
+    """Fill in the squared distances to the outline of the pixels of row y from column left on.
+
+    To an edge AB, that of P is to the nearer end where the angle APB is acute, else to the line.
+    """
+    row[:] = np.inf
+    previous = len(outline) - 1
+    for i in range(len(outline)):
+        # Relative to the row's first pixel, so that float32 is precise enough.
+        ax, ay = outline[previous, 0] - np.float32(left), outline[previous, 1] - np.float32(y)
+        bx, by = outline[i, 0] - np.float32(left), outline[i, 1] - np.float32(y)
+        dx, dy = bx - ax, by - ay
+        edge = dx * dx + dy * dy
+        per_edge = np.float32(1.0) / max(edge, np.float32(1e-12))
+        cross_at_first = dx * ay - dy * ax
+        ay, by = ay * ay, by * by
+        for x in range(len(row)):
+            px = np.float32(x)
+            to_a = (ax - px) * (ax - px) + ay
+            to_b = (bx - px) * (bx - px) + by
+            cross = cross_at_first + dy * px
+            to_line = cross * cross * per_edge
+            row[x] = min(row[x], min(to_a, to_b) if to_a + to_b > edge else to_line)
+        previous = i

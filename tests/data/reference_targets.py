@@ -1,0 +1,68 @@
+"""DBNet's targets, written straight from the definitions and without any thought of speed.
+
+The yardstick for `detector.data.targets` on simple outlines; it mends nothing.
+"""
+
+import cv2
+import numpy as np
+import pyclipper
+import shapely
+
+
+def reference_targets(polygons, ignore, height, width, shrink_ratio=0.4, low=0.3, high=0.7):
+    """(shrink_map, shrink_mask, thresh_map, thresh_mask) of (H, W)."""
+    shrink_map = np.zeros((height, width), np.uint8)
+    shrink_mask = np.ones((height, width), np.uint8)
+    nearness = np.zeros((height, width))
+    thresh_mask = np.zeros((height, width), np.uint8)
+    frame = shapely.box(0, 0, width - 1, height - 1)
+    for polygon, ignored in zip(polygons, ignore, strict=True):
+        for part in shapely.get_parts(shapely.Polygon(polygon).intersection(frame)):
+            if part.area == 0:
+                continue
+            outline = np.array(part.exterior.coords)[:-1]
+            shrunk = [] if ignored or min(np.ptp(outline, axis=0)) < 8 else shrink(part, outline)
+            if not shrunk:
+                cv2.fillPoly(shrink_mask, [outline.astype(np.int32)], 0)
+                continue
+            cv2.fillPoly(shrink_map, shrunk, 1)
+            distance = part.area * (1 - shrink_ratio**2) / part.length
+            border = offset(outline, distance)
+            cv2.fillPoly(thresh_mask, border, 1)
+            box = np.zeros((height, width), bool)
+            left, top = np.maximum(np.concatenate(border).min(axis=0), 0)
+            right, bottom = np.concatenate(border).max(axis=0)
+            box[top : bottom + 1, left : right + 1] = True
+            fall = 1 - np.clip(distances(outline, height, width) / distance, 0, 1)
+            nearness = np.where(box, np.maximum(nearness, fall), nearness)
+    return shrink_map, shrink_mask, low + (high - low) * nearness, thresh_mask
+
+
+def shrink(part, outline):
+    pieces = []
+    for ratio in (0.4, 0.8):
+        pieces = offset(outline, -part.area * (1 - ratio**2) / part.length)
+        if len(pieces) == 1:
+            break
+    return pieces
+
+
+def offset(outline, distance):
+    clipper = pyclipper.PyclipperOffset()
+    clipper.AddPath(outline.tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
+    return [np.array(path, np.int32) for path in clipper.Execute(distance)]
+
+
+def distances(outline, height, width):
+    """Distance of every pixel to the nearest edge, in float64."""
+    y, x = np.mgrid[:height, :width]
+    nearest = np.full((height, width), np.inf)
+    for (ax, ay), (bx, by) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+        to_a, to_b = np.hypot(x - ax, y - ay), np.hypot(x - bx, y - by)
+        edge = np.hypot(bx - ax, by - ay)
+        if edge == 0:
+            continue
+        to_line = np.abs((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / edge
+        acute = to_a**2 + to_b**2 > edge**2
+        nearest = np.minimum(nearest, np.where(acute, np.minimum(to_a, to_b), to_line))
+    return nearest
