@@ -15,11 +15,11 @@ A trial of a sweep may need several attempts, since agents die. Each attempt is 
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from detector.sweep.trial import TrialRecord
 from detector.sweep.trial import TrialState as State
@@ -131,6 +131,26 @@ def _follow(number: int, first: FrozenTrial, copies: dict[int, FrozenTrial]) -> 
             return Slot(number, tuple(attempts), copy)
         attempts.append(copy)
     return Slot(number, tuple(attempts))
+
+
+def waiting_copy(slot: Slot, changes: Mapping[str, object]) -> FrozenTrial:
+    """A further attempt at a trial, to be added to the study.
+
+    Args:
+        changes: attributes that it does not take over from the last attempt.
+    """
+    attempt = slot.current
+    attrs = {key: attempt.user_attrs[key] for key in CARRIED if key in attempt.user_attrs}
+    links = {SUPERSEDES: attempt.number, FIRST_EPOCH: slot.epoch}
+    # An agent that died while it drew the parameters has left some of them at most.
+    complete = PARAMS in attempt.user_attrs
+    return create_trial(
+        state=TrialState.WAITING,
+        params=attempt.params if complete else {},
+        distributions=attempt.distributions if complete else {},
+        intermediate_values=attempt.intermediate_values,
+        user_attrs={**attrs, **links, **changes},
+    )
 
 
 @dataclass

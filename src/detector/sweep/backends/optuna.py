@@ -30,7 +30,7 @@ from optuna.distributions import (
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from detector.errors import SweepError
 from detector.sweep import space
@@ -114,6 +114,8 @@ def _open_sqlite(url: str, path: Path) -> BaseStorage:
 
 
 def _open_postgresql(url: str) -> BaseStorage:
+    # Which driver a bare postgresql:// means changed in SQLAlchemy 2.1; the extra installs this one.
+    url = url.replace("postgresql://", "postgresql+psycopg2://", 1)
     # One connection for the training and one for its signs of life: a server allows about 100.
     storage = RDBStorage(
         url, engine_kwargs={"pool_size": 1, "max_overflow": 1, "pool_pre_ping": True}
@@ -231,7 +233,7 @@ class OptunaBackend:
     def requeue(self, sweep_id: str, slot: attempts.Slot, changes: Mapping[str, object]) -> bool:
         """Let the trial wait for an agent, from where it is. False where it had ended before."""
         if slot.successor is None:
-            waiting = _copy_that_waits(slot, changes)
+            waiting = attempts.waiting_copy(slot, changes)
             self.storage.create_new_trial(self.study_id(sweep_id), waiting)
         return self.end(sweep_id, slot.current.number, TrialState.FAIL)
 
@@ -486,21 +488,6 @@ def _startup_trials(spec: SweepSpec) -> int:
     sweep, within 4 and Optuna's own default."""
     most = 10
     return most if spec.run_cap is None else min(most, max(4, spec.run_cap // 4))
-
-
-def _copy_that_waits(slot: attempts.Slot, changes: Mapping[str, object]) -> FrozenTrial:
-    attempt = slot.current
-    attrs = {key: attempt.user_attrs[key] for key in attempts.CARRIED if key in attempt.user_attrs}
-    links = {attempts.SUPERSEDES: attempt.number, attempts.FIRST_EPOCH: slot.epoch}
-    # An agent that died while it drew the parameters has left some of them at most.
-    complete = attempts.PARAMS in attempt.user_attrs
-    return create_trial(
-        state=TrialState.WAITING,
-        params=attempt.params if complete else {},
-        distributions=attempt.distributions if complete else {},
-        intermediate_values=attempt.intermediate_values,
-        user_attrs={**attrs, **links, **changes},
-    )
 
 
 def _distribution(axis: space.Axis) -> BaseDistribution:

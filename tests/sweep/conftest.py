@@ -1,0 +1,83 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from detector.sweep.backends import open_backend
+from detector.sweep.spec import read_sweep
+
+POSTGRES = os.environ.get("DETSWEEP_TEST_POSTGRES")
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        "journal",
+        pytest.param(
+            "postgresql",
+            marks=pytest.mark.skipif(not POSTGRES, reason="DETSWEEP_TEST_POSTGRES is not set"),
+        ),
+    ]
+)
+def url(request, tmp_path):
+    """The URL of an empty backend of each kind."""
+    return POSTGRES if request.param == "postgresql" else f"{request.param}:///{tmp_path}/sweeps"
+
+
+@pytest.fixture
+def backend(url):
+    return open_backend(url, lease_seconds=30)
+
+
+@pytest.fixture
+def new_sweep(backend):
+    """Creates a sweep for the metric `score`, to be maximised, of the parameter `x` in 0..1."""
+
+    def create(**keys: object) -> str:
+        settings = {
+            "method": "random",
+            "metric": {"name": "score", "goal": "maximize"},
+            "parameters": {"x": {"min": 0.0, "max": 1.0}},
+            **keys,
+        }
+        return backend.create(read_sweep(yaml.safe_dump(settings, sort_keys=False), "test"))
+
+    return create
+
+
+@pytest.fixture
+def start_agent(url, tmp_path):
+    """Starts an agent process (see toy_agent.py); what still runs is killed after the test."""
+    processes = []
+
+    def start(sweep_id: str, name: str, lease: float = 6, **options: int) -> subprocess.Popen:
+        words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
+        script = Path(__file__).with_name("toy_agent.py")
+        folder = tmp_path / "trials"
+        folder.mkdir(exist_ok=True)
+        process = subprocess.Popen(
+            [sys.executable, script, url, sweep_id, folder, name, f"--lease={lease}", *words],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def epochs_of(tmp_path):
+    """Which agent finished which epoch of a trial, in order."""
+
+    def read(number: int) -> list[tuple[str, int]]:
+        lines = (tmp_path / "trials" / str(number) / "log").read_text().splitlines()
+        return [(name, int(epoch)) for name, epoch in (line.split() for line in lines)]
+
+    return read

@@ -1,0 +1,388 @@
+"""What every backend must hold to: one suite, run against each."""
+
+import math
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from detector.errors import ConfigError, SweepError
+from detector.sweep.agent import AgentEvent, run_agent
+from detector.sweep.backends import Idle, open_backend
+from detector.sweep.backends.attempts import waiting_copy
+from detector.sweep.best import best_trial
+
+EPOCHS = 4
+
+
+def quiet(event: AgentEvent) -> None:
+    """Takes an agent's events and prints none."""
+
+
+def scoring(value):
+    """An objective that reports `value(params, epoch)` for each epoch."""
+
+    def objective(trial):
+        for epoch in range(1, EPOCHS + 1):
+            if not trial.report(epoch, {"score": value(trial.params, epoch)}):
+                return "stopped"
+        return "finished"
+
+    return objective
+
+
+def rising(params, epoch):
+    return epoch + params["x"]
+
+
+by_x = scoring(rising)
+
+
+def at_once(calls):
+    """Run every call in a thread of its own, all from one moment on; their results."""
+    together = threading.Barrier(len(calls))
+    results = []
+
+    def run(call):
+        together.wait()
+        results.append(call())
+
+    threads = [threading.Thread(target=run, args=[call]) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == len(calls)
+    return results
+
+
+def die(trial):
+    """End the signs of life of an agent, as SIGKILL does."""
+    trial._given_back.set()
+
+
+def work(backend, sweep_id, objective=by_x, agent="a1", **options):
+    return run_agent(backend, sweep_id, objective, agent=agent, on_event=quiet, **options)
+
+
+# Several agents
+
+
+def test_two_agents_share_exactly_run_cap_trials(backend, new_sweep, start_agent, epochs_of):
+    sweep_id = new_sweep(run_cap=9)
+    agents = [start_agent(sweep_id, name) for name in ("a1", "a2")]
+    assert [agent.wait(60) for agent in agents] == [0, 0]
+    trials = backend.trials(sweep_id)
+    assert [trial.number for trial in trials] == list(range(9))
+    assert {trial.state for trial in trials} == {"finished"}
+    for trial in trials:
+        assert epochs_of(trial.number) == [(trial.agent, epoch) for epoch in range(1, EPOCHS + 1)]
+
+
+def test_a_trial_is_resumed_from_its_last_epoch_after_sigkill_by_one_agent_only(
+    backend, new_sweep, start_agent, epochs_of, tmp_path
+):
+    sweep_id = new_sweep(run_cap=1)
+    victim = start_agent(sweep_id, "victim", lease=2, hang_in_epoch=3)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "trials" / "hangs").exists():
+        assert time.monotonic() < deadline, "the agent never came to the third epoch"
+        time.sleep(0.05)
+    (before,) = backend.trials(sweep_id)
+    victim.kill()
+    victim.wait()
+    rescuers = [start_agent(sweep_id, name, lease=2) for name in ("r1", "r2")]
+    assert [agent.wait(60) for agent in rescuers] == [0, 0]
+
+    (after,) = backend.trials(sweep_id)
+    assert after.state == "finished"
+    assert after.params == before.params
+    assert after.attempts == 2
+    assert after.agent in {"r1", "r2"}
+    assert epochs_of(0) == [("victim", 1), ("victim", 2), (after.agent, 3), (after.agent, 4)]
+    assert list(after.curve) == [1, 2, 3, 4]
+
+
+def test_only_one_of_many_agents_is_given_a_waiting_trial(url, backend, new_sweep):
+    sweep_id = new_sweep(run_cap=1)
+    backend.claim(sweep_id, "first").release()
+    agents = [open_backend(url, lease_seconds=30) for _ in range(6)]
+    for _ in range(4):
+        claims = at_once([partial(agent.claim, sweep_id, "a") for agent in agents])
+        (held,) = [claim for claim in claims if not isinstance(claim, Idle)]
+        held.release()
+
+
+def test_agents_that_ask_at_once_never_exceed_run_cap(url, backend, new_sweep):
+    sweep_id = new_sweep(run_cap=3)
+    agents = [open_backend(url, lease_seconds=30) for _ in range(6)]
+    claims = at_once([partial(agent.claim, sweep_id, "a") for agent in agents])
+    held = [claim.number for claim in claims if not isinstance(claim, Idle)]
+    assert sorted(held) == [0, 1, 2]
+    assert len(backend.trials(sweep_id)) == 3
+
+
+def test_two_agents_run_every_point_of_a_grid_once(backend, new_sweep, start_agent):
+    sweep_id = new_sweep(
+        method="grid",
+        parameters={"x": {"values": [0, 0.5, 1]}, "flag": {"values": [True, None]}},
+    )
+    agents = [start_agent(sweep_id, name) for name in ("a1", "a2")]
+    assert [agent.wait(60) for agent in agents] == [0, 0]
+    trials = backend.trials(sweep_id)
+    assert {trial.state for trial in trials} == {"finished"}
+    points = [(trial.params["x"], trial.params["flag"]) for trial in trials]
+    assert points == [(x, flag) for x in (0, 0.5, 1) for flag in (True, None)]
+
+
+# Taking over
+
+
+def test_an_agent_whose_trial_was_taken_over_stops_and_its_result_does_not_count(
+    backend, new_sweep
+):
+    sweep_id = new_sweep(run_cap=1)
+    slow = backend.claim(sweep_id, "slow")
+    assert slow.report(1, 0.1)
+    (slot,) = backend.slots(sweep_id)
+    assert backend.requeue(sweep_id, slot, {})
+    successor = backend.claim(sweep_id, "quick")
+    assert (successor.number, successor.epoch, successor.params) == (0, 1, slow.params)
+
+    assert not slow.report(2, 0.9)
+    assert not slow.finish()
+    successor.report(2, 0.2)
+    assert successor.finish()
+    (trial,) = backend.trials(sweep_id)
+    assert (trial.state, trial.agent, dict(trial.curve)) == ("finished", "quick", {1: 0.1, 2: 0.2})
+
+
+def test_a_trial_requeued_twice_at_once_waits_once(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=1)
+    backend.claim(sweep_id, "dead")
+    (slot,) = backend.slots(sweep_id)
+    assert backend.requeue(sweep_id, slot, {})
+    assert not backend.requeue(sweep_id, slot, {})
+    held = backend.claim(sweep_id, "a1")
+    assert held.number == 0
+    assert backend.claim(sweep_id, "a2") is Idle.UNSURE
+    held.report(1, 0.5)
+    held.finish()
+    assert backend.claim(sweep_id, "a2") is Idle.DONE
+
+
+def test_a_takeover_that_was_itself_cut_off_is_completed_by_the_next_agent(url, new_sweep):
+    backend = open_backend(url, lease_seconds=0.4)
+    sweep_id = new_sweep(run_cap=1)
+    die(backend.claim(sweep_id, "dead"))
+    (slot,) = backend.slots(sweep_id)
+    backend.storage.create_new_trial(backend.study_id(sweep_id), waiting_copy(slot, {}))
+    assert backend.trials(sweep_id)[0].state == "running"
+
+    summary = work(backend, sweep_id, agent="next")
+    assert dict(summary.outcomes) == {0: "finished"}
+    assert backend.trials(sweep_id)[0].attempts == 2
+
+
+def test_a_trial_that_kills_every_agent_is_given_up(url, new_sweep):
+    backend = open_backend(url, lease_seconds=0.2)
+    sweep_id = new_sweep(run_cap=1)
+    deadline = time.monotonic() + 30
+    while backend.trials(sweep_id) == [] or backend.trials(sweep_id)[0].state != "failed":
+        assert time.monotonic() < deadline
+        claim = backend.claim(sweep_id, "doomed")
+        if not isinstance(claim, Idle):
+            die(claim)
+        time.sleep(backend.poll_seconds)
+    (trial,) = backend.trials(sweep_id)
+    assert trial.attempts == 4
+    assert "agents in a row died before they finished epoch 1" in trial.reason
+
+
+# How a trial ends
+
+
+def test_a_preempted_trial_is_the_first_to_be_taken_again_with_its_number_and_parameters(
+    backend, new_sweep
+):
+    sweep_id = new_sweep(run_cap=3)
+
+    def interrupted(trial):
+        trial.report(1, {"score": 0.5})
+        return "preempted"
+
+    first = work(backend, sweep_id, interrupted)
+    assert (first.status, dict(first.outcomes)) == ("preempted", {0: "preempted"})
+    (released,) = backend.trials(sweep_id)
+    assert released.state == "waiting"
+
+    again = backend.claim(sweep_id, "a2")
+    assert (again.number, again.epoch, again.params) == (0, 1, released.params)
+
+
+def test_an_interrupted_agent_releases_its_trial(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=1)
+
+    def interrupted(trial):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work(backend, sweep_id, interrupted)
+    assert backend.trials(sweep_id)[0].state == "waiting"
+
+
+def test_a_trial_that_fails_once_is_tried_again(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=1)
+    tries = []
+
+    def fails_once(trial):
+        tries.append(trial.number)
+        if len(tries) == 1:
+            raise RuntimeError("CUDA error")
+        return by_x(trial)
+
+    work(backend, sweep_id, fails_once)
+    (trial,) = backend.trials(sweep_id)
+    assert tries == [0, 0]
+    assert (trial.state, trial.attempts) == ("finished", 2)
+
+
+def test_a_trial_that_fails_again_has_failed_with_its_reason(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=1)
+
+    def fails(trial):
+        trial.report(1, {"score": 9.0})
+        raise RuntimeError("CUDA error")
+
+    work(backend, sweep_id, fails)
+    (trial,) = backend.trials(sweep_id)
+    assert (trial.state, trial.reason) == ("failed", "RuntimeError: CUDA error")
+    assert best_trial([trial], "maximize") is None
+
+
+def test_values_that_do_not_go_together_fail_their_trial_at_once_and_blame_no_agent(
+    backend, new_sweep
+):
+    sweep_id = new_sweep(run_cap=4)
+
+    def refuses(trial):
+        raise ConfigError("eta_min is above lr")
+
+    assert work(backend, sweep_id, refuses).status == "done"
+    assert [trial.attempts for trial in backend.trials(sweep_id)] == [1, 1, 1, 1]
+
+
+def test_a_bad_node_is_stopped_after_three_failures_and_others_run_its_trials(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=4)
+
+    def fails(trial):
+        raise RuntimeError("no GPU")
+
+    with pytest.raises(SweepError, match=r"failed 3 trials in a row, the last with .*no GPU"):
+        work(backend, sweep_id, fails, agent="bad")
+    assert [trial.state for trial in backend.trials(sweep_id)] == ["waiting"] * 3
+    work(backend, sweep_id, agent="good")
+    assert [trial.state for trial in backend.trials(sweep_id)] == ["finished"] * 4
+
+
+def test_a_metric_that_is_never_a_number_is_no_score(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=1)
+    work(backend, sweep_id, scoring(lambda *_: math.nan))
+    (trial,) = backend.trials(sweep_id)
+    assert (trial.state, dict(trial.curve), trial.epoch) == ("failed", {}, EPOCHS)
+    assert trial.reason == "no finite value of score was reported"
+
+
+def test_an_epoch_without_a_number_is_left_out_of_the_curve(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=1)
+    work(backend, sweep_id, scoring(lambda _, epoch: math.nan if epoch == 2 else epoch))
+    (trial,) = backend.trials(sweep_id)
+    assert (trial.state, dict(trial.curve)) == ("finished", {1: 1, 3: 3, 4: 4})
+
+
+def test_a_metric_that_is_never_reported_is_named_with_the_nearest_one(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=1)
+
+    def reports_another(trial):
+        trial.report(1, {"scores": 0.5, "loss": 1.0})
+        return "finished"
+
+    work(backend, sweep_id, reports_another)
+    (trial,) = backend.trials(sweep_id)
+    assert trial.reason == "score was never reported, but loss, scores were; did you mean scores?"
+
+
+# Which trials there are
+
+
+def test_early_termination_stops_what_is_worse_at_a_band_and_keeps_its_curve(backend, new_sweep):
+    sweep_id = new_sweep(
+        method="grid",
+        parameters={"x": {"values": [3, 2, 1, 4]}},
+        early_terminate={"type": "hyperband", "min_iter": 2},
+    )
+    work(backend, sweep_id)
+    trials = backend.trials(sweep_id)
+    assert [trial.state for trial in trials] == ["finished", "stopped", "stopped", "finished"]
+    assert dict(trials[1].curve) == {1: 3, 2: 4}
+    assert best_trial(trials, "maximize").params["x"] == 4
+
+
+def test_a_stopped_sweep_ends_running_trials_at_their_report_and_starts_none(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=5)
+
+    def stops_the_sweep(params, epoch):
+        if epoch == 2:
+            backend.stop(sweep_id)
+        return float(epoch)
+
+    summary = work(backend, sweep_id, scoring(stops_the_sweep))
+    assert dict(summary.outcomes) == {0: "stopped"}
+    assert backend.claim(sweep_id, "a2") is Idle.DONE
+    assert [trial.epoch for trial in backend.trials(sweep_id)] == [2]
+
+
+def test_an_agent_takes_no_more_trials_than_its_count(backend, new_sweep):
+    sweep_id = new_sweep()
+    assert list(work(backend, sweep_id, count=2).outcomes) == [0, 1]
+    assert list(work(backend, sweep_id, count=1).outcomes) == [2]
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_the_same_file_gives_the_same_trials(backend, new_sweep, method):
+    sweeps = [new_sweep(method=method, run_cap=6) for _ in range(2)]
+    for sweep_id in sweeps:
+        work(backend, sweep_id)
+    first, second = ([t.params for t in backend.trials(sweep_id)] for sweep_id in sweeps)
+    assert first == second
+    assert len({params["x"] for params in first}) == 6
+
+
+def test_values_of_mixed_types_reach_the_training_and_the_record_unchanged(backend, new_sweep):
+    mixed = [True, 1, 1.0, None, "1", [1, 2], {"a": False}]
+    sweep_id = new_sweep(
+        method="bayes", run_cap=12, parameters={"x": {"value": 0.5}, "any": {"values": mixed}}
+    )
+    seen = []
+
+    def note(params, epoch):
+        seen.append(params["any"])
+        return float(epoch)
+
+    work(backend, sweep_id, scoring(note))
+    kept = [trial.params["any"] for trial in backend.trials(sweep_id)]
+    assert [repr(value) for value in kept] == [repr(value) for value in seen[::EPOCHS]]
+    assert {repr(value) for value in kept} <= {repr(value) for value in mixed}
+
+
+def test_bayes_moves_towards_what_scored_well(backend, new_sweep):
+    sweep_id = new_sweep(method="bayes", run_cap=20, parameters={"x": {"min": 0.0, "max": 1.0}})
+    work(backend, sweep_id, scoring(lambda params, _: -abs(params["x"] - 0.8)))
+    misses = [abs(trial.params["x"] - 0.8) for trial in backend.trials(sweep_id)]
+    assert sum(misses[-8:]) < sum(misses[:6]) / 6 * 8 / 2
+
+
+def test_a_sweep_that_is_not_there_is_an_error(backend):
+    with pytest.raises(SweepError, match="there is no sweep 'nowhere'"):
+        backend.trials("nowhere")
