@@ -1,0 +1,46 @@
+# Everything runs in .venv, which the first target that needs it makes.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+DATA := runs/quickstart-data
+
+.DEFAULT_GOAL := help
+.PHONY: help venv quickstart lint format typecheck test pipeline clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+venv: $(INSTALLED) ## make .venv with the locked dependencies and detsweep in it
+
+$(INSTALLED): requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@
+
+quickstart: venv $(DATA) ## draw a small data set and run the whole pipeline on it
+	$(BIN)/detsweep run --data $(DATA) --sweep sweeps/quickstart.yaml --store runs/quickstart preset=quickstart
+
+$(DATA): | venv
+	$(BIN)/detsweep data synth $@
+
+lint: venv ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: venv ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+typecheck: venv ## check types
+	$(BIN)/mypy
+
+test: venv ## run every test
+	$(BIN)/pytest
+
+pipeline: venv ## compile pipelines/sweep.yaml, which Kubeflow takes
+	$(BIN)/kfp dsl compile --py pipelines/sweep.py --output pipelines/sweep.yaml
+
+clean: ## remove what was built, but neither .venv nor runs
+	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src components pipelines tests -name __pycache__ -prune -exec rm -rf {} +

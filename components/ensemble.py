@@ -1,0 +1,32 @@
+"""Build the ensemble from the folds and export it to ONNX."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+def ensemble(
+    store_url: str,
+    sweep: dsl.Input[dsl.Artifact],
+    folds: dsl.Input[list[dsl.Metrics]],
+    model: dsl.Output[dsl.Model],
+    report: dsl.Output[dsl.HTML],
+    scores: dsl.Output[dsl.Metrics],
+) -> None:
+    """`folds` says that every fold is trained."""
+    import json
+    from pathlib import Path
+
+    from detector.console import plain_errors
+    from detector.steps.ensemble import CARD, MODEL, REPORT, build
+    from detector.storage import RunStore
+
+    with plain_errors():
+        store = RunStore(store_url)
+        summary = build(store_url, sweep_id=Path(sweep.path).read_text())
+        Path(model.path).write_bytes(store.read(MODEL))
+        model.metadata.update(json.loads(store.read(CARD)))
+        Path(report.path).write_bytes(store.read(REPORT))
+        for row in summary.candidates:
+            scores.log_metric(row.name, row.hmean)

@@ -1,0 +1,26 @@
+"""Create the sweep that the agents will work on."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+def sweep_init(
+    store_url: str,
+    backend_url: str,
+    sweep_yaml: str,
+    manifest: dsl.Input[dsl.Dataset],
+    sweep: dsl.Output[dsl.Artifact],
+) -> None:
+    """The sweep id is the artifact's content: an artifact reaches the iterations of a ParallelFor
+    in every runner, a parameter does not. `manifest` says that the data is ready."""
+    from pathlib import Path
+
+    from detector.console import plain_errors
+    from detector.steps.sweep_init import init_sweep
+
+    with plain_errors():
+        sweep_id = init_sweep(store_url, backend_url, sweep_yaml)
+        Path(sweep.path).write_text(sweep_id)
+        sweep.metadata["sweep_id"] = sweep_id

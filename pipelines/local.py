@@ -1,0 +1,278 @@
+"""The pipeline on one machine: `sweep_pipeline` run by kfp.local in this Python environment.
+
+kfp.local decides what runs when. How a step's process is started, heard and stopped is decided
+here, in the one place where kfp.local starts it (`run_local_subprocess`): kfp.local prints a page
+of its own around each step, shares no cores or GPUs out, starts a failed step again whatever the
+reason, and leaves its children behind when it is killed. It has no setting for any of these.
+"""
+
+import builtins
+import contextlib
+import io
+import itertools
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, NoReturn
+
+from kfp import local
+from kfp.local import subprocess_task_handler
+from kfp.local.orchestrator import enhanced_dag_orchestrator
+from kfp.local.orchestrator.enhanced_dag_orchestrator import ParallelExecutor
+
+from detector.errors import DetsweepError
+from pipelines.sweep import sweep_pipeline
+
+_GPU_STEPS = frozenset({"agent", "fold"})
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+_EXECUTOR_LINE = re.compile(r"\[KFP Executor .*\]: ")
+
+
+_CONTINUE = "the same command continues the run where it is"
+
+
+class StepError(DetsweepError):
+    """A step of the pipeline ended with an error, which it has printed."""
+
+    def __init__(self, problem: str):
+        super().__init__(problem, remedy=f"its own lines say why; once mended, {_CONTINUE}")
+
+
+class InterruptedRunError(DetsweepError):
+    """The run was told to stop by a signal."""
+
+    def __init__(self, signum: signal.Signals):
+        super().__init__(f"interrupted by {signum.name}", remedy=_CONTINUE)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the steps that run at once share.
+
+    Attributes:
+        cores: CPU cores.
+        gpus: GPUs; a step gets one of them.
+    """
+
+    cores: int
+    gpus: int
+
+
+@dataclass
+class StepRunner:
+    """Starts the process of each step, in the place of kfp.local's `run_local_subprocess`.
+
+    Args:
+        machine: what the steps share.
+        at_once: how many of a step run side by side, by its name; 1 where it is not named.
+        write: takes each line that a step prints, marked with the step.
+    """
+
+    machine: Machine
+    at_once: Mapping[str, int]
+    write: Callable[[str], None]
+    _failed: list[str] = field(default_factory=list)
+    _running: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
+    _signal: signal.Signals | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __call__(
+        self, full_command: Sequence[str], env_vars: Mapping[str, str] | None = None
+    ) -> int:
+        """Run one step to its end.
+
+        Raises:
+            StepError: the step failed. A return code would make kfp.local start it again.
+            InterruptedRunError: the run was told to stop.
+        """
+        step = _Step.of(full_command)
+        slot, process = self._start(step, full_command, env_vars or {})
+        try:
+            for line in without_executor_log(process.stdout or ()):
+                self.write(f"{step.label} │ {line}")
+            code = process.wait()
+        finally:
+            with self._lock:
+                del self._running[slot]
+        self._refuse_if_stopped()
+        if code != 0:
+            self._failed.append(step.label)
+            raise StepError(f"{step.label} failed with exit code {code}")
+        return code
+
+    def stop(self, signum: int) -> None:
+        """End every step that runs, and start no more: in good order at first, at once if it is
+        called again."""
+        with self._lock:
+            how = signal.SIGTERM if self._signal is None else signal.SIGKILL
+            self._signal = signal.Signals(signum)
+            for process in self._running.values():
+                _kill_group(process, how)
+
+    def raise_for(self, error: Exception) -> NoReturn:
+        """Say what was behind an error of kfp.local."""
+        self._refuse_if_stopped()
+        if self._failed:
+            raise StepError(f"failed: {', '.join(self._failed)}") from error
+        raise error
+
+    def _refuse_if_stopped(self) -> None:
+        if self._signal is not None:
+            raise InterruptedRunError(self._signal)
+
+    def _start(
+        self, step: "_Step", command: Sequence[str], env_vars: Mapping[str, str]
+    ) -> tuple[int, "subprocess.Popen[str]"]:
+        with self._lock:
+            self._refuse_if_stopped()
+            slot = next(slot for slot in range(len(self._running) + 1) if slot not in self._running)
+            self._running[slot] = process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                bufsize=1,
+                env={**os.environ, **env_vars, **self._environment(step, slot)},
+                # A group of its own, so that a signal reaches the step behind kfp's shell, and
+                # Ctrl-C does not reach it twice.
+                start_new_session=True,
+            )
+            # A signal may have come while it was started.
+            if self._signal is not None:
+                _kill_group(process, signal.SIGTERM)
+            return slot, process
+
+    def _environment(self, step: "_Step", slot: int) -> dict[str, str]:
+        threads = str(max(1, self.machine.cores // self.at_once.get(step.name, 1)))
+        ours = {"PYTHONUNBUFFERED": "1", **dict.fromkeys(_THREAD_COUNTS, threads)}
+        if step.name in _GPU_STEPS and self.machine.gpus > 1:
+            ours["CUDA_VISIBLE_DEVICES"] = str(slot % self.machine.gpus)
+        # What a person has set stays as it is.
+        return {name: value for name, value in ours.items() if name not in os.environ}
+
+
+@dataclass(frozen=True)
+class _Step:
+    """The step that one of kfp.local's commands runs."""
+
+    name: str
+    index: int | None
+
+    @classmethod
+    def of(cls, command: Sequence[str]) -> "_Step":
+        arguments = dict(itertools.pairwise(command))
+        parameters = json.loads(arguments["--executor_input"])["inputs"].get("parameterValues", {})
+        index = parameters.get("index")
+        return cls(arguments["--function_to_execute"], None if index is None else int(index))
+
+    @property
+    def label(self) -> str:
+        name = self.name.replace("_", "-")
+        return name if self.index is None else f"{name} {self.index}"
+
+
+def run_pipeline(arguments: Mapping[str, object], runner: StepRunner, width: int) -> None:
+    """Run `sweep_pipeline` to its end; steps whose work is done already find it done.
+
+    Args:
+        arguments: the pipeline's parameters.
+        runner: starts the steps.
+        width: how many iterations of a loop run at once; kfp.local's own limit is 2.
+
+    Raises:
+        StepError: a step failed; it is named.
+        InterruptedRunError: SIGINT or SIGTERM came, and the steps have ended.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="detsweep-kfp-") as scratch,
+        _quiet_kfp(),
+        _signals_to(runner.stop),
+        _replaced(subprocess_task_handler, "run_local_subprocess", runner),
+        _replaced(enhanced_dag_orchestrator, "ParallelExecutor", lambda: _parallel_executor(width)),
+    ):
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=scratch)
+        try:
+            sweep_pipeline(**arguments)
+        except RuntimeError as error:
+            runner.raise_for(error)
+
+
+def without_executor_log(lines: Iterable[str]) -> Iterator[str]:
+    """What a step has printed, without the lines that kfp's executor prints around it: those that
+    bear its mark, and the JSON of the step's inputs, which fills many lines after one of them."""
+    in_json = False
+    for line in lines:
+        text = line.rstrip("\n")
+        if in_json:
+            in_json = text != "}"
+        elif mark := _EXECUTOR_LINE.match(text):
+            in_json = text[mark.end() :] == "Got executor_input:"
+        elif text:
+            yield text
+
+
+def _parallel_executor(width: int) -> ParallelExecutor:
+    executor = ParallelExecutor()
+    executor.max_workers = executor.conservative_max = width
+    return executor
+
+
+def _kill_group(process: "subprocess.Popen[str]", how: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, how)
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextlib.contextmanager
+def _quiet_kfp() -> Iterator[None]:
+    """Keep what kfp.local prints and logs to itself, and undo what it does to print and logging
+    (with two steps at once it does not undo it itself)."""
+    root = logging.getLogger()
+    handlers, level, disabled = root.handlers[:], root.level, root.manager.disable
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+        _replaced(builtins, "print", print),
+    ):
+        warnings.filterwarnings("ignore", module=r"kfp\.local")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
+            logging.disable(disabled)
+
+
+@contextlib.contextmanager
+def _signals_to(stop: Callable[[int], None]) -> Iterator[None]:
+    def handle(signum: int, _frame: FrameType | None) -> None:
+        stop(signum)
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {signum: signal.signal(signum, handle) for signum in signals}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,122 @@
+"""The pipeline: how the components meet, which ask for a GPU, and what is tried again.
+
+Compile it with `kfp dsl compile --py pipelines/sweep.py --output pipelines/sweep.yaml`; run it on
+one machine with `detsweep run`. Nothing here says how a step does its work.
+
+Between steps go artifacts, never parameters: kfp.local gives a step inside a ParallelFor the loop's
+item in place of a parameter that comes straight from an earlier step.
+"""
+
+from kfp import dsl, kubernetes
+
+from components.agent import agent
+from components.ensemble import ensemble
+from components.fold import fold
+from components.prepare import prepare
+from components.select import select
+from components.sweep_init import sweep_init
+
+_SECRETS = {
+    "detsweep-s3": {
+        "AWS_ENDPOINT_URL": "AWS_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID": "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY": "AWS_SECRET_ACCESS_KEY",
+    },
+    "detsweep-postgresql": {"password": "PGPASSWORD"},
+    "detsweep-wandb": {"WANDB_API_KEY": "WANDB_API_KEY"},
+}
+"""Secrets of the pipeline's namespace: name → key → environment variable. All are optional."""
+
+_SHARED_MEMORY = "8Gi"
+"""Data loading hands its batches over through /dev/shm, of which a pod has 64 MiB by default."""
+
+
+def _on_cluster(task: dsl.PipelineTask, display_name: str) -> None:
+    """What every step has in common. Never cached: a step's outcome lies in the run store, which
+    Kubeflow does not see. Tried again: a step that starts over finds what it had finished."""
+    task.set_display_name(display_name)
+    task.set_caching_options(False)
+    task.set_retry(num_retries=3, backoff_duration="30s", backoff_factor=2)
+    kubernetes.add_pod_label(task, "app.kubernetes.io/name", "detsweep")
+    kubernetes.add_pod_label(task, "detsweep/step", task.name.replace("_", "-"))
+    for secret, keys in _SECRETS.items():
+        kubernetes.use_secret_as_env(task, secret, keys, optional=True)
+
+
+def _on_gpu(task: dsl.PipelineTask, display_name: str) -> None:
+    _on_cluster(task, display_name)
+    task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(1)
+    kubernetes.empty_dir_mount(
+        task, "shared-memory", "/dev/shm", medium="Memory", size_limit=_SHARED_MEMORY
+    )
+
+
+@dsl.pipeline(
+    name="detsweep",
+    description="A sweep over a text detector's configuration, its best configuration trained on "
+    "every fold, and the ensemble of the folds as one ONNX model.",
+)
+def sweep_pipeline(
+    data: str,
+    sweep_yaml: str,
+    store_url: str = "s3://detsweep/runs/default",
+    backend_url: str = "postgresql://detsweep@detsweep-postgresql:5432/detsweep",
+    overrides: list[str] = ["preset=hrnet_w44_1280"],  # noqa: B006  (kfp reads it, nobody changes it)
+    agents: list[int] = [1, 2],  # noqa: B006
+    trials_per_agent: int = 0,
+) -> None:
+    """From a labelled data set and a sweep file to one ONNX text detector.
+
+    Args:
+        data: the data set, an s3:// URL (or a folder that every pod sees).
+        sweep_yaml: the content of a sweep file, in the schema of `wandb sweep`.
+        store_url: where the run keeps everything; the same URL continues a run.
+        backend_url: where the sweep's trials are kept, such as postgresql://… or wandb://….
+        overrides: words that change the configuration, such as `preset=receipts_cpu`.
+        agents: the numbers of the agents; there are as many agents as numbers.
+        trials_per_agent: how many trials an agent may run; 0 for no limit.
+    """
+    prepared = prepare(store_url=store_url, data=data, overrides=overrides)
+    _on_cluster(prepared, "Check the data")
+
+    created = sweep_init(
+        store_url=store_url,
+        backend_url=backend_url,
+        sweep_yaml=sweep_yaml,
+        manifest=prepared.outputs["manifest"],
+    )
+    _on_cluster(created, "Create the sweep")
+
+    with dsl.ParallelFor(agents, name="agents") as agent_number:
+        working = agent(
+            index=agent_number,
+            trials_per_agent=trials_per_agent,
+            store_url=store_url,
+            backend_url=backend_url,
+            sweep=created.outputs["sweep"],
+        )
+        _on_gpu(working, "Run trials")
+
+    selected = select(
+        store_url=store_url,
+        backend_url=backend_url,
+        sweep=created.outputs["sweep"],
+        agents=dsl.Collected(working.outputs["trials"]),
+    )
+    _on_cluster(selected, "Choose the best")
+
+    with dsl.ParallelFor(prepared.outputs["Output"], name="folds") as fold_number:
+        trained = fold(
+            index=fold_number,
+            store_url=store_url,
+            sweep=created.outputs["sweep"],
+            best=selected.outputs["best"],
+        )
+        _on_gpu(trained, "Train a fold")
+
+    built = ensemble(
+        store_url=store_url,
+        sweep=created.outputs["sweep"],
+        folds=dsl.Collected(trained.outputs["scores"]),
+    )
+    _on_cluster(built, "Build the ensemble")

@@ -1,0 +1,45 @@
+"""The `detsweep` command: its groups, and how it ends when something is wrong."""
+
+from typing import Annotated
+
+import typer
+
+from detector import __version__
+from detector.cli import config, data, sweep
+from detector.cli import run as run_command
+from detector.console import plain_errors
+
+app = typer.Typer(
+    name="detsweep",
+    help="From labelled page images and a sweep file to a tuned, ensembled ONNX text detector.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run_command.run_sweep)
+app.add_typer(data.app)
+app.add_typer(sweep.app, name="sweep")
+app.add_typer(config.app)
+
+
+def run() -> None:
+    """The entry point. A `DetsweepError` is printed without its traceback; the exit code is 2."""
+    with plain_errors():
+        app()
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"detsweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before a command."""

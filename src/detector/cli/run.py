@@ -1,0 +1,161 @@
+"""`detsweep run`: the whole pipeline on this machine, and the summary that it ends with."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from detector.config import load_config
+from detector.errors import DetsweepError
+
+if TYPE_CHECKING:
+    from detector.report.content import ScoreRow
+    from detector.steps.ensemble import Summary
+
+Data = Annotated[
+    str,
+    typer.Option(help="The data set: a folder or an s3:// URL.", envvar="DETSWEEP_DATA"),
+]
+SweepFile = Annotated[Path, typer.Option(help="The sweep file.", exists=True, dir_okay=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Such as `preset=receipts_cpu`."),
+]
+Store = Annotated[
+    str | None,
+    typer.Option(help="Where the run is kept: a folder or an s3:// URL; runs/<sweep> by default."),
+]
+BackendUrl = Annotated[
+    str | None,
+    typer.Option("--backend", help="Where the trials are kept; SQLite in the store by default."),
+]
+Agents = Annotated[
+    int, typer.Option(min=1, help="How many trials, and later folds, are trained at once.")
+]
+
+
+def run_sweep(
+    data: Data,
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    store: Store = None,
+    backend: BackendUrl = None,
+    agents: Agents = 2,
+) -> None:
+    """Sweep, train the folds, build the ensemble: the pipeline of Kubeflow, on this machine.
+
+    Stopped or failed, it continues where it was when it is given the same store.
+    """
+    # The pipeline stands beside this package, and no other command needs kfp.
+    from detector.steps.ensemble import read_summary
+    from detector.sweep.spec import parse_sweep
+    from pipelines.local import Machine, StepRunner, run_pipeline
+
+    words = list(overrides or [])
+    folds = load_config(words).folds
+    text = sweep.read_text()
+    spec = parse_sweep(text, str(sweep))
+    store_url = _absolute(store or f"runs/{spec.name or sweep.stem}")
+    arguments = {
+        "data": _absolute(data),
+        "sweep_yaml": text,
+        "store_url": store_url,
+        "backend_url": backend or _sqlite_in(store_url),
+        "overrides": words,
+        "agents": list(range(1, agents + 1)),
+    }
+    runner = StepRunner(
+        machine=Machine(cores=len(os.sched_getaffinity(0)), gpus=_gpu_count()),
+        at_once={"agent": agents, "fold": min(agents, folds.retrain or folds.count)},
+        write=_line_writer(sys.stdout),
+    )
+    run_pipeline(arguments, runner, width=agents)
+    _print_summary(read_summary(store_url), Console())
+
+
+def _absolute(url: str) -> str:
+    """The steps get whole paths, which mean the same wherever they run."""
+    return url if "://" in url else str(Path(url).absolute())
+
+
+def _sqlite_in(store_url: str) -> str:
+    if "://" in store_url:
+        raise DetsweepError(
+            "SQLite needs a file system, and this store has none",
+            where=store_url,
+            remedy="say where the trials are kept with --backend, such as postgresql://…",
+        )
+    Path(store_url).mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{store_url}/sweep.db"
+
+
+def _gpu_count() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _line_writer(stream: TextIO) -> Callable[[str], None]:
+    def write(line: str) -> None:
+        # In one call, for several steps write at once.
+        stream.write(f"{line}\n")
+        stream.flush()
+
+    return write
+
+
+def _print_summary(summary: "Summary", console: Console) -> None:
+    best = summary.best
+    console.print(f"\n[bold]Best configuration[/] trial {best.trial}, epoch {best.epoch}")
+    for word in best.overrides:
+        console.print(f"  {word}", highlight=False)
+    console.print(_trial_table(summary))
+    console.print(_score_table("Folds, each on its own pages", summary.folds))
+    console.print(
+        _score_table(
+            "Models and ensembles, on the held-out pages", summary.candidates, summary.chosen
+        )
+    )
+    for name, url in (
+        ("model", summary.model),
+        ("report", summary.report),
+        ("overlay", summary.overlay),
+    ):
+        # Paths are to be copied, so they are not wrapped.
+        console.print(f"{name:8} {url}", highlight=False, soft_wrap=True)
+
+
+def _trial_table(summary: "Summary") -> Table:
+    table = Table("trial", "state", "epoch", summary.best.metric, title="Trials")
+    for trial in summary.trials:
+        table.add_row(
+            str(trial.number),
+            trial.state,
+            "-" if trial.epoch is None else str(trial.epoch),
+            _number(trial.value, 4),
+            style="bold green" if trial.number == summary.best.trial else None,
+        )
+    return table
+
+
+def _score_table(title: str, rows: Sequence["ScoreRow"], chosen: str | None = None) -> Table:
+    headers = ("model", "pages", "H-Mean", "recall", "precision", "IoU H-Mean", "ms a page")
+    table = Table(*headers, title=title)
+    for row in rows:
+        table.add_row(
+            f"{row.name} (chosen)" if row.name == chosen else row.name,
+            str(row.pages),
+            *(_number(score, 4) for score in (row.hmean, row.recall, row.precision, row.iou_hmean)),
+            _number(row.ms_per_page, 1),
+            style="bold green" if row.name == chosen else None,
+        )
+    return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

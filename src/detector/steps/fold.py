@@ -1,0 +1,87 @@
+"""The fifth step, once for each fold: the best configuration trained without that fold's pages."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from detector.config import apply_params
+from detector.console import say
+from detector.errors import TrainingError
+from detector.steps.agent import SWEEP_FOLD
+from detector.steps.run import Run, fold_key, trial_key
+from detector.steps.trained import Origin, copy_training, metrics_of, train_in_store
+from detector.training import EpochMetrics
+
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """A fold's model.
+
+    Attributes:
+        scores: on the fold's own pages, by metric (`val/hmean`, …), at its best epoch.
+        reused_trial: the trial that it was copied from, None if it was trained.
+    """
+
+    fold: int
+    epoch: int
+    scores: Mapping[str, float]
+    reused_trial: int | None
+
+
+def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
+    """Train the sweep's best configuration on all folds but one, into folds/<k>/.
+
+    The best trial left out fold 0, so it is that fold's model already; it is trained again only if
+    the configuration or the data set is another by now.
+
+    Raises:
+        TrainingError: the training ended without a usable model.
+    """
+    run = Run(store_url)
+    best = run.best(sweep_id)
+    config, folds = apply_params(run.config(), best.params), run.folds()
+    key = fold_key(fold)
+    reused = _reuse_trial(run, sweep_id, best.trial, Origin.of(config, folds, fold))
+
+    def on_epoch(metrics: EpochMetrics) -> bool:
+        hmean = metrics.values.get("val/hmean", math.nan)
+        total = config.trainer.max_epochs
+        say(f"epoch {metrics.epoch}/{total} · val/hmean {hmean:.4f}")
+        return True
+
+    # A trial that was stopped early is taken on to its last epoch.
+    trained = train_in_store(run, key, config, folds, fold, on_epoch)
+    if trained.status == "preempted":
+        raise TrainingError(
+            f"fold {fold} was told to end before it was trained",
+            where=run.store.url(key),
+            remedy="run it again: it continues from its last finished epoch",
+        )
+    scores = metrics_of(run, key, trained.best_epoch)
+    result = FoldResult(fold, trained.best_epoch, scores, reused)
+    run.store.write(f"{key}/{RESULT}", json.dumps(asdict(result), indent=1))
+    return result
+
+
+def _reuse_trial(run: Run, sweep_id: str, trial: int, origin: Origin) -> int | None:
+    """Make the trial's model the fold's, if it is one of the same origin; the trial's number, or
+    None if it cannot be."""
+    if origin.fold != SWEEP_FOLD:
+        return None
+    key = trial_key(sweep_id, trial)
+    if Origin.read(run, key) != origin:
+        say(f"trial {trial} had another configuration or other data: fold 0 is trained anew")
+        return None
+    say(f"trial {trial} left out fold 0 and is its model")
+    if Origin.read(run, fold_key(origin.fold)) != origin:
+        run.store.remove(fold_key(origin.fold))
+        copy_training(run, key, fold_key(origin.fold))
+    return trial
+
+
+def read_fold_results(run: Run, folds: list[int]) -> list[FoldResult]:
+    """What `train_fold` left for each of `folds`."""
+    return [FoldResult(**json.loads(run.store.read(f"{fold_key(k)}/{RESULT}"))) for k in folds]

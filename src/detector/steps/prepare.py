@@ -1,0 +1,86 @@
+"""The first step: check the data set, fix the folds, and store the configuration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from detector.config import Config, load_config
+from detector.console import say
+from detector.data.check import check_data
+from detector.data.folds import Manifest, make_folds
+from detector.data.problem import refuse_errors
+from detector.data.source import fetch
+from detector.errors import StoreError
+from detector.steps.run import CHECK, CONFIG, MANIFEST, Run
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the run goes by.
+
+    Attributes:
+        fold_numbers: the folds that are trained for the ensemble.
+        page_counts: how many pages there are to train on, and how many are held out.
+    """
+
+    config: Config
+    manifest: Manifest
+
+    @property
+    def fold_numbers(self) -> list[int]:
+        folds = self.config.folds
+        return list(range(min(folds.retrain or folds.count, folds.count)))
+
+    @property
+    def page_counts(self) -> dict[str, int]:
+        held_out = sum(page.fold is None for page in self.manifest.pages)
+        return {"pages": len(self.manifest.pages) - held_out, "held-out pages": held_out}
+
+
+def prepare(store_url: str, overrides: Sequence[str]) -> Prepared:
+    """Check the data that `overrides` describe and write config.yaml, check.json and folds.json.
+
+    A store that is prepared already is left as it is.
+
+    Raises:
+        ConfigError: the overrides are not valid.
+        DataError: the data set has errors.
+        StoreError: the store belongs to a run with another configuration.
+    """
+    run = Run(store_url)
+    config = load_config(overrides)
+    if run.store.exists(CONFIG):
+        return _prepared_before(run, config)
+
+    say(f"checking {config.data.path}")
+    root = fetch(config.data.path)
+    report = check_data(
+        root, max_pixels=config.data.max_pixels, group_column=config.data.group_column
+    )
+    run.store.write(CHECK, report.to_json())
+    refuse_errors(report.problems, config.data.path)
+
+    manifest = make_folds(
+        report.pages, config.folds.count, config.seed, config.data.held_out_fraction
+    )
+    run.store.write(MANIFEST, manifest.to_json())
+    # Last, for its presence says that the store is prepared.
+    run.store.write(CONFIG, yaml.safe_dump(config.to_dict(), sort_keys=False))
+    return _told(Prepared(config, manifest))
+
+
+def _prepared_before(run: Run, config: Config) -> Prepared:
+    if run.config().digest() != config.digest():
+        raise StoreError(
+            "this store holds a run with another configuration",
+            where=run.store.url(CONFIG),
+            remedy="give the overrides that it was begun with, or another store",
+        )
+    return _told(Prepared(run.config(), run.manifest()))
+
+
+def _told(prepared: Prepared) -> Prepared:
+    counts = ", ".join(f"{count} {name}" for name, count in prepared.page_counts.items())
+    say(f"{counts}, {prepared.config.folds.count} folds")
+    return prepared

@@ -1,0 +1,96 @@
+"""A run: what the steps leave for each other in the run store, as typed values."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import yaml
+
+from detector.config import Config, config_from_tree
+from detector.data.folds import Folds, Manifest, open_folds
+from detector.data.source import fetch
+from detector.errors import StoreError
+from detector.storage import RunStore
+from detector.sweep.trial import TrialRecord
+
+CONFIG = "config.yaml"
+CHECK = "check.json"
+MANIFEST = "folds.json"
+SWEEP = "sweep.json"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The sweep's best trial.
+
+    Attributes:
+        trial: its number.
+        params: the values it drew, by configuration key.
+        metric: what the sweep went by, and `value` its best over the trial's epochs.
+        epoch: the epoch of that value, from 1.
+        overrides: `params` as words for the command line.
+    """
+
+    trial: int
+    params: dict[str, Any]
+    metric: str
+    value: float
+    epoch: int
+    overrides: list[str]
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(asdict(self), sort_keys=False)
+
+
+class Run:
+    """One run's files, below one URL."""
+
+    def __init__(self, store_url: str):
+        self.store = RunStore(store_url)
+
+    def config(self) -> Config:
+        """The configuration that the run goes by; a trial changes some of its keys."""
+        return config_from_tree(yaml.safe_load(self._read(CONFIG, "prepare")))
+
+    def manifest(self) -> Manifest:
+        return Manifest.from_json(self._read(MANIFEST, "prepare").decode())
+
+    def folds(self) -> Folds:
+        """The data set, fetched and found to be the one that the folds were made from."""
+        config = self.config()
+        return open_folds(fetch(config.data.path), self.manifest(), config.data.group_column)
+
+    def sweep(self) -> dict[str, str] | None:
+        """The id and the digest of the run's sweep, None before there is one."""
+        return json.loads(self.store.read(SWEEP)) if self.store.exists(SWEEP) else None
+
+    def sweep_yaml(self, sweep_id: str) -> str:
+        return self._read(f"sweeps/{sweep_id}/sweep.yaml", "sweep_init").decode()
+
+    def best(self, sweep_id: str) -> Best:
+        return Best(**yaml.safe_load(self._read(f"sweeps/{sweep_id}/best.yaml", "select")))
+
+    def trials(self, sweep_id: str) -> list[TrialRecord]:
+        """The trials as they stood when the best of them was chosen."""
+        rows = json.loads(self._read(f"sweeps/{sweep_id}/trials.json", "select"))
+        return [
+            TrialRecord(**{**row, "curve": {int(epoch): v for epoch, v in row["curve"].items()}})
+            for row in rows
+        ]
+
+    def _read(self, key: str, step: str) -> bytes:
+        if not self.store.exists(key):
+            raise StoreError(
+                "this file is missing",
+                where=self.store.url(key),
+                remedy=f"the step `{step}` writes it: run it first, or check the store's URL",
+            )
+        return self.store.read(key)
+
+
+def trial_key(sweep_id: str, trial: int) -> str:
+    return f"sweeps/{sweep_id}/trials/{trial}"
+
+
+def fold_key(fold: int) -> str:
+    return f"folds/{fold}"

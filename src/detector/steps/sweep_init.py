@@ -1,0 +1,41 @@
+"""The second step: create the sweep, once."""
+
+import hashlib
+import json
+
+from detector.console import say
+from detector.errors import SweepError
+from detector.steps.run import SWEEP, Run
+from detector.sweep.backends import open_backend
+from detector.sweep.spec import parse_sweep
+
+
+def init_sweep(store_url: str, backend_url: str, sweep_yaml: str) -> str:
+    """The id of the store's sweep, which is created if there is none yet.
+
+    Args:
+        sweep_yaml: the content of the sweep file.
+
+    Raises:
+        SweepError: the sweep file is not valid, or the store holds a sweep of another file.
+    """
+    run = Run(store_url)
+    spec = parse_sweep(sweep_yaml, "sweep file")
+    digest = hashlib.sha256(sweep_yaml.encode()).hexdigest()
+    for warning in spec.warnings:
+        say(f"warning: {warning}")
+    known = run.sweep()
+    if known is None:
+        sweep_id = open_backend(backend_url).create(spec)
+        run.store.write(f"sweeps/{sweep_id}/sweep.yaml", sweep_yaml)
+        run.store.write(SWEEP, json.dumps({"id": sweep_id, "digest": digest}))
+        say(f"sweep {sweep_id} created")
+        return sweep_id
+    if known["digest"] != digest:
+        raise SweepError(
+            f"this store holds sweep {known['id']}, which came of another sweep file",
+            where=run.store.url(SWEEP),
+            remedy="give the file that it was begun with, or another store",
+        )
+    say(f"sweep {known['id']} continues")
+    return known["id"]

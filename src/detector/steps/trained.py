@@ -1,0 +1,85 @@
+"""One training inside the run store: a trial's or a fold's, in the same way."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from detector.config import Config
+from detector.data.folds import Folds
+from detector.steps.run import Run
+from detector.training import EpochMetrics, TrainResult, train
+
+ORIGIN = "origin.json"
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a training came of: equal origins give the same model.
+
+    Attributes:
+        config: the configuration's digest.
+        data: the digest of the data set and its folds.
+        fold: the fold whose pages are left out.
+    """
+
+    config: str
+    data: str
+    fold: int
+
+    @classmethod
+    def of(cls, config: Config, folds: Folds, fold: int) -> "Origin":
+        return cls(config.digest(), folds.manifest.digest(), fold)
+
+    @classmethod
+    def read(cls, run: Run, key: str) -> "Origin | None":
+        """The origin of the training below `key`, None where there is none."""
+        path = f"{key}/{ORIGIN}"
+        return cls(**json.loads(run.store.read(path))) if run.store.exists(path) else None
+
+
+def train_in_store(
+    run: Run,
+    key: str,
+    config: Config,
+    folds: Folds,
+    fold: int,
+    on_epoch: Callable[[EpochMetrics], bool],
+) -> TrainResult:
+    """Train below `key`, continuing what was begun there, and keep the store up to date.
+
+    What stands there from another configuration or another data set is removed first.
+    """
+    origin = Origin.of(config, folds, fold)
+    if Origin.read(run, key) not in (None, origin):
+        run.store.remove(key)
+    run.store.write(f"{key}/{ORIGIN}", json.dumps(asdict(origin)))
+    with run.store.folder(key) as folder:
+
+        def after_epoch(metrics: EpochMetrics) -> bool:
+            folder.publish()
+            return on_epoch(metrics)
+
+        return train(config, folds, fold, folder.path, after_epoch)
+
+
+def copy_training(run: Run, source: str, target: str) -> None:
+    """Put a copy of the training below `source` below `target`."""
+    with run.store.folder(source) as taken, run.store.folder(target) as folder:
+        shutil.copytree(
+            taken.path,
+            folder.path,
+            ignore=shutil.ignore_patterns(ORIGIN, "*.tmp"),
+            dirs_exist_ok=True,
+        )
+    # Last, for it says whose training lies there.
+    run.store.write(f"{target}/{ORIGIN}", run.store.read(f"{source}/{ORIGIN}"))
+
+
+def metrics_of(run: Run, key: str, epoch: int) -> Mapping[str, float]:
+    """The metrics of one epoch, from 1, of the training below `key`."""
+    lines = run.store.read(f"{key}/{METRICS}").decode().splitlines()
+    rows = (json.loads(line) for line in lines)
+    row = next(row for row in rows if row["epoch"] == epoch)
+    return {name: value for name, value in row.items() if name != "epoch"}
