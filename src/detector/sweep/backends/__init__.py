@@ -129,5 +129,5 @@ def redact(url: str) -> str:
 
 
 def backend_error(problem: str, url: str, remedy: str) -> SweepError:
-    """An error about the backend at `url`, which shows no password even if `problem` quotes the URL."""
+    """An error about the backend at `url`. No password is shown, even if `problem` quotes it."""
     return SweepError(redact(problem), where=redact(url), remedy=remedy)

@@ -88,6 +88,10 @@ class Slot:
         )
 
     @property
+    def failed_by(self) -> str | None:
+        return self.current.user_attrs.get(FAILED_BY)
+
+    @property
     def lease(self) -> dict[str, Any]:
         return self.current.user_attrs.get(LEASE, {})
 

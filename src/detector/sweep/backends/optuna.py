@@ -114,7 +114,10 @@ def _open_sqlite(url: str, path: Path) -> BaseStorage:
 
 
 def _open_postgresql(url: str) -> BaseStorage:
-    # Which driver a bare postgresql:// means changed in SQLAlchemy 2.1; the extra installs this one.
+    if url.partition("?")[0].count("@") > 1:
+        # A driver would take the password's end for the host, and print it.
+        raise backend_error("the user or the password holds an @", url, "write it as %40")
+    # What a bare postgresql:// means changed in SQLAlchemy 2.1; the extra installs this driver.
     url = url.replace("postgresql://", "postgresql+psycopg2://", 1)
     # One connection for the training and one for its signs of life: a server allows about 100.
     storage = RDBStorage(
@@ -205,8 +208,8 @@ class OptunaBackend:
         sweep = self.slots(sweep_id)
         waiting = [slot for slot in sweep if slot.state == "waiting"]
         # What failed here may do better elsewhere, so it comes last.
-        failed_here = [s for s in waiting if s.current.user_attrs.get(attempts.FAILED_BY) == agent]
-        others = [slot for slot in waiting if slot not in failed_here]
+        failed_here = [slot for slot in waiting if slot.failed_by == agent]
+        others = [slot for slot in waiting if slot.failed_by != agent]
         return (
             self._take_first(sweep_id, others, agent)
             or self._create(sweep_id, len(sweep), agent)

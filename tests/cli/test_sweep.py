@@ -1,0 +1,106 @@
+import json
+import shlex
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from detector.cli.sweep import app
+from detector.errors import SweepError
+from detector.sweep.agent import run_agent
+from detector.sweep.backends import open_backend, redact
+from detector.sweep.spec import read_sweep
+
+SWEEP = """
+method: grid
+metric: {name: val/hmean, goal: maximize}
+parameters: {models.optimizer.lr: {values: [0.001, 0.0003]}}
+"""
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"journal:///{tmp_path}/sweeps.log"
+
+
+@pytest.fixture
+def sweep_id(url):
+    """A sweep of two trials, the second of which is the better one."""
+
+    def train(trial):
+        trial.report(1, {"val/hmean": 1 - trial.params["models.optimizer.lr"]})
+        return "finished"
+
+    backend = open_backend(url)
+    sweep_id = backend.create(read_sweep(SWEEP, "f"))
+    run_agent(backend, sweep_id, train, agent="a1", on_event=lambda _: None)
+    return sweep_id
+
+
+def detsweep_sweep(*words):
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_best_gives_the_same_trial_in_every_form(url, sweep_id):
+    words = ["best", sweep_id, "--backend", url]
+    content = json.loads(detsweep_sweep(*words, "--json"))
+    assert content == {
+        "trial": 1,
+        "metric": "val/hmean",
+        "value": 0.9997,
+        "epoch": 1,
+        "params": {"models.optimizer.lr": 0.0003},
+    }
+    assert yaml.safe_load(detsweep_sweep(*words, "--yaml")) == content
+    overrides = detsweep_sweep(*words, "--overrides")
+    assert shlex.split(overrides) == ["models.optimizer.lr=0.0003"]
+    assert f"detsweep train {overrides}" in detsweep_sweep(*words)
+
+
+def test_best_refuses_two_forms_and_a_sweep_without_scores(url, sweep_id):
+    with pytest.raises(SweepError, match="more than one form"):
+        detsweep_sweep("best", sweep_id, "--backend", url, "--json", "--yaml")
+    empty = open_backend(url).create(read_sweep(SWEEP, "f"))
+    with pytest.raises(SweepError, match="no trial has ended with a score"):
+        detsweep_sweep("best", empty, "--backend", url)
+
+
+def test_status_shows_every_trial_as_table_and_as_json(url, sweep_id):
+    table = detsweep_sweep("status", sweep_id, "--backend", url)
+    assert f"sweep {sweep_id} · grid · 2 of 2 trials" in table
+    assert "2 finished" in table
+    status = json.loads(detsweep_sweep("status", sweep_id, "--backend", url, "--json"))
+    assert status["best"] == 1
+    assert [trial["state"] for trial in status["trials"]] == ["finished", "finished"]
+
+
+def test_watching_a_sweep_that_is_over_ends(url, sweep_id):
+    assert "2 of 2 trials" in detsweep_sweep("status", sweep_id, "--backend", url, "--watch")
+
+
+def test_stop_ends_a_sweep(url, sweep_id):
+    detsweep_sweep("stop", sweep_id, "--backend", url)
+    assert open_backend(url).is_stopped(sweep_id)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cret@127.0.0.1:1/sweeps",
+        "postgresql://me:s3cr@s3cret@127.0.0.1:1/sweeps",
+        "postgresql://me@127.0.0.1:1/sweeps?password=s3cret",
+        "mysql://me:s3cret@127.0.0.1:1/sweeps",
+    ],
+)
+def test_no_error_shows_the_password_of_a_backend(url):
+    with pytest.raises(SweepError) as caught:
+        open_backend(url)
+    assert "s3cr" not in str(caught.value)
+    assert redact(url) in str(caught.value)
+
+
+def test_a_url_of_an_unknown_kind_is_refused_with_those_there_are():
+    with pytest.raises(SweepError, match="sqlite:///FILE"):
+        open_backend("sweeps.db")

@@ -1,0 +1,50 @@
+import pytest
+
+from detector.sweep.agent import run_agent
+from detector.sweep.backends import open_backend
+from detector.sweep.spec import read_sweep
+
+SWEEP = """
+method: grid
+metric: {name: val/hmean, goal: maximize}
+parameters: {trainer.max_epochs: {value: 2}, models.optimizer.lr: {values: [0.0003]}}
+"""
+
+
+@pytest.fixture
+def backend(tmp_path):
+    return open_backend(f"journal:///{tmp_path}/sweeps.log", lease_seconds=30)
+
+
+def test_every_line_of_the_log_says_which_agent_and_which_trial(backend, capsys):
+    def train(trial):
+        for epoch in (1, 2):
+            trial.report(epoch, {"val/hmean": 0.93123 if epoch == 1 else float("nan")})
+        return "finished"
+
+    run_agent(backend, backend.create(read_sweep(SWEEP, "f")), train, agent="a1")
+    assert capsys.readouterr().out.splitlines() == [
+        "agent a1 · trial 0 · started trainer.max_epochs=2 models.optimizer.lr=0.0003",
+        "agent a1 · trial 0 · epoch 1/2 · val/hmean 0.9312",
+        "agent a1 · trial 0 · epoch 2/2 · val/hmean nan",
+        "agent a1 · trial 0 · finished after epoch 2 · last val/hmean 0.9312",
+    ]
+
+
+def test_a_resumed_trial_and_a_failed_one_say_so(backend):
+    events = []
+    sweep_id = backend.create(read_sweep(SWEEP, "f"))
+
+    def fails(trial):
+        if events[0].kind == "resumed":
+            raise RuntimeError("no memory")
+        trial.report(1, {"val/hmean": 0.5})
+        return "preempted"
+
+    run_agent(backend, sweep_id, fails, agent="a1", on_event=events.append)
+    events.clear()
+    run_agent(backend, sweep_id, fails, agent="a2", on_event=events.append, retries=0)
+    assert [str(event) for event in events] == [
+        "agent a2 · trial 0 · resumed after epoch 1",
+        "agent a2 · trial 0 · failed: RuntimeError: no memory",
+    ]
