@@ -1,0 +1,69 @@
+"""What a report tells: plain values, gathered by the pipeline's steps, with no thought of HTML."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from detector.sweep.hyperband import Goal
+from detector.sweep.trial import TrialRecord
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """How well one model found the text of some pages; scores from 0 to 1, None if not measured.
+
+    Attributes:
+        name: of the model: "fold 2", "mean of maps".
+        pages: how many it was measured on.
+        recall, precision, hmean: CLEval over all pages together.
+        hmean_pages: the mean of the pages' own H-Means.
+        iou_hmean: H-Mean of the plain IoU matching.
+        ms_per_page: duration of one page, milliseconds.
+    """
+
+    name: str
+    pages: int
+    recall: float | None
+    precision: float | None
+    hmean: float | None
+    hmean_pages: float | None
+    iou_hmean: float | None
+    ms_per_page: float | None
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A page with what was found on it, as `detector.overlay.encode_jpeg` encodes it."""
+
+    caption: str
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything a report shows; what is empty is left out.
+
+    Attributes:
+        metric, goal: what the sweep optimised, by its key, and in which direction.
+        trials: all of the sweep, whatever became of them.
+        best: the trial whose parameters were selected.
+        bands: the epochs at which early termination compares trials.
+        folds: each measured on the fold's own pages.
+        ensemble: the candidates, all measured on the held-out pages.
+        chosen: the name of the candidate that became the model.
+        commands: a label and a command line each, to reproduce the result.
+        facts: what else identifies the run: data, model, versions.
+    """
+
+    title: str
+    sweep_id: str
+    metric: str
+    goal: Goal
+    trials: Sequence[TrialRecord]
+    best: TrialRecord | None = None
+    bands: Sequence[int] = ()
+    folds: Sequence[ScoreRow] = ()
+    ensemble: Sequence[ScoreRow] = ()
+    chosen: str | None = None
+    overlays: Sequence[Overlay] = ()
+    commands: Sequence[tuple[str, str]] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)

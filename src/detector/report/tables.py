@@ -1,0 +1,137 @@
+"""The report's numbers as a person reads them: headlines and tables, formatted, with no HTML."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from detector.report.content import ReportData, ScoreRow
+from detector.sweep.trial import TrialRecord
+
+NOTHING = "\N{EN DASH}"
+
+
+def format_score(value: float | None) -> str:
+    """Four decimals, for trials differ in the third.
+
+    >>> format_score(0.87654321), format_score(float("nan"))
+    ('0.8765', '–')
+    """
+    return NOTHING if value is None or not math.isfinite(value) else f"{value:.4f}"
+
+
+def format_duration(milliseconds: float | None) -> str:
+    """Whole milliseconds.
+
+    >>> format_duration(41.7), format_duration(None)
+    ('42', '–')
+    """
+    missing = milliseconds is None or not math.isfinite(milliseconds)
+    return NOTHING if missing else f"{milliseconds:.0f}"
+
+
+def format_value(value: object) -> str:
+    """A parameter's value, short.
+
+    >>> format_value(0.000123456), format_value(20), format_value("resnet18"), format_value(None)
+    ('0.0001235', '20', 'resnet18', '–')
+    """
+    if value is None:
+        return NOTHING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A number that stands above everything else, and the words around it."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A line of the table of trials; `epoch` and `value` are those of its best point."""
+
+    trial: TrialRecord
+    is_best: bool
+    epoch: str
+    value: str
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of several models; what nobody measured has no column."""
+
+    columns: list[str]
+    rows: list[tuple[ScoreRow, list[str]]]
+
+
+_COLUMNS: dict[str, tuple[str, Callable[[float | None], str]]] = {
+    "recall": ("Recall", format_score),
+    "precision": ("Precision", format_score),
+    "hmean": ("H-Mean", format_score),
+    "hmean_pages": ("Mean of pages", format_score),
+    "iou_hmean": ("IoU H-Mean", format_score),
+    "ms_per_page": ("ms a page", format_duration),
+}
+
+
+def headlines(data: ReportData) -> list[Headline]:
+    """What a reader wants first: the model, the sweep's best, how much was tried."""
+    lines = []
+    chosen = next((row for row in data.ensemble if row.name == data.chosen), None)
+    if chosen:
+        note = f"{chosen.name}, on {chosen.pages} held-out pages"
+        lines.append(Headline("H-Mean of the model", format_score(chosen.hmean), note))
+    point = data.best.best(data.goal) if data.best else None
+    if data.best and point:
+        note = f"trial {data.best.number}, epoch {point[0]}"
+        lines.append(Headline(f"Best {data.metric}", format_score(point[1]), note))
+    states = Counter(trial.state for trial in data.trials)
+    note = ", ".join(f"{count} {state}" for state, count in states.most_common())
+    lines.append(Headline("Trials", str(len(data.trials)), note))
+    minutes = sum(t.ended - t.started for t in data.trials if t.started and t.ended) / 60
+    if minutes:
+        length = f"{minutes / 60:.1f} h" if minutes >= 60 else f"{minutes:.0f} min"
+        lines.append(Headline("Training", length, "all trials together"))
+    return lines
+
+
+def trial_rows(data: ReportData) -> list[TrialRow]:
+    """All trials, best first; those without a score last."""
+    sign = 1 if data.goal == "minimize" else -1
+
+    def rank(trial: TrialRecord) -> tuple[float, int]:
+        point = trial.best(data.goal)
+        return (sign * point[1] if point else math.inf), trial.number
+
+    rows = []
+    for trial in sorted(data.trials, key=rank):
+        epoch, value = trial.best(data.goal) or (None, None)
+        is_best = data.best is not None and trial.number == data.best.number
+        rows.append(TrialRow(trial, is_best, format_value(epoch), format_score(value)))
+    return rows
+
+
+def score_table(rows: Sequence[ScoreRow]) -> ScoreTable:
+    """Folds or candidates, in the order given."""
+    measured = [key for key in _COLUMNS if any(getattr(row, key) is not None for row in rows)]
+    return ScoreTable(
+        [_COLUMNS[key][0] for key in measured],
+        [(row, [_COLUMNS[key][1](getattr(row, key)) for key in measured]) for row in rows],
+    )
+
+
+def varied_parameters(trials: Sequence[TrialRecord]) -> list[str]:
+    """The parameters that differ between trials, in the order of the trials' own."""
+    names = dict.fromkeys(name for trial in trials for name in trial.params)
+    return [name for name in names if len({repr(trial.params.get(name)) for trial in trials}) > 1]
+
+
+def fixed_parameters(trials: Sequence[TrialRecord]) -> dict[str, str]:
+    """The parameters that all trials share, with their value."""
+    varied = varied_parameters(trials)
+    shared = trials[0].params if trials else {}
+    return {name: format_value(value) for name, value in shared.items() if name not in varied}

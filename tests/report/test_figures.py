@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import pytest
+
+from detector.report.content import ReportData
+from detector.report.figures import COLORS, learning_curves, parameter_scores
+from detector.sweep.trial import TrialRecord
+
+
+def _data(*values: object) -> ReportData:
+    trials = [
+        TrialRecord(i, {"key": value}, "finished", {1: 0.5 + i / 10, 2: 0.4}, epoch=2)
+        for i, value in enumerate(values)
+    ]
+    return ReportData("t", "s", "val/hmean", "maximize", trials, best=trials[-1])
+
+
+def test_curves_name_each_kind_once_and_draw_the_best_on_top(full_report: ReportData) -> None:
+    figure = learning_curves(full_report)
+    assert figure is not None
+    legend = [trace.name for trace in figure.data if trace.showlegend]
+    assert sorted(legend) == ["best", "finished", "running", "stopped"]
+    assert figure.data[-1].name == "best"
+    assert figure.data[-1].line.color == COLORS["best"]
+
+
+def test_only_trials_that_ended_early_close_with_a_cross(full_report: ReportData) -> None:
+    figure = learning_curves(full_report)
+    assert figure is not None
+    crossed = {trace.name for trace in figure.data if trace.marker.symbol == "x-thin"}
+    assert crossed == {"stopped"}
+
+
+def test_bands_are_lines_at_their_epochs_as_far_as_curves_go(full_report: ReportData) -> None:
+    figure = learning_curves(replace(full_report, bands=[3, 9, 27]))
+    assert figure is not None
+    assert [shape.x0 for shape in figure.layout.shapes] == [3, 9]
+
+
+@pytest.mark.parametrize(
+    "values, axis",
+    [
+        ([1e-5, 1e-2], "log"),
+        ([1, 30], "log"),
+        ([0.1, 0.9], None),
+        ([0.0, 1e-2], None),
+        ([-1.0, 50.0], None),
+        (["resnet18", "resnet34"], "category"),
+        ([True, False], "category"),
+        ([float("nan"), 1.0], "category"),
+    ],
+)
+def test_values_choose_their_axis(values: list[object], axis: str | None) -> None:
+    figure = parameter_scores("key", _data(*values))
+    assert figure is not None
+    assert figure.layout.xaxis.type == axis
+
+
+def test_a_trial_stands_at_its_best_epoch() -> None:
+    figure = parameter_scores("key", _data(1, 2, 3))
+    assert figure is not None
+    assert sorted(y for trace in figure.data for y in trace.y) == pytest.approx([0.5, 0.6, 0.7])
+
+
+def test_a_parameter_that_no_scored_trial_has_gets_no_figure() -> None:
+    assert parameter_scores("another", _data(1, 2)) is None

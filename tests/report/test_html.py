@@ -1,0 +1,143 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from detector.report.content import ReportData, ScoreRow
+from detector.report.html import render_report
+from detector.sweep.trial import TrialRecord
+
+HOSTILE = "</script><img src=x onerror=alert(1)>&\"'{{ 7*7 }}"
+
+
+class _Structure(HTMLParser):
+    """Tags, and the text that a reader sees (not scripts' and styles')."""
+
+    def __init__(self, document: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._is_code = False
+        self.feed(document)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._is_code = tag in {"script", "style"}
+
+    def handle_endtag(self, _tag: str) -> None:
+        self._is_code = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._is_code:
+            self.text += data
+
+    def charts(self) -> list[str | None]:
+        return [a["id"] for _, a in self.tags if (a.get("class") or "").startswith("chart")]
+
+
+def test_it_stays_below_3_mb_with_six_pictures(full_report: ReportData) -> None:
+    document = render_report(full_report)
+    assert document.count("data:image/jpeg;base64,") == 6
+    assert len(document.encode()) < 3_000_000
+
+
+def test_it_loads_nothing_from_anywhere(full_report: ReportData) -> None:
+    document = render_report(full_report)
+    for tag, attributes in _Structure(document).tags:
+        for name in ("src", "href", "data", "srcset", "action"):
+            assert (attributes.get(name) or "data:").startswith("data:"), (tag, name)
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest", document)
+
+
+def test_the_headline_is_the_models_score_then_the_sweeps_best(full_report: ReportData) -> None:
+    text = _Structure(render_report(full_report)).text
+    assert text.index("0.8954") < text.index("trial 2, epoch 9")
+    assert "mean of maps, on 60 held-out pages" in text
+
+
+def test_every_trial_has_its_line_and_only_varied_parameters_a_chart(
+    full_report: ReportData,
+) -> None:
+    page = _Structure(render_report(full_report))
+    for state in ("finished", "stopped", "failed", "running", "waiting"):
+        assert state in page.text
+    assert "CUDA out of memory" in page.text
+    assert page.charts() == ["curves", "parameter-0", "parameter-1"]
+    assert "trainer.max_epochs=9" in page.text
+
+
+def test_what_is_not_there_yet_is_left_out(full_report: ReportData) -> None:
+    page = _Structure(
+        render_report(replace(full_report, folds=(), ensemble=(), chosen=None, overlays=()))
+    )
+    for absent in ("Folds", "Candidates", "Samples", "held-out"):
+        assert absent not in page.text
+    assert "Learning curves" in page.text
+
+
+@pytest.mark.parametrize(
+    "trials",
+    [
+        [],
+        [TrialRecord(0, {"models.optimizer.lr": 1e-3}, "waiting")],
+        [TrialRecord(0, {}, "failed", reason="no GPU"), TrialRecord(1, {}, "running")],
+    ],
+)
+def test_before_any_epoch_there_are_no_charts_and_no_plotly(trials: list[TrialRecord]) -> None:
+    document = render_report(ReportData("Receipts", "abc", "val/hmean", "maximize", trials))
+    assert _Structure(document).charts() == []
+    assert "No trial has finished an epoch yet." in document
+    assert len(document) < 20_000
+
+
+def test_a_single_trial_has_a_curve_and_nothing_to_compare_parameters_by() -> None:
+    trial = TrialRecord(0, {"models.optimizer.lr": 1e-3}, "finished", {1: 0.5}, epoch=1)
+    page = _Structure(
+        render_report(ReportData("One", "abc", "val/hmean", "maximize", [trial], best=trial))
+    )
+    assert page.charts() == ["curves"]
+    assert "models.optimizer.lr=0.001" in page.text
+
+
+def test_nan_is_shown_as_nothing_and_never_reaches_the_charts(full_report: ReportData) -> None:
+    nan = float("nan")
+    row = ScoreRow("fold 0", 4, nan, 0.5, nan, 0.5, None, nan)
+    trials = [
+        *full_report.trials,
+        TrialRecord(9, {"models.optimizer.lr": nan}, "finished", {1: 0.5, 2: nan}, epoch=2),
+    ]
+    document = render_report(replace(full_report, folds=[row], trials=trials))
+    figures = document.split('id="figures">')[1].split("</script>")[0]
+    assert "NaN" not in figures
+    folds = document.split("Folds, each on its own pages")[1].split("</table>")[0]
+    assert "nan" not in folds
+
+
+def test_hostile_names_are_shown_as_text(full_report: ReportData) -> None:
+    trials = [
+        TrialRecord(i, {HOSTILE: HOSTILE * (i + 1)}, "failed", {1: 0.5}, reason=HOSTILE)
+        for i in range(2)
+    ]
+    hostile = replace(
+        full_report,
+        title=HOSTILE,
+        sweep_id=HOSTILE,
+        metric=HOSTILE,
+        trials=trials,
+        best=trials[0],
+        folds=[replace(full_report.folds[0], name=HOSTILE)],
+        chosen=HOSTILE,
+        overlays=[replace(full_report.overlays[0], caption=HOSTILE)],
+        commands=[(HOSTILE, HOSTILE)],
+        facts={HOSTILE: HOSTILE},
+    )
+    page = _Structure(render_report(hostile))
+    assert page.text.count(HOSTILE) > 10
+    harmless = [tag for tag, _ in _Structure(render_report(full_report)).tags]
+    assert {tag for tag, _ in page.tags} <= set(harmless)
+    assert not any("onerror" in attributes for _, attributes in page.tags)
+
+
+def test_the_same_data_gives_the_same_bytes(full_report: ReportData) -> None:
+    assert render_report(full_report) == render_report(full_report)
