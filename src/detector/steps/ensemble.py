@@ -217,13 +217,13 @@ def _report(
             folds=summary.folds,
             ensemble=summary.candidates,
             chosen=summary.chosen,
+            chosen=summary.chosen,
             overlays=[Overlay(name, encode_jpeg(picture)) for name, picture in overlays],
             commands=[("Find text", f"detsweep predict {summary.model} PAGE.jpg")],
             facts={
                 "data set": prepared.config.data.path,
                 **{name: str(count) for name, count in prepared.page_counts.items()},
                 "data digest": prepared.manifest.digest(),
-                "chosen": summary.chosen,
                 "detsweep": __version__,
             },
         )
