@@ -209,12 +209,23 @@ def test_outline_beyond_repair_is_dropped_counted_and_masked():
     assert targets.shrink_mask[80, 140] == 0
 
 
-def test_spiral_that_touches_itself_is_still_text():
+def spiral(inner):
+    """A band along a spiral, whose inside is at `inner` of its outside's radius."""
     turns = np.linspace(0, 3.5 * math.pi, 40)
-    outer = np.stack([np.cos(turns), np.sin(turns)], axis=1) * (20 + 4 * turns)[:, None]
-    spiral = 80 + np.concatenate([outer, (outer * 0.72)[::-1]])
-    targets = build(spiral)
-    assert targets.shrink_map.any() or targets.dropped == 1
+    outside = np.stack([np.cos(turns), np.sin(turns)], axis=1) * (20 + 4 * turns)[:, None]
+    return 80 + np.concatenate([outside, (outside * inner)[::-1]])
+
+
+def test_spiral_is_text():
+    targets = build(spiral(inner=0.72))
+    assert targets.dropped == 0
+    assert targets.shrink_map.any()
+
+
+def test_spiral_that_runs_into_itself_is_dropped():
+    targets = build(spiral(inner=0.6))
+    assert targets.dropped == 1
+    assert not targets.shrink_map.any() and not targets.shrink_mask.all()
 
 
 anything = st.lists(
