@@ -217,7 +217,6 @@ def _report(
             folds=summary.folds,
             ensemble=summary.candidates,
             chosen=summary.chosen,
-            chosen=summary.chosen,
             overlays=[Overlay(name, encode_jpeg(picture)) for name, picture in overlays],
             commands=[("Find text", f"detsweep predict {summary.model} PAGE.jpg")],
             facts={
