@@ -1,0 +1,131 @@
+"""How the processes of steps are started, heard and stopped on one machine."""
+
+import json
+import signal
+import threading
+import time
+
+import pytest
+
+from pipelines.local import (
+    InterruptedRunError,
+    Machine,
+    StepError,
+    StepRunner,
+    without_executor_log,
+)
+
+
+def command(script: str, step: str = "agent", **parameters: object) -> list[str]:
+    """A step's command as kfp.local writes it, with a shell script in the place of its own."""
+    executor_input = json.dumps({"inputs": {"parameterValues": parameters}})
+    arguments = ["--executor_input", executor_input, "--function_to_execute", step]
+    return ["sh", "-c", script, "source", *arguments]
+
+
+def runner(lines: list[str], cores: int = 8, gpus: int = 0, **at_once: int) -> StepRunner:
+    return StepRunner(Machine(cores, gpus), at_once, lines.append)
+
+
+def test_lines_bear_the_name_of_their_step() -> None:
+    lines: list[str] = []
+    assert runner(lines)(command("echo one; echo two >&2", index=3)) == 0
+    runner(lines)(command("echo three", step="sweep_init"))
+    assert lines == ["agent 3 │ one", "agent 3 │ two", "sweep-init │ three"]
+
+
+def test_what_kfp_prints_around_a_step_is_left_out() -> None:
+    printed = """\
+[KFP Executor 2026-01-01 10:00:00,000 INFO]: Looking for component `agent`
+[KFP Executor 2026-01-01 10:00:00,001 INFO]: Got executor_input:
+{
+    "inputs": {
+    }
+}
+epoch 1
+
+  {
+[KFP Executor 2026-01-01 10:00:09,000 INFO]: Wrote executor output file to /x.
+"""
+    assert list(without_executor_log(printed.splitlines(keepends=True))) == ["epoch 1", "  {"]
+
+
+def test_a_failed_step_is_named_and_not_started_again() -> None:
+    with pytest.raises(StepError, match="fold 2 failed with exit code 3"):
+        runner([])(command("exit 3", step="fold", index=2))
+
+
+def test_steps_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    lines: list[str] = []
+    shared = runner(lines, cores=8, agent=3)
+    shared(command("echo $OMP_NUM_THREADS", step="agent"))
+    shared(command("echo $OMP_NUM_THREADS", step="ensemble"))
+    assert lines == ["agent │ 2", "ensemble │ 8"]
+
+
+def test_a_thread_count_that_a_person_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    lines: list[str] = []
+    runner(lines, cores=8)(command("echo $OMP_NUM_THREADS"))
+    assert lines == ["agent │ 5"]
+
+
+def test_agents_at_once_get_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    lines: list[str] = []
+    both = runner(lines, gpus=2, agent=2)
+    # Each waits for the other's line, so that both run at once.
+    threads = [
+        threading.Thread(target=both, args=(command("echo $CUDA_VISIBLE_DEVICES; sleep 0.5"),))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(lines) == ["agent │ 0", "agent │ 1"]
+
+
+def test_a_signal_ends_the_steps_in_good_order_and_no_other_is_started() -> None:
+    lines: list[str] = []
+    stopped = runner(lines)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            stopped(command("trap 'echo saved; exit 0' TERM; echo ready; sleep 60 & wait"))
+        except InterruptedRunError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not lines:
+        time.sleep(0.01)
+    stopped.stop(signal.SIGINT)
+    thread.join()
+    assert lines == ["agent │ ready", "agent │ saved"]
+    assert "SIGINT" in str(errors[0])
+    with pytest.raises(InterruptedRunError):
+        stopped(command("echo never"))
+
+
+def test_a_second_signal_ends_a_step_that_does_not_heed_the_first() -> None:
+    lines: list[str] = []
+    stubborn = runner(lines)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            stubborn(command("trap '' TERM; echo ready; while true; do sleep 1; done"))
+        except InterruptedRunError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not lines:
+        time.sleep(0.01)
+    stubborn.stop(signal.SIGTERM)
+    stubborn.stop(signal.SIGTERM)
+    thread.join()
+    assert len(errors) == 1

@@ -1,0 +1,120 @@
+"""The compiled pipeline: what Kubeflow is asked for."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "pipelines" / "sweep.yaml"
+KFP = Path(sys.executable).with_name("kfp")
+GPU_STEPS = {"agent", "fold"}
+STEPS = {"prepare", "sweep-init", "select", "ensemble"} | GPU_STEPS
+
+
+@pytest.fixture(scope="module")
+def documents() -> tuple[dict[str, Any], dict[str, Any]]:
+    pipeline, platform = yaml.safe_load_all(GOLDEN.read_text())
+    return pipeline, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+
+@pytest.fixture(scope="module")
+def containers(documents: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    executors = documents[0]["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): spec["container"] for name, spec in executors.items()}
+
+
+@pytest.fixture(scope="module")
+def pods(documents: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name.removeprefix("exec-"): spec for name, spec in documents[1].items()}
+
+
+@pytest.fixture(scope="module")
+def tasks(documents: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Every task that runs a step, in a loop or not."""
+    pipeline = documents[0]
+    dags = [pipeline["root"]["dag"]]
+    dags += [spec["dag"] for spec in pipeline["components"].values() if "dag" in spec]
+    return {name: task for dag in dags for name, task in dag["tasks"].items() if name in STEPS}
+
+
+def test_the_compiled_pipeline_is_that_of_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DETSWEEP_IMAGE", raising=False)
+    compiled = tmp_path / "sweep.yaml"
+    command = [KFP, "dsl", "compile", "--py", "pipelines/sweep.py", "--output", compiled]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert compiled.read_text() == GOLDEN.read_text(), (
+        "`make pipeline` brings sweep.yaml up to date"
+    )
+
+
+def test_the_image_comes_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETSWEEP_IMAGE", "registry.example/detsweep:7")
+    compiled = tmp_path / "sweep.yaml"
+    command = [KFP, "dsl", "compile", "--py", "pipelines/sweep.py", "--output", compiled]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    pipeline = next(yaml.safe_load_all(compiled.read_text()))
+    images = {e["container"]["image"] for e in pipeline["deploymentSpec"]["executors"].values()}
+    assert images == {"registry.example/detsweep:7"}
+
+
+def test_every_agent_and_every_fold_asks_for_one_gpu_and_no_other_step_does(
+    containers: dict[str, dict[str, Any]],
+) -> None:
+    gpus = {
+        name: spec["resources"]["accelerator"]
+        for name, spec in containers.items()
+        if "resources" in spec
+    }
+    assert gpus.keys() == GPU_STEPS
+    for gpu in gpus.values():
+        assert gpu["resourceType"] == "nvidia.com/gpu"
+        assert gpu["resourceCount"] == "1"
+
+
+def test_steps_that_train_have_shared_memory(pods: dict[str, dict[str, Any]]) -> None:
+    mounts = {
+        name: spec["emptyDirMounts"] for name, spec in pods.items() if "emptyDirMounts" in spec
+    }
+    assert mounts.keys() == GPU_STEPS
+    for (mount,) in mounts.values():
+        assert (mount["mountPath"], mount["medium"]) == ("/dev/shm", "Memory")
+
+
+def test_every_step_is_labelled_and_takes_its_optional_secrets(
+    pods: dict[str, dict[str, Any]],
+) -> None:
+    assert pods.keys() == STEPS
+    for name, spec in pods.items():
+        assert spec["podMetadata"]["labels"]["detsweep/step"] == name
+        assert all(secret["optional"] for secret in spec["secretAsEnv"])
+
+
+def test_no_step_is_cached_and_each_is_tried_again(tasks: dict[str, dict[str, Any]]) -> None:
+    assert tasks.keys() == STEPS
+    for task in tasks.values():
+        assert not task["cachingOptions"].get("enableCache", False)
+        assert task["retryPolicy"]["maxRetryCount"] >= 1
+
+
+def test_no_parameter_of_an_earlier_step_reaches_a_loop(
+    documents: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    """kfp.local gives a step the loop's item in its place, without a word."""
+    for task in documents[0]["root"]["dag"]["tasks"].values():
+        if "parameterIterator" not in task:
+            continue
+        looped = task["parameterIterator"]["items"]["inputParameter"]
+        from_steps = {
+            name
+            for name, source in task["inputs"]["parameters"].items()
+            if "taskOutputParameter" in source
+        }
+        assert from_steps <= {looped}

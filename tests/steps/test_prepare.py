@@ -1,0 +1,73 @@
+"""The first step: what it writes, and what it does when it is run again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from detector.data.synthetic import draw_receipts
+from detector.errors import DataError, StoreError
+from detector.steps.prepare import prepare
+from detector.steps.run import Run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "receipts"
+    draw_receipts(folder, train=8, held_out=2, seed=1)
+    return folder
+
+
+def overrides(data: Path, *words: str) -> list[str]:
+    return ["preset=quickstart", f"data.path={data}", "folds.count=2", *words]
+
+
+def test_prepare_leaves_the_configuration_the_check_and_the_folds(
+    data: Path, tmp_path: Path
+) -> None:
+    prepared = prepare(str(tmp_path), overrides(data))
+    run = Run(str(tmp_path))
+    assert run.config() == prepared.config
+    assert run.manifest() == prepared.manifest
+    assert prepared.page_counts == {"pages": 8, "held-out pages": 2}
+    assert json.loads((tmp_path / "check.json").read_text())
+    assert len(run.folds().held_out) == 2
+
+
+def test_prepare_run_again_changes_nothing(data: Path, tmp_path: Path) -> None:
+    first = prepare(str(tmp_path), overrides(data))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert prepare(str(tmp_path), overrides(data)) == first
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_prepare_killed_before_its_last_file_is_done_anew(data: Path, tmp_path: Path) -> None:
+    first = prepare(str(tmp_path), overrides(data))
+    (tmp_path / "config.yaml").unlink()
+    (tmp_path / "folds.json").write_text("")
+    assert prepare(str(tmp_path), overrides(data)) == first
+
+
+def test_a_store_of_another_configuration_is_refused(data: Path, tmp_path: Path) -> None:
+    prepare(str(tmp_path), overrides(data))
+    with pytest.raises(StoreError, match="another configuration"):
+        prepare(str(tmp_path), overrides(data, "seed=3"))
+
+
+def test_retrain_limits_the_folds_of_the_ensemble(data: Path, tmp_path: Path) -> None:
+    prepared = prepare(str(tmp_path), overrides(data, "folds.retrain=1"))
+    assert prepared.fold_numbers == [0]
+    assert prepared.manifest.count == 2
+
+
+def test_errors_in_the_data_set_are_listed(tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    (bad / "images").mkdir(parents=True)
+    (bad / "gt").mkdir()
+    (bad / "images" / "a.jpg").write_bytes(b"not an image")
+    (bad / "gt" / "a.txt").write_text("1,2,3\n")
+    with pytest.raises(DataError, match="detsweep data check") as error:
+        prepare(str(tmp_path / "run"), overrides(bad))
+    assert "images/a.jpg" in str(error.value)
+    assert "gt/a.txt:1" in str(error.value)
+    assert not (tmp_path / "run" / "config.yaml").exists()

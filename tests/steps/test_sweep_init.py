@@ -1,0 +1,39 @@
+"""The second step: one store has one sweep."""
+
+from pathlib import Path
+
+import pytest
+
+from detector.errors import SweepError
+from detector.steps.run import Run
+from detector.steps.sweep_init import init_sweep
+
+SWEEP = """\
+method: random
+run_cap: 2
+metric: {name: val/hmean, goal: maximize}
+parameters:
+  models.optimizer.lr: {min: 0.001, max: 0.01}
+"""
+
+
+def backend_in(folder: Path) -> str:
+    return f"sqlite:///{folder}/sweep.db"
+
+
+def test_the_same_file_again_is_the_same_sweep(tmp_path: Path) -> None:
+    first = init_sweep(str(tmp_path), backend_in(tmp_path), SWEEP)
+    assert init_sweep(str(tmp_path), backend_in(tmp_path), SWEEP) == first
+    assert Run(str(tmp_path)).sweep_yaml(first) == SWEEP
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    init_sweep(str(tmp_path), backend_in(tmp_path), SWEEP)
+    with pytest.raises(SweepError, match="another sweep file"):
+        init_sweep(str(tmp_path), backend_in(tmp_path), SWEEP.replace("0.01", "0.02"))
+
+
+def test_a_file_that_is_not_valid_creates_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SweepError):
+        init_sweep(str(tmp_path), backend_in(tmp_path), SWEEP.replace("random", "guess"))
+    assert list(tmp_path.iterdir()) == []
