@@ -56,6 +56,14 @@ def test_values_choose_their_axis(values: list[object], axis: str | None) -> Non
     assert figure.layout.xaxis.type == axis
 
 
+@pytest.mark.parametrize("epochs, step", [(3, 1), (100, None)])
+def test_few_epochs_are_marked_one_by_one(epochs: int, step: int | None) -> None:
+    trial = TrialRecord(0, {}, "finished", dict.fromkeys(range(1, epochs + 1), 0.5))
+    figure = learning_curves(ReportData("t", "s", "val/hmean", "maximize", [trial]))
+    assert figure is not None
+    assert figure.layout.xaxis.dtick == step
+
+
 def test_a_trial_stands_at_its_best_epoch() -> None:
     figure = parameter_scores("key", _data(1, 2, 3))
     assert figure is not None

@@ -43,7 +43,9 @@ def learning_curves(data: ReportData) -> go.Figure | None:
     for band in data.bands:
         if band <= last:
             figure.add_vline(x=band, line={"dash": "dot", "width": 1, "color": "#8d98a5"})
-    figure.update_xaxes(title="epoch", rangemode="tozero", tickformat="d")
+    # Left alone, plotly marks half epochs where there are few.
+    step = 1 if last <= 12 else None
+    figure.update_xaxes(title="epoch", rangemode="tozero", tickformat="d", dtick=step)
     figure.update_yaxes(title=html.escape(data.metric))
     figure.update_layout(
         legend={
