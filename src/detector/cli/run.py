@@ -118,7 +118,7 @@ def _print_summary(summary: "Summary", console: Console) -> None:
     console.print(_score_table("Folds, each on its own pages", summary.folds))
     console.print(
         _score_table(
-            "Models and ensembles, on the held-out pages", summary.candidates, summary.chosen
+            "On the held-out pages (✓ is in the ONNX file)", summary.candidates, summary.chosen
         )
     )
     for name, url in (
@@ -148,7 +148,7 @@ def _score_table(title: str, rows: Sequence["ScoreRow"], chosen: str | None = No
     table = Table(*headers, title=title)
     for row in rows:
         table.add_row(
-            f"{row.name} (chosen)" if row.name == chosen else row.name,
+            f"{row.name} ✓" if row.name == chosen else row.name,
             str(row.pages),
             *(_number(score, 4) for score in (row.hmean, row.recall, row.precision, row.iou_hmean)),
             _number(row.ms_per_page, 1),

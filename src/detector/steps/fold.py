@@ -1,7 +1,6 @@
 """The fifth step, once for each fold: the best configuration trained without that fold's pages."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -10,8 +9,14 @@ from detector.console import say
 from detector.errors import TrainingError
 from detector.steps.agent import SWEEP_FOLD
 from detector.steps.run import Run, fold_key, trial_key
-from detector.steps.trained import Origin, copy_training, metrics_of, train_in_store
-from detector.training import EpochMetrics
+from detector.steps.trained import (
+    Origin,
+    copy_training,
+    finished_epochs,
+    metrics_of,
+    train_in_store,
+)
+from detector.training import METRIC, EpochMetrics
 
 RESULT = "result.json"
 
@@ -46,10 +51,13 @@ def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
     key = fold_key(fold)
     reused = _reuse_trial(run, sweep_id, best.trial, Origin.of(config, folds, fold))
 
+    told = finished_epochs(run, key)
+
     def on_epoch(metrics: EpochMetrics) -> bool:
-        hmean = metrics.values.get("val/hmean", math.nan)
-        total = config.trainer.max_epochs
-        say(f"epoch {metrics.epoch}/{total} · val/hmean {hmean:.4f}")
+        # A training that is resumed begins by reporting what it had finished.
+        if metrics.epoch > told:
+            total = config.trainer.max_epochs
+            say(f"epoch {metrics.epoch}/{total} · {METRIC} {metrics.values[METRIC]:.4f}")
         return True
 
     # A trial that was stopped early is taken on to its last epoch.

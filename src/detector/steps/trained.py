@@ -77,6 +77,12 @@ def copy_training(run: Run, source: str, target: str) -> None:
     run.store.write(f"{target}/{ORIGIN}", run.store.read(f"{source}/{ORIGIN}"))
 
 
+def finished_epochs(run: Run, key: str) -> int:
+    """How many epochs the training below `key` has behind it."""
+    path = f"{key}/{METRICS}"
+    return len(run.store.read(path).splitlines()) if run.store.exists(path) else 0
+
+
 def metrics_of(run: Run, key: str, epoch: int) -> Mapping[str, float]:
     """The metrics of one epoch, from 1, of the training below `key`."""
     lines = run.store.read(f"{key}/{METRICS}").decode().splitlines()
