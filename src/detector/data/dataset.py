@@ -1,0 +1,168 @@
+"""Training crops: a page and its boxes go in, a picture and its target maps come out.
+
+A crop is a function of (seed, epoch, position) alone. That is what makes a resumed run see the very
+crops that the interrupted one would have seen, with any number of loader processes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from detector.config.schema import Config
+from detector.data.augment import apply_warp, change_light, draw_warp, warp_points
+from detector.data.images import read_image
+from detector.data.page import Page
+from detector.data.resize import ResizedPage, resize_page
+from detector.data.targets import build_targets
+
+_CACHE_BYTES = 2 * 2**30
+
+
+class Crop(NamedTuple):
+    """One training example; H = W = `data.crop_size`.
+
+    Attributes:
+        picture: (3, H, W) uint8 RGB.
+        shrink_map, shrink_mask, thresh_mask: (H, W) uint8, 0 or 1.
+        thresh_map: (H, W) float32.
+        page: name of the page it was cut from.
+    """
+
+    picture: Tensor
+    shrink_map: Tensor
+    shrink_mask: Tensor
+    thresh_map: Tensor
+    thresh_mask: Tensor
+    page: str
+
+
+class Batch(NamedTuple):
+    """Crops side by side: the same fields, each with a first dimension B, and the pages' names."""
+
+    pictures: Tensor
+    shrink_map: Tensor
+    shrink_mask: Tensor
+    thresh_map: Tensor
+    thresh_mask: Tensor
+    pages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which crop to make: the key of a dataset item."""
+
+    epoch: int
+    position: int
+    page: int
+
+
+class CropDataset(Dataset[Crop]):
+    """Crops of pages, by `Draw`. Resized pages are kept in memory up to a bound."""
+
+    def __init__(self, pages: Sequence[Page], config: Config):
+        self._pages = pages
+        self._config = config
+        self._resized: dict[int, ResizedPage] = {}
+        self._resized_bytes = 0
+        self._cache_bytes = _CACHE_BYTES // max(1, config.data.num_workers)
+
+    def __getitem__(self, draw: Draw) -> Crop:
+        config = self._config
+        rng = np.random.default_rng((config.seed, draw.epoch, draw.position))
+        page = self._pages[draw.page]
+        resized = self._page_at_scale(draw.page)
+        scale = np.array([resized.scale_x, resized.scale_y])
+        polygons = [box.points * scale for box in page.boxes]
+        anchor = polygons[rng.integers(len(polygons))].mean(axis=0) if polygons else None
+        size = config.data.crop_size
+        augment = config.data.augment
+        warp = draw_warp(resized.pixels.shape[:2], size, anchor, augment, rng)
+        picture = change_light(apply_warp(resized.pixels, warp, size), augment, rng)
+        targets = config.models.targets
+        maps = build_targets(
+            [warp_points(polygon, warp) for polygon in polygons],
+            [box.ignore for box in page.boxes],
+            size,
+            size,
+            shrink_ratio=targets.shrink_ratio,
+            thresh_min=targets.thresh_min,
+            thresh_max=targets.thresh_max,
+            min_text_size=targets.min_text_size,
+        )
+        return Crop(
+            torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))),
+            torch.from_numpy(maps.shrink_map),
+            torch.from_numpy(maps.shrink_mask),
+            torch.from_numpy(maps.thresh_map),
+            torch.from_numpy(maps.thresh_mask),
+            page.name,
+        )
+
+    def _page_at_scale(self, index: int) -> ResizedPage:
+        if index in self._resized:
+            return self._resized[index]
+        data = self._config.data
+        resized = resize_page(read_image(self._pages[index].image, data.max_pixels), data.resize)
+        if self._resized_bytes + resized.pixels.nbytes <= self._cache_bytes:
+            self._resized[index] = resized
+            self._resized_bytes += resized.pixels.nbytes
+        return resized
+
+
+class EpochBatches:
+    """The batches of one epoch as lists of draws: a batch sampler that can start anywhere."""
+
+    def __init__(self, pages: int, batch_size: int, crops_per_page: int, seed: int):
+        self._pages = np.repeat(np.arange(pages), crops_per_page)
+        self._batch_size = min(batch_size, len(self._pages))
+        self._seed = seed
+        self.epoch = 1
+        self.start = 0
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch; the rest that fills no batch is left out, as batch norm would
+        suffer from it. Another epoch leaves out others."""
+        return len(self._pages) // self._batch_size
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        order = np.random.default_rng((self._seed, self.epoch)).permutation(self._pages)
+        for batch in range(self.start, len(self)):
+            first = batch * self._batch_size
+            places = range(first, first + self._batch_size)
+            yield [Draw(self.epoch, place, int(order[place])) for place in places]
+
+
+def training_batches(
+    pages: Sequence[Page], config: Config
+) -> tuple[DataLoader[Batch], EpochBatches]:
+    """A loader of crop batches, and the sampler whose `epoch` and `start` say where it begins.
+
+    It gives a `Batch` of as many crops as one optimizer step takes (`data.batch_size` ×
+    `trainer.accumulate_grad_batches`).
+    """
+    data = config.data
+    batches = EpochBatches(
+        len(pages),
+        data.batch_size * config.trainer.accumulate_grad_batches,
+        data.crops_per_page,
+        config.seed,
+    )
+    loader = DataLoader(
+        CropDataset(pages, config),
+        batch_sampler=batches,
+        num_workers=data.num_workers,
+        collate_fn=_stack,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=data.num_workers > 0,
+    )
+    return loader, batches
+
+
+def _stack(crops: list[Crop]) -> Batch:
+    *tensors, pages = zip(*crops, strict=True)
+    return Batch(*(torch.stack(column) for column in tensors), pages)
