@@ -2,7 +2,7 @@
 
 
 class DetsweepError(Exception):
-    """Base of every error that is the user's to mend; the command line prints it without a traceback.
+    """Base of every error that is the user's to mend; printed without a traceback.
 
     Args:
         problem: what is wrong, naming the value that was found.

@@ -4,7 +4,6 @@ One interface over fsspec. Whoever writes puts whole files (beside and renamed l
 objects on S3), so a reader never sees half of one. Credentials come from the environment.
 """
 
-import os
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -19,12 +18,12 @@ from detector.errors import StoreError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` beside `path`, then rename: the file is the old one or the new one, never half."""
+    """Write beside `path`, then rename: the file is the old one or the new one, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         beside.write_bytes(content)
-        os.replace(beside, path)
+        beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from detector import __version__
-from detector.cli import config, data, sweep
+from detector.cli import config, data, predict, sweep, train
 from detector.cli import run as run_command
 from detector.console import plain_errors
 
@@ -16,6 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run_command.run_sweep)
+app.command("train")(train.train_run)
+app.command("predict")(predict.predict_images)
+app.command("evaluate")(predict.evaluate_model)
 app.add_typer(data.app)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(config.app)

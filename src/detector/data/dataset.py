@@ -152,17 +152,23 @@ def training_batches(
         data.crops_per_page,
         config.seed,
     )
-    loader = DataLoader(
+    loader: DataLoader[Batch] = DataLoader(
         CropDataset(pages, config),
         batch_sampler=batches,
         num_workers=data.num_workers,
-        collate_fn=_stack,
+        collate_fn=_side_by_side,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=data.num_workers > 0,
     )
     return loader, batches
 
 
-def _stack(crops: list[Crop]) -> Batch:
-    *tensors, pages = zip(*crops, strict=True)
-    return Batch(*(torch.stack(column) for column in tensors), pages)
+def _side_by_side(crops: list[Crop]) -> Batch:
+    return Batch(
+        pictures=torch.stack([crop.picture for crop in crops]),
+        shrink_map=torch.stack([crop.shrink_map for crop in crops]),
+        shrink_mask=torch.stack([crop.shrink_mask for crop in crops]),
+        thresh_map=torch.stack([crop.thresh_map for crop in crops]),
+        thresh_mask=torch.stack([crop.thresh_mask for crop in crops]),
+        pages=tuple(crop.page for crop in crops),
+    )

@@ -1,4 +1,4 @@
-"""What a data set is made of: pages and the text boxes on them. Plain values, no reading or writing."""
+"""What a data set is made of: pages and the text boxes on them. Plain values, no I/O."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""How a page becomes the network's input: scaled by the configured rule, padded at the right and the
-bottom. Training, validation and prediction all use it, so they see the same pixels."""
+"""How a page becomes the network's input: scaled by the configured rule, padded at the right and
+the bottom. Training, validation and prediction all use it, so they see the same pixels."""
 
 from typing import NamedTuple
 

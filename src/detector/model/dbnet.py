@@ -16,7 +16,7 @@ from detector.model.head import MapBranch
 
 
 class Maps(NamedTuple):
-    """What the network says of an image while it trains; each (B, H, W) float, before the sigmoid."""
+    """What the network says while it trains; each (B, H, W) float, before the sigmoid."""
 
     probability_logits: Tensor
     threshold_logits: Tensor

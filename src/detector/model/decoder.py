@@ -1,4 +1,5 @@
-"""The neck: a feature pyramid that ends in one map at stride 4 (Lin et al. 2017, arXiv 1612.03144)."""
+"""The neck: a feature pyramid that ends in one map at stride 4 (Lin et al. 2017, arXiv
+1612.03144)."""
 
 import torch
 from torch import Tensor, nn

@@ -20,13 +20,14 @@ from detector.data.folds import Folds
 from detector.data.page import Page
 from detector.errors import DataError, TrainingError
 from detector.model.dbnet import DBNet
+from detector.scoring import score_pages
 from detector.storage import write_atomically
 from detector.training.checkpoint import ModelCheckpoint, load_tensors, save_tensors
 from detector.training.interrupt import Interrupt, catch_sigterm
 from detector.training.result import METRIC, EpochMetrics, OnEpoch, TrainResult
 from detector.training.schedule import learning_rate
 from detector.training.step import Stepper
-from detector.training.validate import score_pages, torch_probability_map
+from detector.training.validate import torch_detector
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 
@@ -141,9 +142,8 @@ class _Run:
 
     def _validate(self) -> dict[str, float]:
         network = self._weights_to_keep().eval()
-        data, postprocess = self.config.data, self.config.models.head.postprocess
-        infer = torch_probability_map(network, data)
-        score = score_pages(self.validation, infer, data, postprocess)
+        detect = torch_detector(network, self.config)
+        score = score_pages(self.validation, detect, self.config.data.max_pixels).cleval
         return {
             METRIC: score.hmean,
             "val/recall": score.recall,

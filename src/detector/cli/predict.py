@@ -1,0 +1,128 @@
+"""`detsweep predict` and `detsweep evaluate`: what an exported model finds, and how well."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from detector.data.images import read_image
+from detector.errors import DataError
+from detector.storage import write_atomically
+
+if TYPE_CHECKING:
+    from detector.postprocess import Detections
+
+Model = Annotated[Path, typer.Option(help="An ONNX file that `detsweep run` wrote.")]
+
+
+def predict_images(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...")],
+    model: Model,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the outlines as JSON.")
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write the outlines as CSV, one line each.")
+    ] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Folder for a picture of each image's outlines.")
+    ] = None,
+) -> None:
+    """Find the text of images; outlines are in each image's own pixels, upright."""
+    from detector.overlay import draw_overlay, encode_png
+    from detector.predict import Detector
+
+    _require_distinct(images, overlay)
+    detector = Detector.load(model)
+    found: dict[str, Detections] = {}
+    progress = Console(stderr=True)
+    for path in track(images, "finding text", console=progress, disable=not progress.is_terminal):
+        image = read_image(path)
+        found[str(path)] = detections = detector.detect(image)
+        if overlay is not None:
+            picture = encode_png(draw_overlay(image, detections.polygons))
+            write_atomically(overlay / f"{path.stem}.png", picture)
+    if json_file is not None:
+        write_atomically(json_file, _as_json(found).encode())
+    if csv_file is not None:
+        write_atomically(csv_file, _as_csv(found).encode())
+    if json_file is None and csv_file is None:
+        typer.echo(_as_json(found), nl=False)
+
+
+def evaluate_model(
+    data: Annotated[str, typer.Option(help="A labelled data set.", envvar="DETSWEEP_DATA")],
+    model: Model,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Score every page, even where some are marked as held out."),
+    ] = False,
+) -> None:
+    """Score a model on labelled pages: the held-out ones, or all where none is marked."""
+    from detector.data.formats import load_pages
+    from detector.data.source import fetch
+    from detector.predict import Detector
+    from detector.scoring import score_pages
+
+    pages = load_pages(fetch(data))
+    held_out = [page for page in pages if page.held_out]
+    chosen = pages if everything or not held_out else held_out
+    detector = Detector.load(model)
+    progress = Console(stderr=True)
+    pages_shown = track(chosen, "scoring", console=progress, disable=not progress.is_terminal)
+    scores = score_pages(pages_shown, detector.detect, detector.card.max_pixels())
+    table = Table("score", "H-Mean", "recall", "precision", title=f"{len(chosen)} pages of {data}")
+    for name, score in (
+        ("CLEval", scores.cleval),
+        ("IoU ≥ 0.5", scores.iou),
+        ("IoU ≥ 0.7", scores.strict_iou),
+    ):
+        table.add_row(name, *(f"{v:.4f}" for v in (score.hmean, score.recall, score.precision)))
+    console = Console()
+    console.print(table)
+    console.print(f"mean of the pages' own CLEval H-Means {scores.cleval.hmean_pages:.4f}")
+    console.print(f"{scores.ms_per_page:.1f} ms a page, from pixels to outlines")
+
+
+def _require_distinct(images: list[Path], overlay: Path | None) -> None:
+    """Overlays are named after their images, so two of one name would overwrite each other."""
+    stems = [path.stem for path in images]
+    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
+    if overlay is not None and twice is not None:
+        raise DataError(
+            f"two images are named {twice!r}",
+            where="--overlay",
+            remedy="predict them in two calls, with a folder each",
+        )
+
+
+def _as_json(found: "dict[str, Detections]") -> str:
+    images = {
+        name: [
+            {"points": points.round(2).tolist(), "score": round(float(score), 4)}
+            for points, score in zip(detections.polygons, detections.scores, strict=True)
+        ]
+        for name, detections in found.items()
+    }
+    return json.dumps({"images": images}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _as_csv(found: "dict[str, Detections]") -> str:
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(["image", "score", "points"])
+    writer.writerows(_rows(found))
+    return lines.getvalue()
+
+
+def _rows(found: "dict[str, Detections]") -> Iterable[tuple[str, str, str]]:
+    for name, detections in found.items():
+        for points, score in zip(detections.polygons, detections.scores, strict=True):
+            yield name, f"{score:.4f}", " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

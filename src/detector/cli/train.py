@@ -1,0 +1,56 @@
+"""`detsweep train`: one training run, outside of any sweep."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detector.config import load_config
+from detector.console import say
+
+RunDir = Annotated[Path, typer.Option(help="Folder of this run; the same one resumes it.")]
+Fold = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Leave this fold out and validate on it; without it, train on every page that is "
+        "not held out and validate on the held-out ones.",
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Such as `preset=hrnet_w44_1280`."),
+]
+PREEMPTED_EXIT_CODE = 143
+
+
+def train_run(
+    overrides: Overrides = None, run_dir: RunDir = Path("runs/train"), fold: Fold = None
+) -> None:
+    """Train one detector; `data.path` or DETSWEEP_DATA says on what."""
+    # torch takes seconds to import, and most commands do without.
+    from detector.data.folds import make_folds, open_folds
+    from detector.data.formats import load_pages
+    from detector.data.source import fetch
+    from detector.training import EpochMetrics, train
+
+    config = load_config(overrides or [])
+    root = fetch(config.data.path)
+    pages = load_pages(root, config.data.group_column)
+    manifest = make_folds(pages, config.folds.count, config.seed, config.data.held_out_fraction)
+    folds = open_folds(root, manifest, config.data.group_column)
+
+    def show(metrics: EpochMetrics) -> bool:
+        values = metrics.values
+        say(
+            f"epoch {metrics.epoch}/{config.trainer.max_epochs} · "
+            f"loss {values['train/loss']:.3f} · val/hmean {values['val/hmean']:.4f} "
+            f"(recall {values['val/recall']:.4f}, precision {values['val/precision']:.4f}) · "
+            f"{values['seconds']:.0f} s"
+        )
+        return True
+
+    result = train(config, folds, fold, run_dir, show)
+    if result.status == "preempted":
+        raise typer.Exit(PREEMPTED_EXIT_CODE)
+    say(f"best: epoch {result.best_epoch}, val/hmean {result.best_hmean:.4f}, {result.checkpoint}")

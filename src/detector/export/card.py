@@ -1,0 +1,76 @@
+"""What an exported model says of itself: enough to run it right and to know where it came from.
+
+The card travels twice: as `card.json` beside the model, and inside the ONNX file's metadata.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from detector.config import config_from_tree
+from detector.config.schema import SIZE_STEP, PostprocessConfig, ResizeConfig
+from detector.errors import ExportError
+
+METADATA_KEY = "detsweep.card"
+
+
+@dataclass(frozen=True)
+class Card:
+    """The card of a model.
+
+    Attributes:
+        name: what the model is: "mean of maps of fold 0, fold 1".
+        detsweep: version that exported it.
+        opset: of the ONNX file.
+        resize, mean, std, size_step: how to prepare an RGB image: scale it by the rule, pad it at
+            the right and the bottom to multiples of `size_step`, divide by 255, subtract `mean`,
+            divide by `std`.
+        postprocess: how to read the probability map.
+        config: the whole configuration of the training.
+        data_digest: of the manifest that the folds were cut from.
+        scores: on the held-out pages.
+        parity: largest difference to the torch model's probability map.
+    """
+
+    name: str
+    detsweep: str
+    opset: int
+    resize: dict[str, Any]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    postprocess: dict[str, Any]
+    config: dict[str, Any]
+    data_digest: str
+    scores: Mapping[str, float]
+    parity: float
+    size_step: int = SIZE_STEP
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], where: str) -> "Card":
+        """The card inside an ONNX file.
+
+        Raises:
+            ExportError: the file has none, or none that this version can read.
+        """
+        try:
+            return cls(**json.loads(metadata[METADATA_KEY]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ExportError(
+                "the ONNX file has no card that says how to prepare its input",
+                where=where,
+                remedy="use a model that `detsweep run` exported with this version",
+            ) from error
+
+    def resize_rule(self) -> ResizeConfig:
+        return ResizeConfig.model_validate(self.resize)
+
+    def max_pixels(self) -> int:
+        """Larger images are refused, as they were in training."""
+        return config_from_tree(self.config).data.max_pixels
+
+    def postprocess_settings(self) -> PostprocessConfig:
+        return PostprocessConfig.model_validate(self.postprocess)

@@ -1,0 +1,110 @@
+"""From torch to ONNX: one graph of any batch, height and width (multiples of 32), checked against
+its source before anybody relies on it."""
+
+import contextlib
+import io
+import logging
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.export import Dim
+
+from detector.errors import ExportError
+from detector.export.card import METADATA_KEY, Card
+from detector.export.session import open_session
+
+OPSET = 20
+INPUT, OUTPUT = "image", "probability_map"
+PARITY_LIMIT = 1e-4
+"""Largest difference of a probability that is taken for rounding."""
+
+
+def export_onnx(network: nn.Module, path: Path) -> None:
+    """Write `network`, from (B, 3, H, W) float32 to (B, H, W) float32 in [0, 1], to `path`.
+
+    The sample has two images, because a sample of one would fix the batch at one.
+    """
+    sample = torch.zeros(2, 3, 64, 96)
+    shapes = {0: Dim.AUTO, 2: 32 * Dim("height"), 3: 32 * Dim("width")}
+    with _silenced():
+        torch.onnx.export(
+            network.eval(),
+            (sample,),
+            path,
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=(shapes,),
+            opset_version=OPSET,
+            external_data=False,
+            optimize=True,
+        )
+
+
+def measure_parity(network: nn.Module, path: Path, picture_13hw: NDArray[np.float32]) -> float:
+    """The largest difference between the ONNX file's map and the network's.
+
+    Measured on a real, normalised page, on a part of it, and on a batch of three smaller parts:
+    shapes that the exporter has not seen.
+
+    Raises:
+        ExportError: they differ by more than rounding.
+    """
+    session = open_session(path)
+    worst = 0.0
+    for images in _samples(picture_13hw):
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(images)).numpy()
+        (found,) = session.run([OUTPUT], {INPUT: images})
+        worst = max(worst, float(np.abs(found - expected).max()))
+    if not worst <= PARITY_LIMIT:
+        raise ExportError(
+            f"the exported map differs from the network's by {worst:.1e}",
+            where=str(path),
+            remedy=f"at most {PARITY_LIMIT:.0e} is rounding: please report this with the "
+            "configuration of the training",
+        )
+    return worst
+
+
+def write_card(path: Path, card: Card) -> None:
+    """Put the card into the ONNX file's metadata."""
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+class MeanOfMaps(nn.Module):
+    """The mean of several networks' probability maps, as one network."""
+
+    def __init__(self, networks: list[nn.Module]):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, image_B3HW: Tensor) -> Tensor:
+        maps = [network.probability_map(image_B3HW) for network in self.networks]  # type: ignore[operator]  # ModuleList forgets the type
+        return torch.stack(maps).mean(dim=0)
+
+
+def _samples(picture_13hw: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    _, _, height, width = picture_13hw.shape
+    half = picture_13hw[:, :, : max(32, height // 64 * 32), : max(32, width // 64 * 32)]
+    return [picture_13hw, np.ascontiguousarray(half), np.concatenate([half, half[..., ::-1], half])]
+
+
+@contextlib.contextmanager
+def _silenced():  # type: ignore[no-untyped-def]  # a generator for the decorator
+    """The exporter prints its progress and its doubts; what counts is checked afterwards."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
