@@ -144,7 +144,7 @@ def _trial_table(summary: "Summary") -> Table:
 
 
 def _score_table(title: str, rows: Sequence["ScoreRow"], chosen: str | None = None) -> Table:
-    headers = ("model", "pages", "H-Mean", "recall", "precision", "IoU H-Mean", "ms a page")
+    headers = ("model", "pages", "H-Mean", "recall", "precision", "IoU", "ms/page")
     table = Table(*headers, title=title)
     for row in rows:
         table.add_row(

@@ -45,6 +45,8 @@ _log = logging.getLogger(__name__)
 _SOURCE, _STOPPED = "sweep_file", "stopped"
 _ID_LENGTH = 8
 _BEATS_IN_A_LEASE = 3
+_LONGEST_POLL = 2.0
+"""Seconds; an agent that waits holds up whatever comes after the sweep."""
 _IDLE_LAPSES = 3
 """Attempts in a row that may die before they finish an epoch: beyond it the trial itself kills
 its agents, for example by its use of memory."""
@@ -161,7 +163,7 @@ class OptunaBackend:
     def __init__(self, storage: BaseStorage, lease_seconds: float):
         self.storage = storage
         self.lease_seconds = lease_seconds
-        self.poll_seconds = lease_seconds / (2 * _BEATS_IN_A_LEASE)
+        self.poll_seconds = min(_LONGEST_POLL, lease_seconds / (2 * _BEATS_IN_A_LEASE))
         self._specs: dict[str, SweepSpec] = {}
         self._watch = attempts.LeaseWatch(lease_seconds)
 
