@@ -1,15 +1,17 @@
-"""What tests of several parts share: a real S3 server."""
+"""What tests of several parts share: small data sets on disk, and a real S3 server."""
 
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import s3fs
+from PIL import Image
 from hypothesis import settings
 
 # numba compiles a kernel within the first example that calls it.
@@ -18,6 +20,42 @@ settings.load_profile("detsweep")
 
 _KEY, _SECRET = "detsweep-test", "detsweep-test-secret"
 _PORTS = ("master.port", "volume.port", "filer.port", "s3.port", "admin.port")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty folder for a data set."""
+    folder = tmp_path / "receipts"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def write_page(root: Path) -> Callable[..., Path]:
+    """Write one page: `write_page("train", "a", lines=3)` or with the annotation's own `text`."""
+
+    def write(
+        split: str = "",
+        name: str = "a",
+        *,
+        lines: int = 1,
+        text: str | None = None,
+        suffix: str = ".jpg",
+        size: tuple[int, int] = (64, 48),
+    ) -> Path:
+        folder = root / split
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        (folder / "gt").mkdir(exist_ok=True)
+        seed = sum(f"{split}/{name}".encode())
+        pixels = np.random.default_rng([seed, len(name)]).integers(0, 256, (*size[::-1], 3))
+        image = folder / "images" / f"{name}{suffix}"
+        Image.fromarray(pixels.astype(np.uint8)).save(image)
+        boxes = [f"2,{2 + i},30,{2 + i},30,{10 + i},2,{10 + i},w{i}" for i in range(lines)]
+        content = "\n".join(boxes) if text is None else text
+        (folder / "gt" / f"{name}.txt").write_text(content, encoding="utf-8")
+        return image
+
+    return write
 
 
 @pytest.fixture(scope="session")

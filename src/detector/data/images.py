@@ -75,6 +75,8 @@ def image_size(path: Path) -> tuple[int, int]:
         DataError: there is no such file, or it is not an image of a known format.
     """
     with _open(path, str(path), max_pixels=None) as image:
+        if image.format == "TIFF":
+            return image.size  # Pillow turns TIFFs by itself, and gives the upright size.
         try:
             # The base class's: a PNG's own decodes the pixels to look behind them.
             orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)

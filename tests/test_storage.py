@@ -1,0 +1,138 @@
+"""The run store, once in a folder and once on a real S3 server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from detector.errors import StoreError
+from detector.storage import RunStore, write_atomically
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunStore]:
+    if request.param == "folder":
+        yield RunStore(tmp_path / "store")
+    else:
+        yield RunStore(f"{request.getfixturevalue('s3_bucket')}/{tmp_path.name}")
+
+
+def test_store_gives_back_what_was_written(store: RunStore) -> None:
+    store.write("sweeps/a/sweep.yaml", "method: bayes\n")
+    store.write("sweeps/a/model.onnx", b"\x00\x01")
+    assert store.read("sweeps/a/sweep.yaml") == b"method: bayes\n"
+    assert store.read("sweeps/a/model.onnx") == b"\x00\x01"
+
+
+def test_later_write_replaces_the_earlier_one(store: RunStore) -> None:
+    store.write("best.yaml", "trial: 1\n")
+    store.write("best.yaml", "trial: 2\n")
+    assert store.read("best.yaml") == b"trial: 2\n"
+
+
+def test_store_knows_which_files_exist(store: RunStore) -> None:
+    assert not store.exists("folds/0/best.ckpt")
+    store.write("folds/0/best.ckpt", b"weights")
+    assert store.exists("folds/0/best.ckpt")
+    assert not store.exists("folds/0/last.ckpt")
+
+
+def test_two_stores_of_one_url_see_each_others_files(store: RunStore) -> None:
+    other = RunStore(store.url())
+    assert not other.exists("config.yaml")
+    store.write("config.yaml", "seed: 0\n")
+    assert other.exists("config.yaml")
+    assert other.read("config.yaml") == b"seed: 0\n"
+
+
+def test_missing_file_is_an_error_that_names_it(store: RunStore) -> None:
+    with pytest.raises(StoreError, match=r"sweeps/none/best\.yaml"):
+        store.read("sweeps/none/best.yaml")
+
+
+def test_removed_folder_is_gone_with_all_its_files(store: RunStore) -> None:
+    store.write("trials/1/metrics.jsonl", "{}\n")
+    store.write("trials/1/deep/last.ckpt", b"weights")
+    store.write("trials/10/metrics.jsonl", "{}\n")
+    store.remove("trials/1")
+    store.remove("trials/2")
+    assert not store.exists("trials/1/metrics.jsonl")
+    assert not store.exists("trials/1/deep/last.ckpt")
+    assert store.exists("trials/10/metrics.jsonl")
+
+
+def test_folder_holds_the_files_below_its_key_alone(store: RunStore) -> None:
+    store.write("trials/1/metrics.jsonl", "{}\n")
+    store.write("trials/1/deep/last.ckpt", b"weights")
+    store.write("trials/10/metrics.jsonl", "other\n")
+    with store.folder("trials/1") as folder:
+        files = {p.relative_to(folder.path).as_posix() for p in folder.path.rglob("*.*")}
+        assert files == {"metrics.jsonl", "deep/last.ckpt"}
+        assert (folder.path / "deep/last.ckpt").read_bytes() == b"weights"
+
+
+def test_folder_of_a_new_key_is_empty(store: RunStore) -> None:
+    with store.folder("trials/7") as folder:
+        assert list(folder.path.iterdir()) == []
+
+
+def test_publish_puts_new_and_changed_files_into_the_store(store: RunStore) -> None:
+    store.write("trials/1/metrics.jsonl", "1\n")
+    with store.folder("trials/1") as folder:
+        write_atomically(folder.path / "metrics.jsonl", b"1\n2\n")
+        write_atomically(folder.path / "deep/last.ckpt", b"weights")
+        folder.publish()
+        assert store.read("trials/1/metrics.jsonl") == b"1\n2\n"
+        assert store.read("trials/1/deep/last.ckpt") == b"weights"
+
+
+def test_leaving_a_folder_publishes_what_is_left(store: RunStore) -> None:
+    with store.folder("trials/1") as folder:
+        (folder.path / "config.yaml").write_text("seed: 0\n")
+    assert store.read("trials/1/config.yaml") == b"seed: 0\n"
+
+
+def test_published_files_outlive_a_failure_inside_the_folder(store: RunStore) -> None:
+    def fail_after_publishing() -> None:
+        with store.folder("trials/1") as folder:
+            (folder.path / "last.ckpt").write_bytes(b"epoch 3")
+            folder.publish()
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fail_after_publishing()
+    assert store.read("trials/1/last.ckpt") == b"epoch 3"
+
+
+def test_unfinished_files_are_not_published(s3_bucket: str) -> None:
+    store = RunStore(f"{s3_bucket}/unfinished")
+    with store.folder("trials/1") as folder:
+        (folder.path / ".last.ckpt.0.tmp").write_bytes(b"half")
+        (folder.path / "last.ckpt").write_bytes(b"whole")
+    assert store.exists("trials/1/last.ckpt")
+    assert not store.exists("trials/1/.last.ckpt.0.tmp")
+
+
+def test_put_file_copies_a_local_file(store: RunStore, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"model" * 3_000_000)
+    store.put_file(tmp_path / "model.onnx", "ensemble/model.onnx")
+    assert store.read("ensemble/model.onnx") == b"model" * 3_000_000
+
+
+def test_url_of_a_key_opens_as_a_store(store: RunStore) -> None:
+    store.write("sweeps/a/sweep.yaml", "name: a\n")
+    assert RunStore(store.url("sweeps/a")).read("sweep.yaml") == b"name: a\n"
+
+
+def test_unknown_protocol_is_an_error_with_a_remedy() -> None:
+    with pytest.raises(StoreError, match="give a folder or a URL"):
+        RunStore("nowhere://bucket/prefix")
+
+
+def test_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "best.yaml"
+    write_atomically(target, b"old")
+    with pytest.raises(TypeError):
+        write_atomically(target, "text is no bytes")  # type: ignore[arg-type]  # what is tested
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
