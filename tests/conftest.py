@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import s3fs
-from PIL import Image
 from hypothesis import settings
+from PIL import Image
 
 # numba compiles a kernel within the first example that calls it.
 settings.register_profile("detsweep", deadline=None)

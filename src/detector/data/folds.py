@@ -145,7 +145,8 @@ def make_folds(
         held_out_fraction: about this share of the boxes is held out, if no page is already.
 
     Raises:
-        DataError: there are fewer groups than folds, or an image cannot be read.
+        DataError: there are fewer groups than folds (and one more if pages are to be held out), or
+            an image cannot be read.
     """
     entries = _describe(sorted(pages, key=lambda page: page.name))
     groups = _merge_groups(entries)
@@ -153,13 +154,10 @@ def make_folds(
     if held_out:
         rest = ([entry for entry in group if entry.name not in held_out] for group in groups)
         kept = [group for group in rest if group]
+        _require_groups(len(kept), count, f"{count} folds")
     else:
+        _require_groups(len(groups), count + 1, f"{count} folds and a held-out part")
         kept = _carve_held_out(groups, count, seed, held_out_fraction)
-    if len(kept) < count:
-        raise DataError(
-            f"{len(kept)} groups cannot make {count} folds",
-            remedy="lower folds.count, add pages, or choose another data.group_column",
-        )
     fold_of = _assign(kept, count, seed)
     placed = (replace(entry, fold=fold_of.get(entry.name)) for entry in entries)
     return Manifest(count, seed, tuple(placed))
@@ -196,6 +194,14 @@ def open_folds(root: Path, manifest: Manifest, group_column: str | None = None) 
         tuple(replace(page, held_out=expected[page.name].fold is None) for page in present),
         manifest,
     )
+
+
+def _require_groups(found: int, needed: int, purpose: str) -> None:
+    if found < needed:
+        raise DataError(
+            f"{found} groups of pages cannot make {purpose}",
+            remedy="lower folds.count, add pages, or choose another data.group_column",
+        )
 
 
 def _describe(pages: Sequence[Page]) -> list[PageEntry]:

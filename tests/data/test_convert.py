@@ -1,0 +1,89 @@
+"""Clean copies: another format, the same data."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from detector.data.check import check_data
+from detector.data.convert import Format, write_data_set
+from detector.data.formats import load_pages
+from detector.data.page import Page
+from detector.errors import DataError
+
+WritePage = Callable[..., Path]
+
+
+def _content(pages: Sequence[Page]) -> list[object]:
+    return [
+        (
+            page.name,
+            page.image.read_bytes(),
+            page.held_out,
+            page.group,
+            [(box.points.tolist(), box.text, box.ignore) for box in page.boxes],
+        )
+        for page in pages
+    ]
+
+
+@pytest.mark.parametrize("to", ["icdar", "words"])
+@pytest.mark.parametrize("splits", [("", ""), ("train", "val"), ("train", "test")])
+def test_copy_holds_the_same_pages(
+    to: Format, splits: tuple[str, str], root: Path, write_page: WritePage, tmp_path: Path
+) -> None:
+    write_page(splits[0], "a", text="2,2,30,2,30,10,2,10,1,250.00\n2,12,30.5,12,30,20,2,20,###")
+    write_page(splits[0], "b", text="2,2,30,2,30,10,2,10\n2,12,30,12,30,20,2,20,")
+    write_page(splits[1], "c", lines=3, suffix=".png")
+    rows = [f"{splits[0]},a,x", f"{splits[0]},b,y", f"{splits[1]},c,z"]
+    (root / "index.csv").write_text("\n".join(["split,name,store_group", *rows]))
+    pages = load_pages(root)
+    write_data_set(pages, tmp_path / "copy", to)
+    assert _content(load_pages(tmp_path / "copy")) == _content(pages)
+
+
+def test_words_json_made_from_polygons_becomes_a_polygons_file(
+    root: Path, write_page: WritePage, tmp_path: Path
+) -> None:
+    write_page(name="a", text="# polygons\n2,2,30,2,30,10,2,10,0,6,arc")
+    pages = load_pages(root)
+    write_data_set(pages, tmp_path / "words", "words")
+    write_data_set(load_pages(tmp_path / "words"), tmp_path / "icdar", "icdar")
+    assert _content(load_pages(tmp_path / "icdar")) == _content(pages)
+    assert (tmp_path / "icdar/gt/a.txt").read_text() == (
+        "# polygons\n2,2,30,2,30,10,2,10,0,6,arc\n"
+    )
+
+
+def test_copy_of_the_usable_pages_is_sound(
+    root: Path, write_page: WritePage, tmp_path: Path
+) -> None:
+    write_page(name="a")
+    write_page(name="b").write_bytes(b"damaged")
+    write_page(name="c", text="broken")
+    (root / "gt/lost.txt").write_text("")
+    write_data_set(check_data(root).pages, tmp_path / "clean", "icdar")
+    report = check_data(tmp_path / "clean")
+    assert report.problems == ()
+    assert [page.name for page in report.pages] == ["images/a.jpg"]
+
+
+def test_folder_in_use_is_not_written_to(root: Path, write_page: WritePage, tmp_path: Path) -> None:
+    write_page(name="a")
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy/notes.md").write_text("mine")
+    with pytest.raises(DataError, match="exists already"):
+        write_data_set(load_pages(root), tmp_path / "copy", "icdar")
+    assert [path.name for path in (tmp_path / "copy").iterdir()] == ["notes.md"]
+
+
+def test_copy_that_fails_leaves_nothing_behind(
+    root: Path, write_page: WritePage, tmp_path: Path
+) -> None:
+    write_page(name="a")
+    write_page(name="b")
+    pages = load_pages(root)
+    (root / "images/b.jpg").unlink()
+    with pytest.raises(FileNotFoundError):
+        write_data_set(pages, tmp_path / "out/copy", "icdar")
+    assert list((tmp_path / "out").iterdir()) == []
