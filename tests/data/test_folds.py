@@ -177,7 +177,7 @@ def test_manifest_is_read_back_as_written(images: list[Path]) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"count": 2, "seed": 0, "pages": [{}]}'])
 def test_file_that_is_no_manifest_is_an_error(text: str) -> None:
-    with pytest.raises(DataError, match="store/folds.json: not a manifest of folds"):
+    with pytest.raises(DataError, match=r"store/folds\.json: not a manifest of folds"):
         Manifest.from_json(text, "store/folds.json")
 
 

@@ -108,7 +108,7 @@ def synth(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Draw receipts, to try detsweep without a data set."""
-    from detector.data.synthetic import draw_receipts  # noqa: PLC0415, fonts load on import
+    from detector.data.synthetic import draw_receipts
 
     draw_receipts(target, train=train, held_out=held_out, seed=seed)
     Console().print(f"drew {train + held_out} receipts in {target}")
