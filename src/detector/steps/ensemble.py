@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,17 @@ from detector import __version__
 from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
-from detector.ensemble import EnsembleResult, build_ensemble
 from detector.errors import DataError
 from detector.overlay import draw_overlay, encode_jpeg, encode_png
-from detector.predict import Detector
 from detector.report.content import Overlay, ReportData, ScoreRow
 from detector.report.html import render_report
 from detector.steps.fold import FoldResult, read_fold_results
 from detector.steps.prepare import Prepared
 from detector.steps.run import Best, Run, fold_key
 from detector.sweep.spec import parse_sweep
+
+if TYPE_CHECKING:
+    from detector.ensemble import EnsembleResult
 
 FOLDER = "ensemble"
 SUMMARY = f"{FOLDER}/summary.json"
@@ -117,6 +119,9 @@ def build(store_url: str, sweep_id: str) -> Summary:
                 remedy="raise data.held_out_fraction",
             )
         say(f"measuring the folds and their ensembles on {len(held_out)} held-out pages")
+        # torch takes seconds to import, which a step that finds its work done saves.
+        from detector.ensemble import build_ensemble  # noqa: PLC0415
+
         with run.store.folder(FOLDER) as out:
             built = build_ensemble(checkpoints, held_out, out.path)
     summary = _summarise(run, sweep_id, prepared, results, built, len(held_out), inputs)
@@ -146,7 +151,7 @@ def _summarise(
     sweep_id: str,
     prepared: Prepared,
     results: Sequence[FoldResult],
-    built: EnsembleResult,
+    built: "EnsembleResult",
     held_out: int,
     inputs: str,
 ) -> Summary:
@@ -187,6 +192,8 @@ def _fold_row(result: FoldResult, prepared: Prepared) -> ScoreRow:
 
 def _draw_overlays(run: Run, pages: Sequence[Page]) -> list[tuple[str, NDArray[np.uint8]]]:
     """Name and picture of a few held-out pages, evenly taken from all of them."""
+    from detector.predict import Detector  # noqa: PLC0415
+
     shown = [pages[i * len(pages) // _OVERLAYS] for i in range(min(_OVERLAYS, len(pages)))]
     with run.store.folder(FOLDER) as folder:
         detector = Detector.load(folder.path / "model.onnx")
@@ -218,7 +225,7 @@ def _report(
             ensemble=summary.candidates,
             chosen=summary.chosen,
             overlays=[Overlay(name, encode_jpeg(picture)) for name, picture in overlays],
-            commands=[("Find text", f"detsweep predict {summary.model} PAGE.jpg")],
+            commands=[("Find text", f"detsweep predict --model {summary.model} PAGE.jpg")],
             facts={
                 "data set": prepared.config.data.path,
                 **{name: str(count) for name, count in prepared.page_counts.items()},

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from detector.config import apply_params
 from detector.console import say
@@ -16,7 +17,9 @@ from detector.steps.trained import (
     metrics_of,
     train_in_store,
 )
-from detector.training import METRIC, EpochMetrics
+
+if TYPE_CHECKING:
+    from detector.training import EpochMetrics
 
 RESULT = "result.json"
 
@@ -48,16 +51,18 @@ def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
     run = Run(store_url)
     best = run.best(sweep_id)
     config, folds = apply_params(run.config(), best.params), run.folds()
-    key = fold_key(fold)
-    reused = _reuse_trial(run, sweep_id, best.trial, Origin.of(config, folds, fold))
-
+    key, origin = fold_key(fold), Origin.of(config, folds, fold)
+    if run.store.exists(f"{key}/{RESULT}") and Origin.read(run, key) == origin:
+        say(f"fold {fold} is trained already")
+        return read_fold_results(run, [fold])[0]
+    reused = _reuse_trial(run, sweep_id, best.trial, origin)
     told = finished_epochs(run, key)
 
-    def on_epoch(metrics: EpochMetrics) -> bool:
+    def on_epoch(metrics: "EpochMetrics") -> bool:
         # A training that is resumed begins by reporting what it had finished.
         if metrics.epoch > told:
-            total = config.trainer.max_epochs
-            say(f"epoch {metrics.epoch}/{total} · {METRIC} {metrics.values[METRIC]:.4f}")
+            hmean = metrics.values["val/hmean"]
+            say(f"epoch {metrics.epoch}/{config.trainer.max_epochs} · val/hmean {hmean:.4f}")
         return True
 
     # A trial that was stopped early is taken on to its last epoch.

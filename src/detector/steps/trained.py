@@ -4,11 +4,14 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from detector.config import Config
 from detector.data.folds import Folds
 from detector.steps.run import Run
-from detector.training import EpochMetrics, TrainResult, train
+
+if TYPE_CHECKING:
+    from detector.training import EpochMetrics, TrainResult
 
 ORIGIN = "origin.json"
 METRICS = "metrics.jsonl"
@@ -45,19 +48,22 @@ def train_in_store(
     config: Config,
     folds: Folds,
     fold: int,
-    on_epoch: Callable[[EpochMetrics], bool],
-) -> TrainResult:
+    on_epoch: Callable[["EpochMetrics"], bool],
+) -> "TrainResult":
     """Train below `key`, continuing what was begun there, and keep the store up to date.
 
     What stands there from another configuration or another data set is removed first.
     """
+    # torch takes seconds to import, which a step that finds its work done saves.
+    from detector.training import train  # noqa: PLC0415
+
     origin = Origin.of(config, folds, fold)
     if Origin.read(run, key) not in (None, origin):
         run.store.remove(key)
     run.store.write(f"{key}/{ORIGIN}", json.dumps(asdict(origin)))
     with run.store.folder(key) as folder:
 
-        def after_epoch(metrics: EpochMetrics) -> bool:
+        def after_epoch(metrics: "EpochMetrics") -> bool:
             folder.publish()
             return on_epoch(metrics)
 
