@@ -47,4 +47,4 @@ def normalise(
     scaled = (picture / np.float32(255) - np.asarray(mean, np.float32)) / np.asarray(
         std, np.float32
     )
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1))[None]
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None], dtype=np.float32)

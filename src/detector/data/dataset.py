@@ -6,7 +6,7 @@ crops that the interrupted one would have seen, with any number of loader proces
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -152,7 +152,8 @@ def training_batches(
         data.crops_per_page,
         config.seed,
     )
-    loader: DataLoader[Batch] = DataLoader(
+    # A loader is typed by what its dataset gives, not by what its collate function makes of it.
+    loader: DataLoader[Any] = DataLoader(
         CropDataset(pages, config),
         batch_sampler=batches,
         num_workers=data.num_workers,

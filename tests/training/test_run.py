@@ -1,0 +1,124 @@
+"""A training run: what it leaves behind, and that nothing can make it lose an epoch."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from detector.config import Config, apply_params
+from detector.data.folds import Folds
+from detector.errors import TrainingError
+from detector.training import EpochMetrics, ModelCheckpoint, train
+from detector.training.checkpoint import load_tensors
+from detector.training.step import Stepper
+
+
+def every_epoch(_: EpochMetrics) -> bool:
+    return True
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_tensors(path)["model"]
+
+
+def assert_same_weights(left: Path, right: Path) -> None:
+    for name, tensor in weights(left).items():
+        torch.testing.assert_close(tensor, weights(right)[name], rtol=0, atol=0, msg=name)
+
+
+def curve(folder: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: Config, folds: Folds, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    result = train(tiny, folds, 0, folder, every_epoch)
+    assert (result.status, result.epochs) == ("finished", 3)
+    return folder
+
+
+def test_a_run_leaves_its_configuration_curve_and_best_model(whole: Path, tiny: Config) -> None:
+    assert [row["epoch"] for row in curve(whole)] == [1, 2, 3]
+    best = ModelCheckpoint.load(whole / "best.ckpt")
+    assert best.config == tiny
+    assert best.metrics["val/hmean"] == max(row["val/hmean"] for row in curve(whole))
+    with torch.inference_mode():
+        assert best.build_model().probability_map(torch.zeros(1, 3, 64, 64)).shape == (1, 64, 64)
+
+
+def test_a_run_resumes_from_its_last_epoch_as_if_nothing_had_happened(
+    whole: Path, tiny: Config, folds: Folds, tmp_path: Path
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    def die_after_the_first(metrics: EpochMetrics) -> bool:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        train(tiny, folds, 0, tmp_path, die_after_the_first)
+    told = []
+    train(tiny, folds, 0, tmp_path, lambda metrics: not told.append(metrics.epoch))
+    assert told == [1, 2, 3]
+    assert curve(tmp_path) == curve(whole)
+    assert_same_weights(tmp_path / "last.ckpt", whole / "last.ckpt")
+
+
+def test_sigterm_saves_within_the_epoch_and_the_resumed_run_is_the_same(
+    whole: Path, tiny: Config, folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = []
+    step = Stepper.step
+
+    def terminate_in_the_third(self: Stepper, *arguments: object) -> float:
+        steps.append(1)
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *arguments)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(Stepper, "step", terminate_in_the_third)
+    assert train(tiny, folds, 0, tmp_path, every_epoch).status == "preempted"
+    assert len(steps) == 3
+    monkeypatch.undo()
+    assert train(tiny, folds, 0, tmp_path, every_epoch).status == "finished"
+    assert curve(tmp_path) == curve(whole)
+    assert_same_weights(tmp_path / "last.ckpt", whole / "last.ckpt")
+
+
+def test_a_finished_run_is_not_trained_again(
+    whole: Path, tiny: Config, folds: Folds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stepper, "step", lambda *_: pytest.fail("it was trained again"))
+    assert train(tiny, folds, 0, whole, every_epoch).status == "finished"
+
+
+def test_the_caller_ends_a_run_early(tiny: Config, folds: Folds, tmp_path: Path) -> None:
+    result = train(tiny, folds, 0, tmp_path, lambda metrics: metrics.epoch < 2)
+    assert (result.status, result.epochs) == ("stopped", 2)
+
+
+def test_a_folder_of_another_configuration_is_refused(
+    whole: Path, tiny: Config, folds: Folds
+) -> None:
+    with pytest.raises(TrainingError, match="another configuration"):
+        train(apply_params(tiny, {"seed": 5}), folds, 0, whole, every_epoch)
+
+
+def test_a_loss_that_is_not_a_number_names_the_pages(
+    tiny: Config, folds: Folds, tmp_path: Path
+) -> None:
+    params = {"models.loss.thresh_map_loss_weight": 1e39}
+    with pytest.raises(TrainingError, match=r"pages train/images/.*the loss is (inf|nan)"):
+        train(apply_params(tiny, params), folds, 0, tmp_path, every_epoch)
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tiny: Config, folds: Folds, tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").write_bytes(b"half a file")
+    with pytest.raises(TrainingError, match="delete it to start this training anew"):
+        train(tiny, folds, 0, tmp_path, every_epoch)

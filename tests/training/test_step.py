@@ -1,0 +1,74 @@
+"""One optimizer step: micro-batches add up, and memory that runs out halves them."""
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from detector.config import Config, apply_params
+from detector.data.dataset import Batch, training_batches
+from detector.data.folds import Folds
+from detector.errors import TrainingError
+from detector.model.dbnet import DBNet
+from detector.training.step import Stepper
+
+
+@pytest.fixture
+def batch(tiny: Config, folds: Folds) -> Batch:
+    config = apply_params(tiny, {"data.batch_size": 4})
+    loader, _ = training_batches(folds.training(0), config)
+    return next(iter(loader))
+
+
+def stepper(config: Config) -> Stepper:
+    torch.manual_seed(0)
+    network = DBNet(config.models).eval()  # batch norm would tell micro-batches apart
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    model, optimizer = fabric.setup(network, optimizer)
+    return Stepper(fabric, model, optimizer, network, None, config)
+
+
+def test_the_effective_batch_is_kept_when_memory_runs_out(
+    tiny: Config, batch: Batch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = apply_params(tiny, {"data.batch_size": 4})
+    taken = stepper(config)
+    forward, sizes = taken._model.forward, []
+
+    def small_memory(pictures: torch.Tensor) -> object:
+        sizes.append(len(pictures))
+        if len(pictures) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return forward(pictures)
+
+    monkeypatch.setattr(taken._model, "forward", small_memory)
+    taken.step(batch, 0.1)
+    assert sizes == [4, 2, 1, 1, 1, 1]
+    assert taken.micro_batch == 1
+    assert "micro-batch halved to 1, effective batch unchanged" in capsys.readouterr().out
+
+
+def test_a_crop_that_never_fits_is_an_error_with_a_remedy(
+    tiny: Config, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = stepper(tiny)
+
+    def no_memory(_: torch.Tensor) -> object:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(taken._model, "forward", no_memory)
+    with pytest.raises(TrainingError, match=r"data\.crop_size=64.*\n.*lower data\.crop_size"):
+        taken.step(batch, 0.1)
+
+
+def test_another_error_is_not_taken_for_memory(
+    tiny: Config, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = stepper(tiny)
+
+    def broken(_: torch.Tensor) -> object:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(taken._model, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        taken.step(batch, 0.1)
