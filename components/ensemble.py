@@ -29,4 +29,5 @@ def ensemble(
         model.metadata.update(json.loads(store.read(CARD)))
         Path(report.path).write_bytes(store.read(REPORT))
         for row in summary.candidates:
-            scores.log_metric(row.name, row.hmean)
+            if row.hmean is not None:
+                scores.log_metric(row.name, row.hmean)

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from detector.steps.run import Best, Run, fold_key
 from detector.sweep.spec import parse_sweep
 
 if TYPE_CHECKING:
-    from detector.ensemble import EnsembleResult
+    from detector.ensemble import CandidateScore, EnsembleResult
 
 FOLDER = "ensemble"
 SUMMARY = f"{FOLDER}/summary.json"
@@ -165,7 +166,7 @@ def _summarise(
         best=run.best(sweep_id),
         trials=trials,
         folds=[_fold_row(result, prepared) for result in results],
-        candidates=[ScoreRow(pages=held_out, **asdict(score)) for score in built.candidates],
+        candidates=[_candidate_row(score, held_out) for score in built.candidates],
         chosen=built.chosen,
         reused_trial=results[0].reused_trial,
         model=run.store.url(MODEL),
@@ -188,6 +189,15 @@ def _fold_row(result: FoldResult, prepared: Prepared) -> ScoreRow:
         iou_hmean=None,
         ms_per_page=None,
     )
+
+
+def _candidate_row(score: "CandidateScore", pages: int) -> ScoreRow:
+    # A score of nothing, such as the precision of a model that found no text, is no number.
+    measured: dict[str, Any] = {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(score).items()
+    }
+    return ScoreRow(pages=pages, **measured)
 
 
 def _draw_overlays(run: Run, pages: Sequence[Page]) -> list[tuple[str, NDArray[np.uint8]]]:

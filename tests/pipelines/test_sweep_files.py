@@ -1,0 +1,27 @@
+"""The sweep files that come with detsweep."""
+
+from pathlib import Path
+
+import pytest
+
+from detector.config import apply_params, load_config
+from detector.sweep.spec import parse_sweep
+
+SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_a_sweep_file_is_valid_without_a_warning(path: Path) -> None:
+    spec = parse_sweep(path.read_text(), str(path))
+    assert spec.warnings == ()
+    assert spec.trial_limit is not None
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_a_sweep_file_goes_with_the_preset_of_its_name(path: Path) -> None:
+    spec = parse_sweep(path.read_text(), str(path))
+    config = load_config([f"preset={path.stem}"])
+    lowest = {name: d.min for name, d in spec.parameters.items() if hasattr(d, "min")}
+    assert apply_params(config, lowest).preset == path.stem
+    bands = spec.bands()
+    assert not bands or bands[0] < config.trainer.max_epochs
