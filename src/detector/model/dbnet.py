@@ -34,8 +34,8 @@ class DBNet(nn.Module):
         super().__init__()
         self.encoder = Encoder(config.encoder, pretrained=pretrained)
         self.decoder = Decoder(self.encoder.channels, config.decoder)
-        self.probability = MapBranch(self.decoder.channels)
-        self.threshold = MapBranch(self.decoder.channels)
+        self.probability = MapBranch(self.decoder.channels, prior=0.1)
+        self.threshold = MapBranch(self.decoder.channels, prior=0.3)
 
     def forward(self, image_B3HW: Tensor) -> Maps:
         """Both maps of normalised images whose sides are multiples of 32."""

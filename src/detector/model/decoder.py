@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from detector.config.schema import DecoderConfig
 from detector.model.encoder import STRIDES
-from detector.model.layers import conv_norm_relu
+from detector.model.layers import conv_norm_relu, initialise
 
 
 class Decoder(nn.Module):
@@ -24,6 +24,7 @@ class Decoder(nn.Module):
             nn.Upsample(scale_factor=stride // STRIDES[0], mode="nearest") for stride in STRIDES
         )
         self.fusion = AdaptiveScaleFusion(part) if config.adaptive_scale_fusion else None
+        initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         pyramid = [lateral(f) for lateral, f in zip(self.laterals, features, strict=True)]

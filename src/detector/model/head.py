@@ -1,23 +1,37 @@
 """The head: probability and threshold maps at the image's own resolution (Liao et al. 2020)."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from detector.model.layers import conv_norm_relu
+from detector.model.layers import conv_norm_relu, initialise
 
 
 class MapBranch(nn.Sequential):
-    """Logits of one full-resolution map from features at stride 4."""
+    """Logits of one full-resolution map from features at stride 4.
 
-    def __init__(self, channels: int):
+    Args:
+        channels: of the features.
+        prior: what the map says everywhere before anything is learnt. Most of a page is no text,
+            and from an even chance Adam needs hundreds of steps to bring its bias down (Lin et al.
+            2017, "Focal Loss", arXiv 1708.02002, section 3.3).
+    """
+
+    def __init__(self, channels: int, prior: float):
         inner = max(channels // 4, 8)
+        last = nn.ConvTranspose2d(inner, 1, 2, stride=2)
         super().__init__(
             conv_norm_relu(channels, inner, 3),
             nn.ConvTranspose2d(inner, inner, 2, stride=2, bias=False),
             nn.BatchNorm2d(inner),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(inner, 1, 2, stride=2),
+            last,
         )
+        initialise(self)
+        nn.init.normal_(last.weight, std=0.1)
+        assert last.bias is not None
+        nn.init.constant_(last.bias, math.log(prior / (1 - prior)))
 
 
 def approximate_binary_map(probability: Tensor, threshold: Tensor, k: float) -> Tensor:

@@ -1,0 +1,98 @@
+"""`detsweep predict` and `detsweep evaluate` on a model that finds what is dark."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from typer.testing import CliRunner, Result
+
+from detector.cli.main import app
+from detector.config import load_config
+from detector.export.card import Card
+from detector.export.onnx import export_onnx, write_card
+
+
+class DarkIsText(nn.Module):
+    """A network whose right answers are known without any training."""
+
+    def forward(self, image_B3HW: Tensor) -> Tensor:
+        return torch.sigmoid(-20 * (image_B3HW.mean(dim=1) + 0.5))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = load_config(["preset=quickstart", "models.head.postprocess.unclip_ratio=0"])
+    card = Card(
+        name="dark is text",
+        detsweep="0",
+        opset=20,
+        resize={"rule": "longest_side", "side": 256, "max_side": 256},
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        postprocess=config.models.head.postprocess.model_dump(),
+        config=config.to_dict(),
+        data_digest="",
+        scores={},
+        parity=0.0,
+    )
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    export_onnx(DarkIsText(), path)
+    write_card(path, card)
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    pixels = np.full((512, 256, 3), 255, np.uint8)
+    pixels[100:140, 40:200] = 0
+    for folder in ("images", "gt"):
+        (tmp_path / folder).mkdir()
+    Image.fromarray(pixels).save(tmp_path / "images" / "page.png")
+    (tmp_path / "gt" / "page.txt").write_text("40,100,200,100,200,140,40,140,TOTAL\n")
+    return tmp_path
+
+
+def invoke(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+def test_predict_writes_json_csv_and_overlays_in_the_images_pixels(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    image, out = data / "images" / "page.png", tmp_path / "out"
+    files = ["--json", out / "p.json", "--csv", out / "p.csv", "--overlay", out]
+    assert invoke("predict", image, "--model", model, *files).exit_code == 0
+    (box,) = json.loads((out / "p.json").read_text())["images"][str(image)]
+    corners = [[40, 100], [200, 100], [200, 140], [40, 140]]
+    np.testing.assert_allclose(box["points"], corners, atol=3)
+    with (out / "p.csv").open() as lines:
+        (row,) = csv.DictReader(lines)
+    points = [[float(x) for x in point.split(",")] for point in row["points"].split()]
+    np.testing.assert_allclose(points, box["points"], atol=0.06)
+    assert Image.open(out / "page.png").size == (256, 512)
+
+
+def test_predict_prints_json_where_no_file_is_asked_for(model: Path, data: Path) -> None:
+    result = invoke("predict", data / "images" / "page.png", "--model", model)
+    assert len(json.loads(result.stdout)["images"]) == 1
+
+
+def test_overlays_of_one_name_are_refused_before_anything_is_written(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    image = data / "images" / "page.png"
+    words = ["predict", image, image, "--model", model, "--overlay", tmp_path / "out"]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert "two images are named 'page'" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_evaluate_scores_a_perfect_model_perfectly(model: Path, data: Path) -> None:
+    result = invoke("evaluate", "--data", data, "--model", model)
+    assert result.exit_code == 0
+    assert result.stdout.count("1.0000") >= 9

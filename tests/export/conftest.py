@@ -1,0 +1,39 @@
+"""A network that has learnt a little: an untrained one saturates, and would agree with anything."""
+
+from pathlib import Path
+
+import pytest
+
+from detector.config import load_config
+from detector.data.folds import Folds, make_folds, open_folds
+from detector.data.formats import load_pages
+from detector.data.synthetic import draw_receipts
+from detector.training import train
+
+
+@pytest.fixture(scope="session")
+def folds(tmp_path_factory: pytest.TempPathFactory) -> Folds:
+    root = tmp_path_factory.mktemp("receipts") / "data"
+    draw_receipts(root, train=8, held_out=2, seed=3)
+    return open_folds(root, make_folds(load_pages(root), 2, seed=0))
+
+
+@pytest.fixture(scope="session")
+def checkpoints(folds: Folds, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    config = load_config(
+        [
+            "preset=quickstart",
+            "data.resize.side=256",
+            "data.crop_size=128",
+            "data.batch_size=2",
+            "models.encoder.model_name=mobilenetv3_small_050",
+            "models.decoder.inner_channels=16",
+            "models.scheduler.T_max=2",
+            "trainer.max_epochs=2",
+        ]
+    )
+    base = tmp_path_factory.mktemp("folds")
+    return {
+        f"fold {k}": train(config, folds, k, base / str(k), lambda _: True).checkpoint
+        for k in (0, 1)
+    }
