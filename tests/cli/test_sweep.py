@@ -104,3 +104,16 @@ def test_no_error_shows_the_password_of_a_backend(url):
 def test_a_url_of_an_unknown_kind_is_refused_with_those_there_are():
     with pytest.raises(SweepError, match="sqlite:///FILE"):
         open_backend("sweeps.db")
+
+
+def test_init_prepares_the_run_and_ends_with_the_id(url, tmp_path, write_page):
+    for number in range(8):
+        write_page("", f"page{number}")
+    file = tmp_path / "sweep.yaml"
+    file.write_text(SWEEP)
+    words = ["init", str(file), "folds.count=2", "--data", str(tmp_path / "receipts")]
+    output = detsweep_sweep(*words, "--store", str(tmp_path / "run"), "--backend", url)
+    sweep_id = output.splitlines()[-1]
+    assert (tmp_path / "run" / "sweeps" / sweep_id / "sweep.yaml").read_text() == SWEEP
+    again = detsweep_sweep(*words, "--store", str(tmp_path / "run"), "--backend", url)
+    assert again.splitlines()[-1] == sweep_id

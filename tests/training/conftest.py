@@ -1,6 +1,5 @@
 """A data set and a configuration small enough to train in seconds."""
 
-
 import pytest
 
 from detector.config import Config, load_config

@@ -44,7 +44,7 @@ def predict_images(
     found: dict[str, Detections] = {}
     progress = Console(stderr=True)
     for path in track(images, "finding text", console=progress, disable=not progress.is_terminal):
-        image = read_image(path)
+        image = read_image(path, detector.card.max_pixels())
         found[str(path)] = detections = detector.detect(image)
         if overlay is not None:
             picture = encode_png(draw_overlay(image, detections.polygons))

@@ -39,24 +39,32 @@ StoreUrl = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _DEFAULT_BACKEND = "sqlite:///detsweep.db"
-_DEFAULT_STORE = "runs"
+_DEFAULT_STORE = "runs/sweep"
 _REFRESH_S = 2.0
 
 
 @app.command()
 def init(
     file: Annotated[Path, typer.Argument(help="A sweep file, in the schema of `wandb sweep`.")],
+    data: Annotated[
+        str, typer.Option(envvar="DETSWEEP_DATA", help="The data set: a folder or an s3:// URL.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Such as `preset=receipts_cpu`."),
+    ] = None,
     store: StoreUrl = _DEFAULT_STORE,
     backend: BackendUrl = _DEFAULT_BACKEND,
 ) -> None:
-    """Create the sweep of a file and print its id; the same file again continues it."""
+    """Check the data, create the sweep of a file and print its id; the same file continues it."""
     # The steps import torch, which the other commands do not wait for.
+    from detector.steps.prepare import prepare
     from detector.steps.sweep_init import init_sweep
 
     text = _read(file)
-    for warning in parse_sweep(text, str(file)).warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    say(init_sweep(store, backend, text))
+    parse_sweep(text, str(file))
+    prepare(store, [*(overrides or []), f"data.path={data}"])
+    typer.echo(init_sweep(store, backend, text))
 
 
 @app.command()

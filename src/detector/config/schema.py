@@ -61,7 +61,7 @@ class DataConfig(_Section):
     """Column of index.csv whose pages stay together in one fold; None takes `group` or the only
     column that ends in `_group`, if there is one."""
     held_out_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
-    """Share of the pages kept away from all training where the data set has no split of its own."""
+    """Share of the boxes kept away from all training where the data set has no split of its own."""
     max_pixels: PositiveInt = 100_000_000
     """Larger images are refused before they are decoded."""
     resize: ResizeConfig = ResizeConfig()
