@@ -49,7 +49,8 @@ class Targets:
         thresh_map: float32, `thresh_max` on the outlines of text, falling to `thresh_min` at the
             distance that the text is shrunk by.
         thresh_mask: uint8, 1 where the threshold map counts: the text, expanded by that distance.
-        dropped: polygons that outline nothing, though they were not marked as ignored.
+        dropped: polygons within reach of the map that outline nothing, though they were not marked
+            as ignored.
     """
 
     shrink_map: NDArray[np.uint8]
@@ -131,8 +132,11 @@ def _sort(
     dropped = 0
     for polygon, ignored in zip(polygons, ignore, strict=True):
         points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
-        if not ignored and _is_sound(points, height, width):
-            text.append(points)
+        # Most text of a page lies outside a training crop, and needs no closer look.
+        if _is_outside(points, height, width):
+            continue
+        if not ignored and _is_sound(points):
+            text.extend(_clip(points, height, width))
             continue
         points = points[np.isfinite(points).all(axis=1)]
         mended = None if ignored else _mend(points)
@@ -145,15 +149,22 @@ def _sort(
 
 
 @njit(cache=True)
-def _is_sound(points: NDArray[np.float64], height: int, width: int) -> bool:
-    """True if the outline can be used as it is. False says only that it needs a closer look."""
-    if len(points) < 3 or abs(signed_area(points)) < _MIN_AREA:
+def _is_outside(points: NDArray[np.float64], height: int, width: int) -> bool:
+    """True if the outline's upright box does not meet the map. False where a point is NaN."""
+    if len(points) == 0:
         return False
-    for i in range(len(points)):
-        # Written so that a NaN fails.
-        if not (0.0 <= points[i, 0] <= width - 1 and 0.0 <= points[i, 1] <= height - 1):
-            return False
-    return not _edges_meet(points)
+    x, y = points[:, 0], points[:, 1]
+    across = x.max() < 0 or x.min() > width - 1
+    return across or y.max() < 0 or y.min() > height - 1
+
+
+@njit(cache=True)
+def _is_sound(points: NDArray[np.float64]) -> bool:
+    """True if the outline is simple. False says only that it needs a closer look."""
+    # Written so that a NaN fails.
+    if len(points) < 3 or not np.isfinite(points).all():
+        return False
+    return abs(signed_area(points)) >= _MIN_AREA and not _edges_meet(points)
 
 
 @njit(cache=True)
