@@ -33,7 +33,7 @@ def test_the_effective_batch_is_kept_when_memory_runs_out(
 ) -> None:
     config = apply_params(tiny, {"data.batch_size": 4})
     taken = stepper(config)
-    forward, sizes = taken._model.forward, []
+    forward, sizes = taken._network.forward, []
 
     def small_memory(pictures: torch.Tensor) -> object:
         sizes.append(len(pictures))
@@ -41,7 +41,7 @@ def test_the_effective_batch_is_kept_when_memory_runs_out(
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return forward(pictures)
 
-    monkeypatch.setattr(taken._model, "forward", small_memory)
+    monkeypatch.setattr(taken._network, "forward", small_memory)
     taken.step(batch, 0.1)
     assert sizes == [4, 2, 1, 1, 1, 1]
     assert taken.micro_batch == 1
@@ -56,7 +56,7 @@ def test_a_crop_that_never_fits_is_an_error_with_a_remedy(
     def no_memory(_: torch.Tensor) -> object:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(taken._model, "forward", no_memory)
+    monkeypatch.setattr(taken._network, "forward", no_memory)
     with pytest.raises(TrainingError, match=r"data\.crop_size=64.*\n.*lower data\.crop_size"):
         taken.step(batch, 0.1)
 
@@ -69,6 +69,6 @@ def test_another_error_is_not_taken_for_memory(
     def broken(_: torch.Tensor) -> object:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(taken._model, "forward", broken)
+    monkeypatch.setattr(taken._network, "forward", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         taken.step(batch, 0.1)
