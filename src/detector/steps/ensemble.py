@@ -204,10 +204,11 @@ def _draw_overlays(run: Run, pages: Sequence[Page]) -> list[tuple[str, NDArray[n
     """Name and picture of a few held-out pages, evenly taken from all of them."""
     from detector.predict import Detector  # noqa: PLC0415
 
+    max_pixels = run.config().data.max_pixels
     shown = [pages[i * len(pages) // _OVERLAYS] for i in range(min(_OVERLAYS, len(pages)))]
     with run.store.folder(FOLDER) as folder:
         detector = Detector.load(folder.path / "model.onnx")
-        images = [(page, read_image(page.image, run.config().data.max_pixels)) for page in shown]
+        images = [(page, read_image(page.image, max_pixels)) for page in shown]
         return [
             (page.name, draw_overlay(image, detector.detect(image).polygons, page.boxes))
             for page, image in images
