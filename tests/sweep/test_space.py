@@ -81,7 +81,9 @@ def test_a_whole_q_gives_whole_numbers_and_is_1_by_default():
 
 
 def test_probabilities_weigh_the_values():
-    sample = drawn("categorical", values=["often", "seldom"], probabilities=[0.9, 0.1])
+    sample = drawn(
+        "categorical_w_probabilities", values=["often", "seldom"], probabilities=[0.9, 0.1]
+    )
     assert sample.count("often") / MANY == pytest.approx(0.9, abs=0.02)
 
 
@@ -137,8 +139,16 @@ def test_the_grid_of_a_q_uniform_goes_from_min_to_max_in_steps_of_q():
         ("normal", {"sigma": 0.0}, "greater than 0"),
         ("categorical", {"values": []}, "at least 1 item"),
         ("categorical", {"values": [1, 2, 1]}, "more than once"),
-        ("categorical", {"values": [1, 2], "probabilities": [1.0]}, "1 probabilities"),
-        ("categorical", {"values": [1, 2], "probabilities": [0.5, 0.6]}, "add up to 1.1"),
+        (
+            "categorical_w_probabilities",
+            {"values": [1, 2], "probabilities": [1.0]},
+            "1 probabilities",
+        ),
+        (
+            "categorical_w_probabilities",
+            {"values": [1, 2], "probabilities": [0.5, 0.6]},
+            "add up to 1.1",
+        ),
     ],
 )
 def test_a_distribution_that_makes_no_sense_is_refused(distribution, settings, reason):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from detector.errors import SweepError
 from detector.sweep.space import Categorical, Constant, IntUniform, LogUniform, Uniform
-from detector.sweep.spec import parse_sweep, read_sweep
+from detector.sweep.spec import MetricSpec, parse_sweep, read_sweep
 
 WHOLE = """\
 name: lr and decay
@@ -59,7 +59,6 @@ def test_a_whole_file_is_read_with_nested_parameters_by_dotted_names():
         "trainer.max_epochs": Constant,
     }
     assert spec.run_cap == spec.trial_limit == 24
-    assert spec.warnings == ()
 
 
 def test_what_the_file_leaves_out_is_as_w_and_b_has_it():
@@ -120,8 +119,14 @@ def test_an_unknown_key_is_named_with_the_nearest_one(keys, expected):
         ({"early_terminate": {"type": "median"}}, "'median' is not allowed"),
         ({"method": "grid"}, "a grid needs values"),
         ({"scheduler": {"engine": "optuna"}}, "does not support W&B's 'scheduler'"),
-        ({"command": ["python", "train.py"]}, "the command runs 'python'"),
+        ({"scheduler": {"engine": "optuna"}, "method": "custom"}, "a search of your own"),
         ({"command": ["detsweep", "train", "preset=quickstart"]}, "would have no effect"),
+        ({"command": ["python", "train.py", "${argz}"]}, "did you mean 'args'"),
+        ({"command": ["python", "${program}"], "program": None}, "has no `program`"),
+        ({"command": ["${env}", "${interpreter}"]}, "runs nothing"),
+        ({"program": "train.py", "command": None, "metric": None}, "needs the name of the metric"),
+        ({"parameters": {"a/b": {"value": 1}}}, "no name for a parameter"),
+        ({"parameters": {"models": {"parameters": {}, "value": 1}}}, "beside nested"),
         ({"parameters": {"data.path": {"value": "x"}}}, "settled before the sweep begins"),
         ({"parameters": {"folds.count": {"values": [3, 5]}}}, "settled before the sweep begins"),
     ],
@@ -139,12 +144,9 @@ def test_a_parameter_that_stands_twice_nested_and_dotted_is_refused():
     assert "'models.optimizer.weight_decay' stands here twice" in error_of(nested)
 
 
-def test_a_number_that_yaml_1_1_takes_for_text_is_read_with_a_warning():
+def test_a_number_that_yaml_1_1_takes_for_text_is_read_as_a_number():
     spec = parse_sweep(WHOLE.replace("min: 1.0e-5", "min: 1e-5"), "sweep.yaml")
     assert spec.parameters["models.optimizer.lr"].min == 1e-5
-    (warning,) = spec.warnings
-    assert "sweep.yaml, line 12: 1e-5 is text" in warning
-    assert "write 1.0e-5" in warning
 
 
 def test_quoted_text_stays_text():
@@ -152,29 +154,44 @@ def test_quoted_text_stays_text():
     assert spec.parameters["a"].values == ["1e-5", "x"]
 
 
-@pytest.mark.parametrize(
-    ("keys", "expected"),
-    [
-        ({"run_cap": None}, "bayes without run_cap never ends"),
-        ({"metric": {"name": "val/hmean"}}, "more is better"),
-        ({"program": "train.py"}, "'train.py' is not run"),
-        (
-            {
-                "parameters": {
-                    "models.optimizer.lr": {
-                        "distribution": "log_uniform",
-                        "min": 1.0e-5,
-                        "max": 2.0e-4,
-                    }
-                }
-            },
-            "the values lie between 1 and 1",
-        ),
-    ],
-)
-def test_what_is_probably_not_meant_is_warned_of(keys, expected):
-    (warning,) = parse_sweep(changed(command=None, **keys), "sweep.yaml").warnings
-    assert expected in warning
+def test_keys_that_concern_the_server_of_w_and_b_are_read():
+    keys = {
+        "apiVersion": "1",
+        "kind": "sweep",
+        "controller": {"type": "local"},
+        "job": "team/project/job:v1",
+        "image_uri": "registry/image",
+        "metric": {
+            "name": "val/hmean",
+            "goal": "maximize",
+            "target": 0.99,
+            "impute": "best",
+            "impute_while_running": "latest",
+        },
+    }
+    spec = parse_sweep(changed(**keys), "sweep.yaml")
+    assert spec.api_version == "1"
+    assert spec.controller.type == "local"
+
+
+def test_a_target_is_reached_from_the_side_of_the_goal():
+    falls = MetricSpec(name="loss", goal="minimize", target=0.1)
+    rises = MetricSpec(name="hmean", goal="maximize", target=0.9)
+    assert [falls.is_reached(value) for value in (0.2, 0.1, 0.05)] == [False, True, True]
+    assert [rises.is_reached(value) for value in (0.2, 0.9, 0.95)] == [False, True, True]
+    assert not MetricSpec(name="loss").is_reached(0.0)
+
+
+def test_parameters_of_another_program_may_have_any_names():
+    keys = {"program": "train.py", "command": None}
+    spec = parse_sweep(changed(**keys, parameters={"depth": {"values": [2, 4]}}), "sweep.yaml")
+    assert not spec.trains_detector
+
+
+def test_the_paths_tell_nested_parameters_from_dotted_ones():
+    spec = parse_sweep(WHOLE, "sweep.yaml")
+    assert spec.paths["models.optimizer.lr"] == ("models.optimizer.lr",)
+    assert spec.paths["models.optimizer.weight_decay"] == ("models", "optimizer", "weight_decay")
 
 
 def test_a_grid_has_as_many_trials_as_points_or_its_cap_if_that_is_less():

@@ -22,8 +22,6 @@ def init_sweep(store_url: str, backend_url: str, sweep_yaml: str) -> str:
     run = Run(store_url)
     spec = parse_sweep(sweep_yaml, "sweep file")
     digest = hashlib.sha256(sweep_yaml.encode()).hexdigest()
-    for warning in spec.warnings:
-        say(f"warning: {warning}")
     known = run.sweep()
     if known is None:
         sweep_id = open_backend(backend_url).create(spec)

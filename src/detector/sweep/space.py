@@ -10,6 +10,7 @@ Source of the meanings: the W&B documentation, "Sweep configuration options", an
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -65,22 +66,22 @@ Plain = Annotated[object, AfterValidator(_check_plain)]
 """Text, a number, true or false, null, or lists and mappings of these: what JSON can hold."""
 
 
-class Distribution(BaseModel):
+class Distribution(BaseModel, ABC):
     """The values of one parameter, and how likely each is before anything was tried."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    @abstractmethod
     def axis(self) -> Axis | None:
         """Where a sampler moves; None for a parameter that does not vary."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, rng: np.random.Generator) -> Coordinate:
         """A coordinate drawn from the distribution."""
-        raise NotImplementedError
 
+    @abstractmethod
     def at(self, coordinate: Coordinate) -> object:
         """The parameter's value at a coordinate."""
-        raise NotImplementedError
 
     def grid(self) -> Sequence[object] | None:
         """Every value, in order; None where they cannot be enumerated."""
@@ -95,6 +96,12 @@ class Constant(Distribution):
 
     def axis(self) -> None:
         return None
+
+    def draw(self, rng: np.random.Generator) -> str:  # noqa: ARG002
+        return _label(self.value)
+
+    def at(self, coordinate: Coordinate) -> object:  # noqa: ARG002
+        return self.value
 
     def grid(self) -> Sequence[object]:
         return [self.value]
@@ -118,7 +125,11 @@ class Categorical(Distribution):
     @model_validator(mode="after")
     def _probabilities_add_up(self) -> "Categorical":
         if self.probabilities is None:
+            if self.distribution == "categorical_w_probabilities":
+                raise ValueError("categorical_w_probabilities needs `probabilities`")
             return self
+        if self.distribution == "categorical":
+            raise ValueError("probabilities belong to categorical_w_probabilities")
         if len(self.probabilities) != len(self.values):
             raise ValueError(
                 f"{len(self.probabilities)} probabilities are given for {len(self.values)} values"

@@ -1,15 +1,15 @@
 """The sweep file: W&B's YAML, read and checked. What its search space means stands in `space`.
 
-A file that is accepted here is one that `wandb sweep` accepts, with the same meaning. What W&B
-knows and detsweep does not is an error, never silently without effect.
+A file that is accepted here means what it means to `wandb sweep`. What W&B knows and detsweep does
+not is an error, never silently without effect. Whether a valid file is a good one is not decided
+here but in `check`.
 """
 
 import difflib
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
-from pathlib import PurePath
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -18,34 +18,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from detector.config import known_keys, nearest_key
 from detector.errors import SweepError
 from detector.sweep import space
+from detector.sweep.command import MACROS, is_detector, macro_of, plain_words
 from detector.sweep.hyperband import Goal, Hyperband
 
 DEFAULT_METRIC = "val/hmean"
 
-_PROGRAM = "detsweep"
-_ONLY_W_AND_B = {
-    "apiVersion",
-    "kind",
-    "controller",
-    "job",
-    "image_uri",
-    "metrics",
-    "scheduler",
-    "target",
-    "impute",
-    "impute_while_running",
-}
-"""Keys of W&B's schema that have no counterpart here."""
+_ONLY_W_AND_B = {"metrics", "scheduler"}
+"""Keys of W&B's schema that have no counterpart here: a search of the user's own."""
 
 _UNION_MEMBERS = {"int", "float"}
 """What pydantic adds to the place of an error in a value that may be of either type."""
 
-_NOT_IN_THE_FILE = {"source", "warnings"}
+_NOT_IN_THE_FILE = {"source", "paths"}
 
 _FIXED_BY_PREPARE = ("preset", "data.path", "data.group_column", "data.held_out_fraction", "folds.")
-_RISING_METRICS = ("hmean", "recall", "precision", "accuracy", "f1")
+_PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _NUMBER_WITHOUT_DOT = re.compile(r"[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+")
-_COMMAND_MACRO = re.compile(r"\$\{.+\}")
+
+Imputation = Literal["worst", "best", "latest"]
 
 
 class _Section(BaseModel):
@@ -53,10 +43,34 @@ class _Section(BaseModel):
 
 
 class MetricSpec(_Section):
-    """What a sweep goes by: the metric's name as `TrialHandle.report` gets it."""
+    """What a sweep goes by.
+
+    Attributes:
+        name: as `TrialHandle.report` gets it.
+        target: no trial is begun any more once one has reached this.
+        impute, impute_while_running: how W&B's engine scores trials that failed or still run. The
+            search here has ways of its own for both, so that these have no effect.
+    """
 
     name: str
     goal: Goal = "minimize"
+    target: float | None = None
+    impute: Imputation = "worst"
+    impute_while_running: Imputation | Literal["false"] = "false"
+
+    def is_reached(self, value: float) -> bool:
+        """Whether a value of the metric is as good as the target."""
+        if self.target is None:
+            return False
+        return value >= self.target if self.goal == "maximize" else value <= self.target
+
+
+class ControllerSpec(BaseModel):
+    """Whether W&B's own search runs on its server. Here the agents search, so no effect."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    type: Literal["local", "cloud"]
 
 
 class EarlyTerminateSpec(_Section):
@@ -89,10 +103,13 @@ class SweepSpec(_Section):
     """A sweep file.
 
     Attributes:
-        parameters: distributions by dotted configuration key; nested parameters are flattened.
+        parameters: distributions by dotted name; nested parameters are flattened.
         run_cap: number of trials; None lets bayes and random go on until they are stopped.
+        program, command: what each trial runs, where it is not the training of a detector.
+        api_version, kind, controller, job, image_uri: read, since W&B writes them; they concern its
+            server and its Launch, and have no effect here.
+        paths: for each parameter, the keys that lead to it in the file.
         source: the text that this was read from.
-        warnings: what is allowed but probably not meant.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -108,13 +125,23 @@ class SweepSpec(_Section):
     project: str | None = None
     entity: str | None = None
     command: tuple[str, ...] | None = None
+    api_version: str | None = Field(None, alias="apiVersion")
+    kind: Literal["sweep"] | None = None
+    controller: ControllerSpec | None = None
+    job: str | None = None
+    image_uri: str | None = None
+    paths: dict[str, tuple[str, ...]] = Field(default_factory=dict, repr=False)
     source: str = Field("", repr=False)
-    warnings: tuple[str, ...] = ()
 
     @field_validator("command", mode="before")
     @classmethod
     def _command_is_a_list(cls, command: object) -> object:
-        return tuple(command) if isinstance(command, list) else command
+        return tuple(map(str, command)) if isinstance(command, list) else command
+
+    @property
+    def trains_detector(self) -> bool:
+        """Whether the trials are trainings of detsweep's detector, not runs of another program."""
+        return is_detector(self.command, self.program)
 
     @property
     def trial_limit(self) -> int | None:
@@ -142,7 +169,9 @@ class SweepSpec(_Section):
 
 
 def parse_sweep(text: str, where: str) -> SweepSpec:
-    """Read and check a sweep file whose parameters are configuration keys.
+    """Read and check a sweep file.
+
+    Where the trials train the detector, the parameters must be configuration keys.
 
     Args:
         text: the file's content.
@@ -153,23 +182,27 @@ def parse_sweep(text: str, where: str) -> SweepSpec:
             does not support, or a parameter that is no configuration key.
     """
     spec = read_sweep(text, where)
-    check_parameter_names(spec.parameters, where)
+    if spec.trains_detector:
+        check_parameter_names(spec.parameters, where)
     return spec
 
 
 def read_sweep(text: str, where: str) -> SweepSpec:
     """`parse_sweep`, but with parameters of any names."""
-    tree, warnings = _load_yaml(text, where)
+    tree = load_yaml(text, where)
     for key in _NOT_IN_THE_FILE & tree.keys():
         raise _unknown_key([key], SweepSpec, f"{where}: {key}")
-    tree["parameters"] = _parse_parameters(tree.get("parameters"), where)
+    found = list(_parse_parameters(tree.get("parameters"), where))
+    _refuse_twice([name for name, _, _ in found], where)
+    tree["parameters"] = {name: distribution for name, _, distribution in found}
+    tree["paths"] = {name: path for name, path, _ in found}
     tree["source"] = text
     try:
         spec = SweepSpec.model_validate(tree)
     except ValidationError as error:
         raise _as_sweep_error(error, SweepSpec, where, "") from error
     _check_support(spec, "metric" in tree, where)
-    return spec.model_copy(update={"warnings": (*warnings, *_warnings(spec, where))})
+    return spec
 
 
 def check_parameter_names(names: Iterable[str], where: str) -> None:
@@ -189,7 +222,7 @@ def check_parameter_names(names: Iterable[str], where: str) -> None:
                 if near
                 else "`detsweep config keys` lists what a sweep may vary",
             )
-        if name.startswith(_FIXED_BY_PREPARE):
+        if is_settled(name):
             raise SweepError(
                 f"{name!r} is settled before the sweep begins, so a trial cannot change it",
                 where=f"{where}: parameters.{name}",
@@ -197,20 +230,24 @@ def check_parameter_names(names: Iterable[str], where: str) -> None:
             )
 
 
-class _Loader(yaml.SafeLoader):
+def is_settled(name: str) -> bool:
+    """Whether a configuration key is settled before a sweep begins, so that no trial changes it."""
+    return name.startswith(_FIXED_BY_PREPARE)
+
+
+DOTLESS_TAG = "!number_without_dot"
+"""The tag of a number such as 1e-5, which YAML 1.1, and so W&B, takes for text."""
+
+
+class SweepLoader(yaml.SafeLoader):
     """YAML as W&B reads it, but `1e-5` is a number, and a key that stands twice is an error."""
 
-    def __init__(self, text: str):
-        super().__init__(text)
-        self.dotless_numbers: list[tuple[int, str]] = []
 
-
-def _number_without_dot(loader: _Loader, node: yaml.ScalarNode) -> float:
-    loader.dotless_numbers.append((node.start_mark.line + 1, node.value))
+def _number_without_dot(_: SweepLoader, node: yaml.ScalarNode) -> float:
     return float(node.value.replace("_", ""))
 
 
-def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _unique_mapping(loader: SweepLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[str] = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
@@ -223,17 +260,21 @@ def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
-_Loader.add_implicit_resolver(
-    "!number_without_dot", re.compile(f"^{_NUMBER_WITHOUT_DOT.pattern}$"), list("-+0123456789")
+SweepLoader.add_implicit_resolver(
+    DOTLESS_TAG, re.compile(f"^{_NUMBER_WITHOUT_DOT.pattern}$"), list("-+0123456789")
 )
-_Loader.add_constructor("!number_without_dot", _number_without_dot)
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+SweepLoader.add_constructor(DOTLESS_TAG, _number_without_dot)
+SweepLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 
-def _load_yaml(text: str, where: str) -> tuple[dict[str, Any], list[str]]:
+def load_yaml(text: str, where: str) -> dict[str, Any]:
+    """The mapping that a sweep file holds, unchecked.
+
+    Raises:
+        SweepError: not YAML, or no mapping.
+    """
     try:
-        loader = _Loader(text)
-        tree = loader.get_single_data()
+        tree = SweepLoader(text).get_single_data()
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise SweepError(f"not valid YAML: {error}", where=where, remedy="mend it") from error
     if not isinstance(tree, dict):
@@ -242,49 +283,47 @@ def _load_yaml(text: str, where: str) -> tuple[dict[str, Any], list[str]]:
             where=where,
             remedy="write the file as for `wandb sweep`",
         )
-    warnings = [
-        f"{where}, line {line}: {number} is text in YAML 1.1, which `wandb sweep` would refuse; "
-        f"it is read as a number here; write {_with_dot(number)}"
-        for line, number in loader.dotless_numbers
-    ]
-    return tree, warnings
+    return tree
 
 
-def _with_dot(number: str) -> str:
-    mantissa, exponent = re.split("[eE]", number)
-    sign = "" if exponent[0] in "+-" else "+"
-    return f"{mantissa}.0e{sign}{exponent}"
-
-
-def _parse_parameters(tree: object, where: str, prefix: str = "") -> dict[str, space.Distribution]:
-    location = f"{where}: parameters{'.' + prefix if prefix else ''}"
+def _parse_parameters(
+    tree: object, where: str, above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, tuple[str, ...], space.Distribution]]:
+    """Name, path of keys and distribution of every parameter."""
     if not isinstance(tree, dict) or not tree:
         raise SweepError(
             "a mapping of parameters is expected",
-            where=location.rstrip("."),
+            where=f"{where}: {'.'.join(('parameters', *above))}",
             remedy="name at least one, for example `models.optimizer.lr: {min: …, max: …}`",
         )
-    parsed: dict[str, space.Distribution] = {}
     for key, node in tree.items():
-        name = f"{prefix}{key}"
+        path = (*above, str(key))
+        name = ".".join(path)
+        if not _PARAMETER_NAME.fullmatch(str(key)):
+            raise SweepError(
+                f"{key!r} is no name for a parameter",
+                where=f"{where}: parameters.{name}",
+                remedy="use letters, digits, _, - and dots, with a letter or _ first",
+            )
         if isinstance(node, dict) and "parameters" in node:
             _refuse_keys_beside_nested(node, f"{where}: parameters.{name}")
-            found = _parse_parameters(node["parameters"], where, f"{name}.")
+            yield from _parse_parameters(node["parameters"], where, path)
         else:
-            found = {name: _parse_distribution(node, where, name)}
-        twice = found.keys() & parsed.keys()
-        if twice:
-            raise SweepError(
-                f"the parameter {twice.pop()!r} stands here twice, nested and with dots",
-                where=where,
-                remedy="keep one of them",
-            )
-        parsed |= found
-    return parsed
+            yield name, path, parse_distribution(node, where, name)
+
+
+def _refuse_twice(names: Sequence[str], where: str) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SweepError(
+            f"the parameter {twice!r} stands here twice, nested and with dots",
+            where=where,
+            remedy="keep one of them",
+        )
 
 
 def _refuse_keys_beside_nested(node: Mapping[str, object], where: str) -> None:
-    beside = [key for key in node if key not in {"parameters", "distribution"}]
+    beside = [key for key in node if key != "parameters"]
     if beside:
         raise SweepError(
             f"{beside[0]!r} cannot stand beside nested `parameters`",
@@ -293,7 +332,12 @@ def _refuse_keys_beside_nested(node: Mapping[str, object], where: str) -> None:
         )
 
 
-def _parse_distribution(node: object, where: str, name: str) -> space.Distribution:
+def parse_distribution(node: object, where: str, name: str) -> space.Distribution:
+    """The distribution that a parameter's settings make.
+
+    Raises:
+        SweepError: they make none.
+    """
     location = f"{where}: parameters.{name}"
     if not isinstance(node, dict):
         raise SweepError(
@@ -320,7 +364,7 @@ def _kind_by_keys(node: Mapping[str, object], where: str) -> str:
     if "value" in node:
         return "constant"
     if "values" in node:
-        return "categorical"
+        return "categorical_w_probabilities" if "probabilities" in node else "categorical"
     if "min" in node and "max" in node:
         whole = all(type(node[key]) is int for key in ("min", "max"))
         return "int_uniform" if whole else "uniform"
@@ -334,16 +378,26 @@ def _kind_by_keys(node: Mapping[str, object], where: str) -> str:
 
 
 def _check_support(spec: SweepSpec, has_metric: bool, where: str) -> None:
-    if not has_metric and (spec.method == "bayes" or spec.early_terminate):
+    if not has_metric:
+        _check_metric_is_known(spec, where)
+    if spec.method == "grid":
+        _check_grid(spec.parameters, where)
+    _check_command(spec, where)
+
+
+def _check_metric_is_known(spec: SweepSpec, where: str) -> None:
+    if not spec.trains_detector:
+        raise SweepError(
+            "a sweep of a program needs the name of the metric that it logs",
+            where=where,
+            remedy="add `metric: {name: …, goal: minimize}`, or maximize",
+        )
+    if spec.method == "bayes" or spec.early_terminate:
         raise SweepError(
             "bayes and early_terminate need a metric",
             where=where,
             remedy=f"add `metric: {{name: {DEFAULT_METRIC}, goal: maximize}}`",
         )
-    if spec.method == "grid":
-        _check_grid(spec.parameters, where)
-    if spec.command is not None:
-        _check_command(spec, where)
 
 
 def _check_grid(parameters: space.Space, where: str) -> None:
@@ -358,54 +412,34 @@ def _check_grid(parameters: space.Space, where: str) -> None:
 
 
 def _check_command(spec: SweepSpec, where: str) -> None:
-    """The trials are trained by the agent itself, so a command may only say the same."""
-    words = [spec.program if word == "${program}" else word for word in spec.command or ()]
-    plain = [word for word in words if word and not _COMMAND_MACRO.fullmatch(word)]
-    if not plain or PurePath(plain[0]).name != _PROGRAM:
+    if spec.command is None:
+        return
+    for word in spec.command:
+        macro = macro_of(word)
+        if macro is not None and macro not in MACROS:
+            raise SweepError(
+                f"there is no macro {word!r}{_did_you_mean(macro, MACROS)}",
+                where=f"{where}: command",
+                remedy=f"choose one of {', '.join(MACROS)} and envvar:NAME",
+            )
+    if spec.program is None and "${program}" in spec.command:
         raise SweepError(
-            f"the command runs {plain[0] if plain else 'no program'!r}; "
-            "an agent of detsweep trains the detector itself",
+            "the command names ${program}, but the file has no `program`",
             where=f"{where}: command",
-            remedy="take out `command`, or run this sweep with `wandb agent`",
+            remedy="add `program: …`",
         )
-    extra = [word for word in plain[1:] if word != "train"]
-    if extra:
+    words = plain_words(spec.command, spec.program)
+    if not words:
         raise SweepError(
-            f"{extra[0]!r} would have no effect: an agent starts no command",
+            "the command runs nothing", where=f"{where}: command", remedy="take it out"
+        )
+    extra = [word for word in words[1:] if word != "train"]
+    if spec.trains_detector and extra:
+        raise SweepError(
+            f"{extra[0]!r} would have no effect: an agent trains the detector itself",
             where=f"{where}: command",
             remedy="make it a parameter with a single `value`, or an override of the run",
         )
-
-
-def _warnings(spec: SweepSpec, where: str) -> list[str]:
-    found = []
-    if spec.method != "grid" and spec.run_cap is None:
-        found.append(
-            f"{where}: {spec.method} without run_cap never ends; add run_cap, start agents with "
-            "--count, or end it with `detsweep sweep stop`"
-        )
-    rises = spec.metric.name.rsplit("/", 1)[-1].startswith(_RISING_METRICS)
-    if rises and spec.metric.goal == "minimize":
-        found.append(
-            f"{where}: the goal for {spec.metric.name} is minimize (W&B's default), but more is "
-            "better; write `goal: maximize`"
-        )
-    if spec.program is not None and PurePath(spec.program).name != _PROGRAM:
-        found.append(
-            f"{where}: program {spec.program!r} is not run: an agent trains the detector itself"
-        )
-    found += [
-        f"{where}: {name} uses {distribution.distribution}, whose min and max are exponents of e: "
-        f"{_exponent_range(distribution)}; {distribution.distribution}_values takes the limits"
-        for name, distribution in spec.parameters.items()
-        if isinstance(distribution, space.LogUniform) and distribution.takes_exponents
-    ]
-    return found
-
-
-def _exponent_range(distribution: space.LogUniform) -> str:
-    axis = distribution.axis()
-    return f"the values lie between {axis.low:.4g} and {axis.high:.4g}"
 
 
 def _as_sweep_error(
@@ -434,19 +468,27 @@ def _unknown_key(path: list[str], model: type[BaseModel], location: str) -> Swee
     key = path[-1]
     if key in _ONLY_W_AND_B:
         return SweepError(
-            f"detsweep does not support W&B's {key!r}", where=location, remedy="take it out"
+            f"detsweep does not support W&B's {key!r}, a search of your own",
+            where=location,
+            remedy="take it out and choose `method: bayes`, detsweep's search",
         )
     sections: dict[str, type[BaseModel]] = {
         "metric": MetricSpec,
         "early_terminate": EarlyTerminateSpec,
     }
     owner = sections.get(path[0], model) if len(path) > 1 else model
-    allowed = [name for name in owner.model_fields if name not in _NOT_IN_THE_FILE]
+    allowed = keys_of(owner)
     return SweepError(
         f"there is no key {key!r} here{_did_you_mean(key, allowed)}",
         where=location,
         remedy=f"allowed are {', '.join(allowed)}",
     )
+
+
+def keys_of(section: type[BaseModel]) -> list[str]:
+    """The keys that a section of the file may have."""
+    names = {field.alias or name for name, field in section.model_fields.items()}
+    return sorted(names - _NOT_IN_THE_FILE)
 
 
 def _did_you_mean(word: str, known: Collection[str]) -> str:

@@ -19,11 +19,11 @@ from detector.data.dataset import Batch, EpochBatches, training_batches
 from detector.data.folds import Folds
 from detector.data.page import Page
 from detector.errors import DataError, TrainingError
+from detector.interrupt import Interrupt, catch_sigterm
 from detector.model.dbnet import DBNet
 from detector.scoring import score_pages
 from detector.storage import write_atomically
 from detector.training.checkpoint import ModelCheckpoint, load_tensors, save_tensors
-from detector.training.interrupt import Interrupt, catch_sigterm
 from detector.training.result import METRIC, EpochMetrics, OnEpoch, TrainResult
 from detector.training.schedule import learning_rate
 from detector.training.step import Stepper

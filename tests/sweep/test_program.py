@@ -1,0 +1,138 @@
+import os
+import signal
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from detector.errors import TrainingError
+from detector.sweep.program import program_objective
+from detector.sweep.spec import read_sweep
+
+SWEEP = """\
+method: random
+program: {program}
+metric: {{name: val/loss, goal: minimize}}
+run_cap: 2
+parameters:
+  lr: {{min: 0.1, max: 0.2}}
+  net: {{parameters: {{width: {{value: 32}}}}}}
+"""
+PARAMS = {"lr": 0.15, "net.width": 32}
+
+
+class Trial:
+    """A trial whose reports are kept; it is to stop after epoch `last`."""
+
+    number = 3
+    params = PARAMS
+
+    def __init__(self, last=None, on_report=lambda: None):
+        self.reports = []
+        self.last, self.on_report = last, on_report
+
+    def report(self, epoch, metrics):
+        self.reports.append((epoch, dict(metrics)))
+        self.on_report()
+        return epoch != self.last
+
+
+@pytest.fixture
+def objective(tmp_path):
+    """Makes the objective of a program, whose trials keep their files in `tmp_path / 'trial'`."""
+
+    @contextmanager
+    def folder(number):
+        path = tmp_path / "trial"
+        path.mkdir(exist_ok=True)
+        yield path
+
+    def make(source):
+        program = tmp_path / "train.py"
+        program.write_text(source)
+        spec = read_sweep(SWEEP.format(program=program), "sweep.yaml")
+        return program_objective(spec, "abc", folder, kill_delay_s=5)
+
+    return make
+
+
+LOGS_TWO_EPOCHS = """
+import sys
+from detector.sweep import log
+print(sys.argv[1:])
+for epoch in range(2):
+    log({"val/loss": 1 / (epoch + 1)})
+"""
+RUNS_FOR_EVER = """
+import itertools, signal, sys, time
+from pathlib import Path
+from detector.sweep import log
+def save(*_):
+    Path(__file__).with_name("saved").touch()
+    sys.exit(1)
+signal.signal(signal.SIGTERM, save)
+for epoch in itertools.count(1):
+    log({"val/loss": 0.5})
+    time.sleep(0.05)
+"""
+
+
+def test_a_program_gets_its_parameters_and_its_epochs_are_reported(objective, tmp_path):
+    trial = Trial()
+    assert objective(LOGS_TWO_EPOCHS)(trial) == "finished"
+    assert trial.reports == [(1, {"val/loss": 1.0}), (2, {"val/loss": 0.5})]
+    printed = (tmp_path / "trial" / "output.log").read_text()
+    assert printed == "['--lr=0.15', \"--net={'width': 32}\"]\n"
+
+
+def test_a_trial_that_is_to_stop_ends_its_program_with_sigterm(objective, tmp_path):
+    assert objective(RUNS_FOR_EVER)(Trial(last=2)) == "stopped"
+    assert (tmp_path / "saved").exists()
+
+
+def test_sigterm_to_the_agent_reaches_the_program_and_preempts_the_trial(objective, tmp_path):
+    def terminate():
+        threading.Timer(0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    assert objective(RUNS_FOR_EVER)(Trial(on_report=terminate)) == "preempted"
+    assert (tmp_path / "saved").exists()
+
+
+def test_a_program_that_fails_is_an_error_with_the_last_that_it_printed(objective):
+    with pytest.raises(TrainingError, match=r"exit code 1; .*ValueError: no data"):
+        objective("raise ValueError('no data')")(Trial())
+
+
+def test_a_program_that_is_killed_is_an_error(objective):
+    with pytest.raises(TrainingError, match="ended by signal 9"):
+        objective("import os; os.kill(os.getpid(), 9)")(Trial())
+
+
+def test_what_a_program_started_ends_with_it(objective, tmp_path):
+    pipe = tmp_path / "held_open"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reading, True)
+    source = f"import subprocess; subprocess.Popen(['sleep', '600'], stdout=open('{pipe}', 'w'))"
+    assert objective(source)(Trial()) == "finished"
+    assert os.read(reading, 1) == b"", "nobody holds the pipe open any more"
+    os.close(reading)
+
+
+LOGS_TO_WANDB = """
+import itertools, time, wandb
+run = wandb.init(project="any")
+assert run.config["lr"] == 0.15 and run.config["net"] == {"width": 32}
+for step in itertools.count():
+    wandb.log({"train": {"loss": 2.0}})
+    wandb.log({"val/loss": 1 / (step + 1), "picture": wandb.Histogram([1, 2])})
+    time.sleep(0.05)
+"""
+
+
+def test_a_program_that_logs_to_wandb_is_followed_while_it_runs(objective, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    trial = Trial(last=3)
+    assert objective(LOGS_TO_WANDB)(trial) == "stopped"
+    assert [epoch for epoch, _ in trial.reports] == [1, 2, 3]
+    assert [metrics["val/loss"] for _, metrics in trial.reports] == [1, 1 / 2, 1 / 3]
