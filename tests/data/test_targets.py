@@ -183,13 +183,17 @@ def test_text_larger_than_the_map_fills_it():
         pytest.param(np.array([[20.0, 20], [40, 30], [60, 40]]), id="collinear"),
         pytest.param(rectangle(20, 20, 0.9, 0.9), id="below one square pixel"),
         pytest.param(np.full((4, 2), np.nan), id="not finite"),
+        pytest.param(
+            np.array([[20, 20], [60, 20], [60, 40], [np.nan, 40]]), id="one is not finite"
+        ),
+        pytest.param(rectangle(-1e300, -1e300, 2e300, 2e300), id="no place on an image"),
     ],
 )
 def test_degenerate_polygon_is_dropped_counted_and_masked(polygon):
     targets = build(polygon, rectangle(80, 80, 60, 30))
     assert targets.dropped == 1
     assert targets.shrink_map[95, 110] == 1
-    for x, y in polygon[np.isfinite(polygon).all(axis=1)].astype(int):
+    for x, y in polygon[(np.abs(polygon) < SIZE).all(axis=1)].astype(int):
         assert targets.shrink_mask[y, x] == 0
 
 
@@ -205,6 +209,30 @@ def test_small_knot_is_cut_off():
     targets = build(knotted)
     assert targets.dropped == 0
     assert targets.shrink_map[60, 70] == 1
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        pytest.param([[20, 20], [80, 80], [140, 20], [140, 140], [80, 80], [20, 140]], id="point"),
+        pytest.param(
+            [*rectangle(20, 20, 120, 120), [20, 20], *rectangle(60, 60, 40, 40)[::-1], [60, 100]],
+            id="seam",
+        ),
+    ],
+)
+def test_outline_that_touches_itself_is_text(outline):
+    targets = build(np.array(outline, float))
+    assert targets.dropped == 0 and targets.shrink_mask.all()
+    assert targets.shrink_map[80, 40] and targets.shrink_map[80, 120]
+    assert not targets.shrink_map[80, 80]
+
+
+def test_how_an_array_lies_in_memory_changes_nothing():
+    word = rotated(80, 80, 90, 40, 10)
+    other = np.asfortranarray(word.astype(np.float32))[::-1]
+    other.flags.writeable = False
+    np.testing.assert_array_equal(build(word).shrink_map, build(other).shrink_map)
 
 
 def test_outline_beyond_repair_is_dropped_counted_and_masked():

@@ -15,11 +15,13 @@ Where that form leaves a choice or is known to fail:
   every ratio is ignored.
 - A polygon that leaves the map is cut at the map's edge, and what is left is a polygon of its own
   with an edge there. (Moving its vertices to the edge, as is common, bends what is still visible.)
-- A polygon of less than 1 square pixel, of fewer than 3 distinct points, or with crossing edges is
-  no outline of text. Four corners in a crossed order are taken in the order of their hull, and an
-  outline with a small knot loses it; all others are dropped, counted, and masked out of the loss.
+- A polygon of less than 1 square pixel, of fewer than 3 distinct points, with crossing edges, or
+  with a coordinate that is no place (NaN) is no outline of text. Four corners in a crossed order
+  are taken in the order of their hull, and an outline with a small knot loses it; all others are
+  dropped, counted, and masked out of the loss. An outline may touch itself.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,11 +34,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 from detector.errors import ConfigError
-from detector.geometry import Outlines, length, region, signed_area
+from detector.geometry import length, region, signed_area
 
 _MIN_AREA = 1.0
 # Share of a crossing outline's area that may change when its knots are cut off.
 _MAX_KNOT = 0.1
+# Beyond this, float64 no longer tells a thousandth of a pixel from another.
+_MAX_COORDINATE = 1e12
+# A squared distance beyond any on an image. The kernels are compiled to know no infinity.
+_FAR = np.float32(1e18)
 
 
 @dataclass(frozen=True)
@@ -103,20 +109,21 @@ def build_targets(
     thresh_mask = np.zeros((height, width), dtype=np.uint8)
 
     text, blank, dropped = _sort(polygons, ignore, height, width)
-    borders = []
+    ratios = np.arange(shrink_ratio, 1, shrink_ratio).tolist()
     for outline in text:
         shape = _Shape(outline)
-        kernel = shape.shrink(shrink_ratio) if shape.side >= min_text_size else []
+        kernel = shape.shrink(ratios) if shape.side >= min_text_size else []
         if not kernel:
             blank.append(outline)
             continue
         cv2.fillPoly(shrink_map, kernel, 1)
-        border = shape.border(shrink_ratio)
-        cv2.fillPoly(thresh_mask, border.paths, 1)
-        borders.append(border)
+        border = shape.expand(shrink_ratio)
+        cv2.fillPoly(thresh_mask, border, 1)
+        box = cv2.boundingRect(np.concatenate(border))
+        distance = shape.distance(shrink_ratio)
+        _raise_thresholds(thresh_map, outline, box, distance, thresh_min, thresh_max)
     for outline in blank:
         cv2.fillPoly(shrink_mask, [outline.astype(np.int32)], 0)
-    _draw_borders(thresh_map, borders, thresh_min, thresh_max)
     return Targets(shrink_map, shrink_mask, thresh_map, thresh_mask, dropped)
 
 
@@ -131,17 +138,18 @@ def _sort(
     blank: list[NDArray[np.float64]] = []
     dropped = 0
     for polygon, ignored in zip(polygons, ignore, strict=True):
-        points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+        # A copy, since numba compiles anew for views and for arrays that are read-only.
+        points = np.array(polygon, dtype=np.float64, order="C").reshape(-1, 2)
         # Most text of a page lies outside a training crop, and needs no closer look.
         if _is_outside(points, height, width):
             continue
         if not ignored and _is_sound(points):
             text.extend(_clip(points, height, width))
             continue
-        points = points[np.isfinite(points).all(axis=1)]
-        mended = None if ignored else _mend(points)
+        usable = (np.abs(points) <= _MAX_COORDINATE).all(axis=1)
+        mended = None if ignored or not usable.all() else _mend(points)
         if mended is None:
-            blank.extend(_clip(points, height, width))
+            blank.extend(_clip(points[usable], height, width))
             dropped += not ignored
         else:
             text.extend(_clip(mended, height, width))
@@ -159,10 +167,19 @@ def _is_outside(points: NDArray[np.float64], height: int, width: int) -> bool:
 
 
 @njit(cache=True)
+def _is_within(points: NDArray[np.float64], height: int, width: int) -> bool:
+    """True if the outline has points, and all of them lie within the map."""
+    if len(points) == 0:
+        return False
+    x, y = points[:, 0], points[:, 1]
+    return x.min() >= 0 and y.min() >= 0 and x.max() <= width - 1 and y.max() <= height - 1
+
+
+@njit(cache=True)
 def _is_sound(points: NDArray[np.float64]) -> bool:
     """True if the outline is simple. False says only that it needs a closer look."""
     # Written so that a NaN fails.
-    if len(points) < 3 or not np.isfinite(points).all():
+    if len(points) < 3 or not (np.abs(points) <= _MAX_COORDINATE).all():
         return False
     return abs(signed_area(points)) >= _MIN_AREA and not _edges_meet(points)
 
@@ -205,9 +222,17 @@ def _mend(points: NDArray[np.float64]) -> NDArray[np.float64] | None:
     # Without its holes: a hole is a knot, too.
     filled = shapely.Polygon(largest.exterior)
     changed = shapely.symmetric_difference(filled, enclosed)
-    if shapely.area(changed) > _MAX_KNOT * shapely.area(enclosed):
-        return None
-    return _large_enough(filled)
+    if shapely.area(changed) <= _MAX_KNOT * shapely.area(enclosed):
+        return _large_enough(filled)
+    return points if _only_touches(points, shapely.area(enclosed)) else None
+
+
+def _only_touches(points: NDArray[np.float64], enclosed: float) -> bool:
+    """True if the outline that encloses this area touches itself but does not cross.
+
+    Where it crosses, it runs around some of the area the other way, or twice.
+    """
+    return enclosed >= _MIN_AREA and math.isclose(abs(signed_area(points)), enclosed)
 
 
 def _large_enough(shape: shapely.Geometry) -> NDArray[np.float64] | None:
@@ -220,8 +245,8 @@ def _vertices(polygon: shapely.Geometry) -> NDArray[np.float64]:
 
 def _clip(points: NDArray[np.float64], height: int, width: int) -> list[NDArray[np.float64]]:
     """The parts of an outline within the map; the outline itself if it lies within."""
-    if ((points >= 0) & (points <= (width - 1, height - 1))).all():
-        return [points] if len(points) else []
+    if _is_within(points, height, width):
+        return [points]
     if len(points) < 3:
         return []
     inside = shapely.intersection(region(points), shapely.box(0, 0, width - 1, height - 1))
@@ -231,26 +256,10 @@ def _clip(points: NDArray[np.float64], height: int, width: int) -> list[NDArray[
 # --- Offsets ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Border:
-    """The band around an outline in which the threshold falls.
-
-    Attributes:
-        outline: (V, 2), where the threshold is highest.
-        distance: D, how far from it the threshold has fallen.
-        paths: the outline expanded by D, in whole pixels: (V, 2) int32 each.
-    """
-
-    outline: NDArray[np.float64]
-    distance: float
-    paths: list[NDArray[np.int32]]
-
-
 class _Shape:
     """A simple outline, ready to be offset by distances that DBNet takes from its area."""
 
     def __init__(self, outline: NDArray[np.float64]) -> None:
-        self.outline = outline
         self.side, self._size = _measure(outline)
         self._offset = pyclipper.PyclipperOffset()
         # Clipper truncates to whole pixels, as in every DBNet.
@@ -259,18 +268,18 @@ class _Shape:
     def distance(self, ratio: float) -> float:
         return self._size * (1 - ratio * ratio)
 
-    def shrink(self, shrink_ratio: float) -> list[NDArray[np.int32]]:
+    def shrink(self, ratios: Sequence[float]) -> list[NDArray[np.int32]]:
         """The shrunken text: one path if any ratio yields one, else what the last ratio leaves."""
         pieces: list[NDArray[np.int32]] = []
-        for ratio in np.arange(shrink_ratio, 1, shrink_ratio):
+        for ratio in ratios:
             pieces = self._paths(-self.distance(ratio))
             if len(pieces) == 1:
                 break
         return pieces
 
-    def border(self, shrink_ratio: float) -> _Border:
-        distance = self.distance(shrink_ratio)
-        return _Border(self.outline, distance, self._paths(distance))
+    def expand(self, shrink_ratio: float) -> list[NDArray[np.int32]]:
+        """The text and its border: what lies as far outside as the shrunken text lies inside."""
+        return self._paths(self.distance(shrink_ratio))
 
     def _paths(self, distance: float) -> list[NDArray[np.int32]]:
         return [np.array(path, dtype=np.int32) for path in self._offset.Execute(distance)]
@@ -287,79 +296,80 @@ def _measure(outline: NDArray[np.float64]) -> tuple[float, float]:
 # --- The threshold map --------------------------------------------------------------------------
 
 
-def _draw_borders(
+@njit(cache=True)
+def _raise_thresholds(
     thresh_map: NDArray[np.float32],
-    borders: list[_Border],
-    thresh_min: float,
-    thresh_max: float,
+    outline: NDArray[np.float64],
+    box: cv2.typing.Rect,
+    distance: float,
+    lowest: float,
+    highest: float,
 ) -> None:
-    if not borders:
-        return
-    outlines = Outlines.pack([border.outline for border in borders], "border")
-    boxes = np.array([cv2.boundingRect(np.concatenate(border.paths)) for border in borders])
-    distances = np.array([border.distance for border in borders])
-    _draw_thresholds(
-        thresh_map,
-        outlines.points.astype(np.float32),
-        outlines.starts,
-        boxes,
-        distances.astype(np.float32),
-        np.float32(thresh_max),
-        np.float32(thresh_max - thresh_min),
+    """Raise the map to an outline's thresholds within its box (left, top, width, height)."""
+    height, width = thresh_map.shape
+    left, top, right, bottom = box[0], box[1], box[0] + box[2], box[1] + box[3]
+    left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
+    # Relative to the box's first pixel, so that float32 is precise enough.
+    relative = (outline - np.array([left, top])).astype(np.float32)
+    squared = _squared_distances(relative, bottom - top, right - left)
+    _raise_to(
+        thresh_map[top:bottom, left:right],
+        squared,
+        np.float32(1 / distance),
+        np.float32(highest),
+        np.float32(highest - lowest),
     )
 
 
 @njit(cache=True, fastmath=True)
-def _draw_thresholds(
-    thresh_map: NDArray[np.float32],
-    points: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    boxes: NDArray[np.int32],
-    distances: NDArray[np.float32],
-    highest: np.float32,
-    span: np.float32,
-) -> None:
-    """Raise the map to each outline's thresholds within its box (left, top, width, height)."""
-    height, width = thresh_map.shape
-    squared = np.empty(width, np.float32)
-    for k in range(len(boxes)):
-        x0, y0, box_width, box_height = boxes[k]
-        left, right = max(0, x0), min(width, x0 + box_width)
-        outline = points[starts[k] : starts[k + 1]]
-        scale = np.float32(1.0) / distances[k]
-        row = squared[: right - left]
-        for y in range(max(0, y0), min(height, y0 + box_height)):
-            _squared_distances(outline, left, y, row)
-            thresholds = thresh_map[y, left:right]
-            for x in range(len(row)):
-                fallen = min(np.float32(1.0), np.sqrt(row[x]) * scale)
-                thresholds[x] = max(thresholds[x], highest - span * fallen)
-
-
-@njit(cache=True, fastmath=True)
 def _squared_distances(
-    outline: NDArray[np.float32], left: int, y: int, row: NDArray[np.float32]
-) -> None:
-    """Fill in the squared distances to the outline of the pixels of row y from column left on.
+    outline: NDArray[np.float32], height: int, width: int
+) -> NDArray[np.float32]:
+    """Squared distance to the outline of each pixel of (height, width).
 
     To an edge AB, that of P is to the nearer end where the angle APB is acute, else to the line.
     """
-    row[:] = np.inf
+    # As floats, since many processors convert no integers in their vector units.
+    columns = np.arange(width).astype(np.float32)
+    # Two buffers in turn: a minimum that is written back in place becomes a masked store, which
+    # takes several times as long as all the rest on some processors.
+    nearest = np.full((height, width), _FAR)
+    nearer = np.empty_like(nearest)
     previous = len(outline) - 1
     for i in range(len(outline)):
-        # Relative to the row's first pixel, so that float32 is precise enough.
-        ax, ay = outline[previous, 0] - np.float32(left), outline[previous, 1] - np.float32(y)
-        bx, by = outline[i, 0] - np.float32(left), outline[i, 1] - np.float32(y)
-        dx, dy = bx - ax, by - ay
+        ax, bx = outline[previous, 0], outline[i, 0]
+        dx, dy = bx - ax, outline[i, 1] - outline[previous, 1]
         edge = dx * dx + dy * dy
         per_edge = np.float32(1.0) / max(edge, np.float32(1e-12))
-        cross_at_first = dx * ay - dy * ax
-        ay, by = ay * ay, by * by
-        for x in range(len(row)):
-            px = np.float32(x)
-            to_a = (ax - px) * (ax - px) + ay
-            to_b = (bx - px) * (bx - px) + by
-            cross = cross_at_first + dy * px
-            to_line = cross * cross * per_edge
-            row[x] = min(row[x], min(to_a, to_b) if to_a + to_b > edge else to_line)
+        for y in range(height):
+            ay, by = outline[previous, 1] - np.float32(y), outline[i, 1] - np.float32(y)
+            cross_at_first = dx * ay - dy * ax
+            ay, by = ay * ay, by * by
+            before, after = nearest[y], nearer[y]
+            for x in range(width):
+                px = columns[x]
+                to_a = (ax - px) * (ax - px) + ay
+                to_b = (bx - px) * (bx - px) + by
+                cross = cross_at_first + dy * px
+                to_line = cross * cross * per_edge
+                after[x] = min(before[x], min(to_a, to_b) if to_a + to_b > edge else to_line)
+        nearest, nearer = nearer, nearest
         previous = i
+    return nearest
+
+
+@njit(cache=True, fastmath=True)
+def _raise_to(
+    thresholds: NDArray[np.float32],
+    squared: NDArray[np.float32],
+    per_distance: np.float32,
+    highest: np.float32,
+    span: np.float32,
+) -> None:
+    """Raise thresholds to those that fall from `highest` by `span` over a distance."""
+    for y in range(len(thresholds)):
+        row, distances = thresholds[y], squared[y]
+        for x in range(len(row)):
+            fallen = min(np.float32(1.0), np.sqrt(distances[x]) * per_distance)
+            # The maximum of both, as a sum for the reason above.
+            row[x] += max(np.float32(0.0), highest - span * fallen - row[x])
