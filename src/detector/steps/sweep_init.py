@@ -5,25 +5,30 @@ import json
 
 from detector.console import say
 from detector.errors import SweepError
-from detector.steps.run import SWEEP, Run
+from detector.steps.run import CONFIG, SWEEP, Run
 from detector.sweep.backends import open_backend
+from detector.sweep.check import check_sweep, refuse_errors
 from detector.sweep.spec import parse_sweep
 
 
 def init_sweep(store_url: str, backend_url: str, sweep_yaml: str) -> str:
     """The id of the store's sweep, which is created if there is none yet.
 
+    A new sweep's file is checked against the run's configuration: warnings are printed, errors
+    refuse it.
+
     Args:
         sweep_yaml: the content of the sweep file.
 
     Raises:
-        SweepError: the sweep file is not valid, or the store holds a sweep of another file.
+        SweepError: the sweep file has errors, or the store holds a sweep of another file.
     """
     run = Run(store_url)
     spec = parse_sweep(sweep_yaml, "sweep file")
     digest = hashlib.sha256(sweep_yaml.encode()).hexdigest()
     known = run.sweep()
     if known is None:
+        _check(run, sweep_yaml)
         sweep_id = open_backend(backend_url).create(spec)
         run.store.write(f"sweeps/{sweep_id}/sweep.yaml", sweep_yaml)
         run.store.write(SWEEP, json.dumps({"id": sweep_id, "digest": digest}))
@@ -37,3 +42,13 @@ def init_sweep(store_url: str, backend_url: str, sweep_yaml: str) -> str:
         )
     say(f"sweep {known['id']} continues")
     return known["id"]
+
+
+def _check(run: Run, sweep_yaml: str) -> None:
+    # A sweep of a program has no configuration of the detector.
+    configs = [run.config()] if run.store.exists(CONFIG) else []
+    findings = check_sweep(sweep_yaml, "sweep file", configs)
+    for finding in findings:
+        if finding.level == "warning":
+            say(f"warning: line {finding.line}: {finding.problem}: {finding.cost}; {finding.fix}")
+    refuse_errors(findings, "sweep file")

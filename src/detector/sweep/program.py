@@ -50,7 +50,8 @@ def program_objective(
     """
 
     def run(trial: TrialHandle) -> TrialEnd:
-        with folder(trial.number) as path, catch_sigterm() as interrupt:
+        with folder(trial.number) as opened, catch_sigterm() as interrupt:
+            path = opened.absolute()
             metrics = path / "reported.jsonl"
             metrics.unlink(missing_ok=True)
             params = nested(trial.params, spec.paths)

@@ -1,0 +1,39 @@
+import pytest
+
+from detector.sweep.spec import MetricSpec
+from detector.sweep.target import stop_at_target
+
+
+class Trial:
+    number, params = 0, {}
+
+    def report(self, epoch, metrics):
+        return epoch > 0 and bool(metrics)
+
+
+def stops_after(values, metric):
+    """After which of a trial's values the sweep was stopped first; None if it was not."""
+    stopped = []
+
+    def train(trial):
+        for epoch, value in enumerate(values, start=1):
+            assert trial.report(epoch, {"loss": value}), "the trial itself goes on"
+            if stopped:
+                return epoch
+        return None
+
+    return stop_at_target(train, metric, lambda: stopped.append(True))(Trial())
+
+
+@pytest.mark.parametrize(
+    ("metric", "epoch"),
+    [
+        (MetricSpec(name="loss", target=0.3), 2),
+        (MetricSpec(name="loss", target=0.1), None),
+        (MetricSpec(name="loss"), None),
+        (MetricSpec(name="accuracy", target=0.3), None),
+        (MetricSpec(name="loss", goal="maximize", target=0.3), 1),
+    ],
+)
+def test_a_sweep_is_stopped_once_a_trial_reaches_the_target(metric, epoch):
+    assert stops_after([0.5, 0.25, 0.2], metric) == epoch
