@@ -15,14 +15,14 @@ PaddleOCR's, so that thresholds tuned there mean the same here, with these diffe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import cv2
 import numpy as np
-import pyclipper
 from numba import njit
 from numpy.typing import NDArray
 
-from detector.geometry import length, signed_area
+from detector.offset import Offset
 
 # Share of its perimeter by which a polygon may be simplified.
 _SIMPLIFY = 0.002
@@ -104,8 +104,9 @@ def rescale(detections: Detections, sx: float, sy: float, width: int, height: in
         return detections
     points = np.concatenate(detections.polygons) * np.array([sx, sy], dtype=np.float32)
     np.clip(points, 0, np.array([width, height], dtype=np.float32), out=points)
-    ends = np.cumsum([len(polygon) for polygon in detections.polygons])
-    return Detections(np.split(points, ends[:-1]), detections.scores)
+    ends = accumulate(len(polygon) for polygon in detections.polygons)
+    parts = [points[start:end] for start, end in pairwise([0, *ends])]
+    return Detections(parts, detections.scores)
 
 
 def _outer_contours(heat: NDArray[np.float32], thresh: float) -> list[cv2.typing.MatLike]:
@@ -264,26 +265,23 @@ def _find_polygons(
 def _mean_in_polygon(
     heat: NDArray[np.float32], outline: NDArray[np.float32] | NDArray[np.int32]
 ) -> float:
-    """Mean of the map in an outline (V, 2), its pixels truncated from its box's corner on."""
-    far = np.array(heat.shape[::-1]) - 1
-    left, top = np.clip(np.floor(outline.min(axis=0)).astype(np.int64), 0, far)
-    right, bottom = np.clip(np.ceil(outline.max(axis=0)).astype(np.int64), 0, far)
-    mask = np.zeros((bottom - top + 1, right - left + 1), dtype=np.uint8)
-    cv2.fillPoly(mask, [(outline - np.array([left, top])).astype(np.int32)], 1)
-    return float(cv2.mean(heat[top : bottom + 1, left : right + 1], mask)[0])
+    """Mean of the map in an outline (V, 2), truncated to whole pixels."""
+    x, y, width, height = cv2.boundingRect(outline)
+    left, top = max(0, x), max(0, y)
+    part = heat[top : y + height, left : x + width]
+    mask = np.zeros(part.shape, dtype=np.uint8)
+    cv2.fillPoly(mask, [outline.astype(np.int32)], 1, offset=(-left, -top))
+    return float(cv2.mean(part, mask)[0])
 
 
 def _unclip(
     outline: NDArray[np.float32] | NDArray[np.int32], unclip_ratio: float
 ) -> NDArray[np.int32]:
-    """The outline (V, 2) expanded by D, in whole pixels: the largest piece if there are several.
+    """The outline (V, 2) expanded, in whole pixels: the largest piece if there are several.
 
     An outline without area stays as it is.
     """
-    points = outline.astype(np.float64)
-    distance = abs(signed_area(points)) * unclip_ratio / length(points, True)
-    offset = pyclipper.PyclipperOffset()
-    # Clipper truncates to whole pixels.
-    offset.AddPath(points.tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
-    pieces = [np.array(path, dtype=np.int32) for path in offset.Execute(distance)]
+    pieces = Offset(outline).paths(unclip_ratio)
+    if len(pieces) == 1:
+        return pieces[0]
     return max(pieces, key=cv2.contourArea, default=outline.astype(np.int32))

@@ -28,13 +28,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyclipper
 import shapely
 from numba import njit
 from numpy.typing import NDArray
 
 from detector.errors import ConfigError
-from detector.geometry import length, region, signed_area
+from detector.geometry import region, signed_area
+from detector.offset import Offset
 
 _MIN_AREA = 1.0
 # Share of a crossing outline's area that may change when its knots are cut off.
@@ -109,18 +109,17 @@ def build_targets(
     thresh_mask = np.zeros((height, width), dtype=np.uint8)
 
     text, blank, dropped = _sort(polygons, ignore, height, width)
-    ratios = np.arange(shrink_ratio, 1, shrink_ratio).tolist()
     for outline in text:
-        shape = _Shape(outline)
-        kernel = shape.shrink(ratios) if shape.side >= min_text_size else []
+        offset = Offset(outline)
+        kernel = _shrink(offset, shrink_ratio) if _side(outline) >= min_text_size else []
         if not kernel:
             blank.append(outline)
             continue
         cv2.fillPoly(shrink_map, kernel, 1)
-        border = shape.expand(shrink_ratio)
+        border = offset.paths(_reach(shrink_ratio))
         cv2.fillPoly(thresh_mask, border, 1)
         box = cv2.boundingRect(np.concatenate(border))
-        distance = shape.distance(shrink_ratio)
+        distance = offset.distance(_reach(shrink_ratio))
         _raise_thresholds(thresh_map, outline, box, distance, thresh_min, thresh_max)
     for outline in blank:
         cv2.fillPoly(shrink_mask, [outline.astype(np.int32)], 0)
@@ -196,15 +195,15 @@ def _edges_meet(points: NDArray[np.float64]) -> bool:
                 and min(r[0], s[0]) <= max(p[0], q[0])
                 and min(p[1], q[1]) <= max(r[1], s[1])
                 and min(r[1], s[1]) <= max(p[1], q[1])
-                and _side(p, q, r) * _side(p, q, s) <= 0.0
-                and _side(r, s, p) * _side(r, s, q) <= 0.0
+                and _turn(p, q, r) * _turn(p, q, s) <= 0.0
+                and _turn(r, s, p) * _turn(r, s, q) <= 0.0
             ):
                 return True
     return False
 
 
 @njit(cache=True)
-def _side(p: NDArray[np.float64], q: NDArray[np.float64], r: NDArray[np.float64]) -> float:
+def _turn(p: NDArray[np.float64], q: NDArray[np.float64], r: NDArray[np.float64]) -> float:
     """Positive, zero or negative as r lies on one side of the line p-q, on it, or on the other."""
     return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
 
@@ -253,44 +252,29 @@ def _clip(points: NDArray[np.float64], height: int, width: int) -> list[NDArray[
     return [_vertices(part) for part in shapely.get_parts(inside) if part.area > 0]
 
 
-# --- Offsets ------------------------------------------------------------------------------------
+# --- The shrunken text --------------------------------------------------------------------------
 
 
-class _Shape:
-    """A simple outline, ready to be offset by distances that DBNet takes from its area."""
+def _reach(shrink_ratio: float) -> float:
+    """How far text is shrunk, and its border reaches out, by area / perimeter: D of the paper."""
+    return 1 - shrink_ratio**2
 
-    def __init__(self, outline: NDArray[np.float64]) -> None:
-        self.side, self._size = _measure(outline)
-        self._offset = pyclipper.PyclipperOffset()
-        # Clipper truncates to whole pixels, as in every DBNet.
-        self._offset.AddPath(outline.tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
 
-    def distance(self, ratio: float) -> float:
-        return self._size * (1 - ratio * ratio)
-
-    def shrink(self, ratios: Sequence[float]) -> list[NDArray[np.int32]]:
-        """The shrunken text: one path if any ratio yields one, else what the last ratio leaves."""
-        pieces: list[NDArray[np.int32]] = []
-        for ratio in ratios:
-            pieces = self._paths(-self.distance(ratio))
-            if len(pieces) == 1:
-                break
-        return pieces
-
-    def expand(self, shrink_ratio: float) -> list[NDArray[np.int32]]:
-        """The text and its border: what lies as far outside as the shrunken text lies inside."""
-        return self._paths(self.distance(shrink_ratio))
-
-    def _paths(self, distance: float) -> list[NDArray[np.int32]]:
-        return [np.array(path, dtype=np.int32) for path in self._offset.Execute(distance)]
+def _shrink(offset: Offset, shrink_ratio: float) -> list[NDArray[np.int32]]:
+    """The shrunken text: one path if any ratio yields one, else what the last ratio leaves."""
+    pieces: list[NDArray[np.int32]] = []
+    ratio = shrink_ratio
+    while ratio < 1 and len(pieces) != 1:
+        pieces = offset.paths(-_reach(ratio))
+        ratio += shrink_ratio
+    return pieces
 
 
 @njit(cache=True)
-def _measure(outline: NDArray[np.float64]) -> tuple[float, float]:
-    """The shorter side of the upright box, and area / perimeter."""
+def _side(outline: NDArray[np.float64]) -> float:
+    """The shorter side of the upright box."""
     x, y = outline[:, 0], outline[:, 1]
-    side = min(x.max() - x.min(), y.max() - y.min())
-    return side, abs(signed_area(outline)) / length(outline, True)
+    return min(x.max() - x.min(), y.max() - y.min())
 
 
 # --- The threshold map --------------------------------------------------------------------------
