@@ -317,7 +317,7 @@ def _refuse_twice(names: Sequence[str], where: str) -> None:
     if twice is not None:
         raise SweepError(
             f"the parameter {twice!r} stands here twice, nested and with dots",
-            where=where,
+            where=f"{where}: parameters.{twice}",
             remedy="keep one of them",
         )
 

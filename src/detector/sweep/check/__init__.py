@@ -38,6 +38,8 @@ RULES: tuple[Rule, ...] = (
     *program_rules.RULES,
 )
 
+_ORDER = {rule.__name__: number for number, rule in enumerate(RULES)}
+
 _ROUNDS = 100
 """One finding is mended a round, since that may change all others; no file needs so many."""
 
@@ -79,8 +81,9 @@ def fix_sweep(
     """
     for _ in range(_ROUNDS):
         found = check_sweep(text, where, configs, agents)
-        by_level = sorted(found, key=lambda finding: LEVELS.index(finding.level))
-        edits = next((f.edits for f in by_level if f.edits and f.level != "note"), None)
+        # In the order of the rules: a misspelt key is mended before what it left out is added.
+        in_order = sorted(found, key=lambda finding: _ORDER.get(finding.rule, 0))
+        edits = next((f.edits for f in in_order if f.edits and f.level != "note"), None)
         if edits is None:
             break
         text = apply_edits(text, edits)

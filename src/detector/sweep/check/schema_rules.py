@@ -119,7 +119,7 @@ def unknown_distribution(subject: Subject) -> Iterator[Finding]:
     """A misspelt distribution."""
     for parameter in subject.parameters:
         entry = parameter.settings.get("distribution")
-        if entry is not None and entry.value not in FAMILIES:
+        if entry is not None and str(entry.value) not in FAMILIES:
             near = difflib.get_close_matches(str(entry.value), FAMILIES, n=1)
             yield Finding(
                 "error",

@@ -63,7 +63,7 @@ def exponents_that_look_like_limits(subject: Subject) -> Iterator[Finding]:
         kind = parameter.settings["distribution"]
         ends = extremes(distribution)
         assert ends is not None
-        values = f"{ends[0]:.4g} to {ends[1]:.4g}"
+        values = f"{ends[0]:.7g} to {ends[1]:.7g}"
         renamed = f"{distribution.distribution}_values"
         looks_like_limits = distribution.min > 0
         edits = [subject.document.replace(kind.node, renamed)]
@@ -206,13 +206,14 @@ def whole_numbers_for_a_real_range(subject: Subject) -> Iterator[Finding]:
         if not _is_real(subject, parameter):
             continue
         document, settings = subject.document, parameter.settings
-        drawn = ", ".join(str(v) for v in (distribution.min, distribution.min + 1))
+        more = " and so on" if distribution.max > distribution.min + 1 else ""
         yield Finding(
             "warning",
             settings["min"].line,
             f"{parameter.name}: min {distribution.min} and max {distribution.max} are whole "
             "numbers, so that only whole numbers are drawn",
-            f"the values are {drawn} and so on, and nothing between them",
+            f"the values are {distribution.min} and {distribution.min + 1}{more}, and nothing "
+            "between them",
             f"write min: {distribution.min}.0 and max: {distribution.max}.0",
             tuple(
                 document.replace(settings[name].node, f"{parameter.number(name)}.0")

@@ -27,6 +27,9 @@ DETECTOR_METRICS: dict[str, Goal | None] = {
 
 _RISING = ("hmean", "recall", "precision", "accuracy", "acc", "f1", "iou", "auc", "map", "score")
 _FALLING = ("loss", "error", "err", "mse", "rmse", "mae", "perplexity", "wer", "cer")
+_TRIED = 9
+"""How many values of a range are shown to the configuration."""
+
 _MARGIN = 2.0
 """How far beyond the incumbent a widened range reaches: it could be better still."""
 
@@ -40,15 +43,17 @@ def unknown_configuration_key(subject: Subject) -> Iterator[Finding]:
         if parameter.name in known or is_settled(parameter.name):
             continue
         near = nearest_key(parameter.name)
-        plain = parameter.entry.name == parameter.name
-        free = near is not None and subject.document.parameter(near) is None
+        above = parameter.name.removesuffix(parameter.entry.name)
+        edits: tuple[Edit, ...] = ()
+        if near and near.startswith(above) and subject.document.parameter(near) is None:
+            edits = (subject.document.replace(parameter.entry.key, near.removeprefix(above)),)
         yield Finding(
             "error",
             parameter.entry.line,
             f"{parameter.name!r} is no configuration key",
             "every trial would fail, or train without it",
             f"write {near}" if near else "`detsweep config keys` lists what a sweep may vary",
-            (subject.document.replace(parameter.entry.key, str(near)),) if plain and free else (),
+            edits,
         )
 
 
@@ -72,11 +77,10 @@ def value_that_the_configuration_refuses(subject: Subject) -> Iterator[Finding]:
     for parameter, distribution in subject.valid_parameters():
         if parameter.name not in known or is_settled(parameter.name):
             continue
-        values = samples(distribution)
+        values = samples(distribution, _TRIED)
         refused = {i: r for i, v in enumerate(values) if (r := _refusal(subject, parameter, v))}
         if not refused:
             continue
-        number, reason = next(iter(refused.items()))
         every = len(refused) == len(values)
         choice = isinstance(distribution, Categorical)
         edits: tuple[Edit, ...] = ()
@@ -88,7 +92,7 @@ def value_that_the_configuration_refuses(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "error" if every or choice else "warning",
             parameter.entry.line,
-            f"{parameter.name}: {values[number]!r} is not allowed ({reason})",
+            f"{parameter.name}: {next(iter(refused.values()))}",
             "every trial fails at once" if every else "the trials that draw such values fail",
             "take such values out" if choice else "give a range of values that are allowed",
             edits,
