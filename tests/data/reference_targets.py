@@ -35,12 +35,11 @@ def reference_targets(
             distance = part.area * (1 - shrink_ratio**2) / part.length
             border = offset(outline, distance)
             cv2.fillPoly(thresh_mask, border, 1)
-            box = np.zeros((height, width), bool)
             left, top = np.maximum(np.concatenate(border).min(axis=0), 0)
             right, bottom = np.concatenate(border).max(axis=0)
-            box[top : bottom + 1, left : right + 1] = True
-            fall = 1 - np.clip(distances(outline, height, width, widened) / distance, 0, 1)
-            nearness = np.where(box, np.maximum(nearness, fall), nearness)
+            y, x = np.mgrid[top : min(bottom + 1, height), left : min(right + 1, width)]
+            fall = 1 - np.clip(distances(outline, x, y, widened) / distance, 0, 1)
+            nearness[y, x] = np.maximum(nearness[y, x], fall)
     return shrink_map, shrink_mask, low + (high - low) * nearness, thresh_mask
 
 
@@ -59,10 +58,9 @@ def offset(outline, distance):
     return [np.array(path, np.int32) for path in clipper.Execute(distance)]
 
 
-def distances(outline, height, width, widened):
+def distances(outline, x, y, widened):
     """Distance of every pixel to the nearest edge, in float64."""
-    y, x = np.mgrid[:height, :width]
-    nearest = np.full((height, width), np.inf)
+    nearest = np.full(x.shape, np.inf)
     for (ax, ay), (bx, by) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
         to_a, to_b = np.hypot(x - ax, y - ay), np.hypot(x - bx, y - by)
         edge = np.hypot(bx - ax, by - ay)
