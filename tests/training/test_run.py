@@ -11,6 +11,7 @@ import torch
 from detector.config import Config, apply_params
 from detector.data.folds import Folds
 from detector.errors import TrainingError
+from detector.sweep.check.training_rules import DETECTOR_METRICS
 from detector.training import EpochMetrics, ModelCheckpoint, train
 from detector.training.checkpoint import load_tensors
 from detector.training.step import Stepper
@@ -49,6 +50,11 @@ def test_a_run_leaves_its_configuration_curve_and_best_model(whole: Path, tiny: 
     assert best.metrics["val/hmean"] == max(row["val/hmean"] for row in curve(whole))
     with torch.inference_mode():
         assert best.build_model().probability_map(torch.zeros(1, 3, 64, 64)).shape == (1, 64, 64)
+
+
+def test_the_metrics_of_an_epoch_are_those_that_a_sweep_file_may_name(whole: Path) -> None:
+    rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert set(rows[0]) - {"epoch"} == set(DETECTOR_METRICS)
 
 
 def test_a_run_resumes_from_its_last_epoch_as_if_nothing_had_happened(

@@ -1,5 +1,6 @@
 """Planted mistakes: each is found, in its line, and the mended file is clean."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -103,6 +104,9 @@ MISTAKES = [
     Mistake(
         "min_iter_that_max_iter_overrides", "warning", "  min_iter: 5",
         "  min_iter: 5\n  max_iter: 20\n  s: 2", "min_iter", "hyperband\n  max_iter: 20\n  s: 2",
+    ),
+    Mistake(
+        "s_without_max_iter", "note", "  min_iter: 5", "  min_iter: 5\n  s: 2", "s: 2", None,
     ),
     Mistake(
         "metric_missing", "error", "metric:\n  name: val/hmean  # CLEval\n  goal: maximize\n", "",
@@ -318,6 +322,11 @@ def test_every_rule_has_a_planted_mistake():
     assert planted == {rule.__name__ for rule in RULES} | {"not_valid"}
 
 
+def test_every_rule_is_documented():
+    page = (Path(__file__).parents[3] / "docs" / "sweep-file.md").read_text()
+    assert [rule.__name__ for rule in RULES if f"`{rule.__name__}`" not in page] == []
+
+
 @pytest.mark.parametrize("text", [DETECTOR, PROGRAM], ids=["detector", "program"])
 def test_a_clean_file_has_no_errors_and_no_warnings_and_is_left_alone(text):
     assert {finding.level for finding in check(text)} <= {"note"}
@@ -351,6 +360,12 @@ def test_the_faults_of_a_file_that_many_have_are_found_and_mended():
     assert "0.0003 and 0.00045" in incumbent.problem, "the preset's and the one that was given"
     mended = fix_sweep(REFERENCE, "sweep.yaml", configs)
     assert {f.level for f in check_sweep(mended, "sweep.yaml", configs)} == {"note"}
+
+
+def test_a_program_of_the_users_own_with_the_same_keys_is_checked_alike():
+    text = REFERENCE.replace("program: detsweep", "program: train.py").replace("val/hmean", "loss")
+    rules = {finding.rule for finding in check(text)}
+    assert {"incumbent_outside_its_range", "t_max_is_not_the_epochs", "eta_min_above_lr"} <= rules
 
 
 def test_the_mended_file_keeps_its_line_ends():

@@ -36,7 +36,9 @@ def program_missing(subject: Subject) -> Iterator[Finding]:
     entry = subject.document.get("program")
     if entry is None or subject.trains_detector or not isinstance(entry.value, str):
         return
-    if not entry.value.endswith(".py") or Path(entry.value).is_file():
+    command = subject.document.value("command")
+    is_run = not isinstance(command, list) or "${program}" in command
+    if not is_run or not entry.value.endswith(".py") or Path(entry.value).is_file():
         return
     yield Finding(
         "warning",

@@ -199,6 +199,21 @@ def min_iter_that_max_iter_overrides(subject: Subject) -> Iterator[Finding]:
     )
 
 
+def s_without_max_iter(subject: Subject) -> Iterator[Finding]:
+    """`s` belongs to the form that counts bands downward."""
+    s = subject.document.get("early_terminate", "s")
+    if s is None or subject.document.get("early_terminate", "max_iter") is not None:
+        return
+    if subject.document.get("early_terminate", "min_iter") is not None:
+        yield Finding(
+            "note",
+            s.line,
+            f"s {s.value} has no effect without max_iter",
+            "min_iter has as many bands as the epochs hold, not s of them",
+            "take s out, or give max_iter in the place of min_iter",
+        )
+
+
 def metric_missing(subject: Subject) -> Iterator[Finding]:
     """What the search goes by."""
     if subject.document.get("metric") is not None or not subject.trains_detector:
@@ -251,6 +266,7 @@ RULES = (
     goal_that_is_no_goal,
     max_iter_without_s,
     min_iter_that_max_iter_overrides,
+    s_without_max_iter,
     metric_missing,
     run_cap_missing,
 )

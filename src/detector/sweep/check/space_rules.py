@@ -223,7 +223,7 @@ def whole_numbers_for_a_real_range(subject: Subject) -> Iterator[Finding]:
 
 
 def _is_real(subject: Subject, parameter: Parameter) -> bool:
-    if subject.trains_detector:
+    if subject.has_configuration:
         return isinstance(config_value(subject.config, parameter.name), float)
     return parameter.number("min") == 0 and parameter.number("max") == 1
 
@@ -264,7 +264,7 @@ def _swapped(subject: Subject, parameter: Parameter, number: int) -> tuple[Edit,
 def eta_min_above_lr(subject: Subject) -> Iterator[Finding]:
     """A cosine whose end lies above its start."""
     lr, eta_min = "models.optimizer.lr", "models.scheduler.eta_min"
-    if not subject.trains_detector:
+    if not subject.has_configuration:
         return
     rate, floor = subject.reach(lr), subject.reach(eta_min)
     swept = subject.document.parameter(eta_min) or subject.document.parameter(lr)
@@ -276,8 +276,8 @@ def eta_min_above_lr(subject: Subject) -> Iterator[Finding]:
         "error" if always else "warning",
         swept.entry.line,
         f"eta_min reaches {floor.high:.4g}, and lr goes down to {rate.low:.4g}",
-        "the rate would rise instead of fall, so that "
-        + ("every trial fails" if always else f"{_share(subject, lr, eta_min)} fail at once"),
+        f"the rate rises instead of falling in {_share(subject, lr, eta_min)}"
+        f"{', which fail at once' if subject.trains_detector else ''}",
         fix,
         edits,
     )

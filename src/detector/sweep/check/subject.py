@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from detector.config import Config
+from detector.config import Config, known_keys
 from detector.sweep.check.document import Document, Entry, Parameter
 from detector.sweep.command import is_detector
 from detector.sweep.hyperband import Hyperband
@@ -61,6 +61,14 @@ class Subject:
         words = [str(word) for word in command] if isinstance(command, list) else None
         return is_detector(words, program if isinstance(program, str) else None)
 
+    @cached_property
+    def has_configuration(self) -> bool:
+        """Whether the parameters are those of the detector's configuration, whatever program it is
+        that trains: they are names that others use as well."""
+        known = set(known_keys())
+        hits = sum(parameter.name in known for parameter in self.parameters)
+        return self.trains_detector or 0 < len(self.parameters) <= 2 * hits
+
     @property
     def parameters(self) -> list[Parameter]:
         return self.document.parameters
@@ -98,7 +106,7 @@ class Subject:
     @cached_property
     def epochs(self) -> tuple[int, int] | None:
         """The fewest and the most epochs of a trial; None where a program does not say."""
-        if self.trains_detector:
+        if self.has_configuration:
             found = self.reach("trainer.max_epochs")
         else:
             named = (

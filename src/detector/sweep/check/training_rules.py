@@ -123,7 +123,7 @@ def _whole_limits(subject: Subject, parameter: Parameter) -> tuple[Edit, ...]:
 
 def incumbent_outside_its_range(subject: Subject) -> Iterator[Finding]:
     """What is known to be good, and cannot be found."""
-    if not subject.trains_detector:
+    if not subject.has_configuration:
         return
     for parameter, distribution in subject.valid_parameters():
         if isinstance(distribution, Constant) or is_settled(parameter.name):
@@ -203,7 +203,7 @@ def _beyond(distribution: Distribution, value: float, name: str) -> float:
 def t_max_is_not_the_epochs(subject: Subject) -> Iterator[Finding]:
     """A cosine that turns before the training ends, or has not come down by then."""
     key = "models.scheduler.T_max"
-    if not subject.trains_detector or subject.epochs is None:
+    if not subject.has_configuration or subject.epochs is None:
         return
     found = subject.reach(key)
     parameter = subject.document.parameter(key) or subject.document.parameter("trainer.max_epochs")
@@ -330,13 +330,14 @@ def metric_that_is_not_logged(subject: Subject) -> Iterator[Finding]:
     if entry is None or not subject.trains_detector or subject.metric in DETECTOR_METRICS:
         return
     near = difflib.get_close_matches(str(entry.value), DETECTOR_METRICS, n=1, cutoff=0.5)
+    misspelt = difflib.get_close_matches(str(entry.value), near, cutoff=0.75)
     yield Finding(
         "error",
         entry.line,
         f"no training logs {entry.value!r}",
         "no trial gets a score, so that nothing is learnt, stopped or chosen",
         f"write {near[0]}" if near else f"choose one of {', '.join(DETECTOR_METRICS)}",
-        (subject.document.replace(entry.node, near[0]),) if near else (),
+        (subject.document.replace(entry.node, near[0]),) if misspelt else (),
     )
 
 
