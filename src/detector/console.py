@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from detector.errors import DetsweepError
 
 ERROR_EXIT_CODE = 2
+PREEMPTED_EXIT_CODE = 143
+"""What a shell shows of a process that SIGTERM ended: it is to be started again, and goes on."""
 
 
 def say(line: str) -> None:

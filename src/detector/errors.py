@@ -33,6 +33,10 @@ class SweepError(DetsweepError):
     """A sweep file, a sweep id or a sweep backend is not valid."""
 
 
+class StorageLostError(SweepError):
+    """A sweep's storage did not answer for a long while. No trial is to blame."""
+
+
 class TrainingError(DetsweepError):
     """A training run ended without a usable result."""
 

@@ -1,4 +1,4 @@
-"""SIGTERM as a question that a training loop asks between two steps."""
+"""SIGTERM as a question that a loop asks between two steps."""
 
 import signal
 import threading
@@ -8,18 +8,21 @@ from types import FrameType
 
 
 class Interrupt:
-    """Whether the process was asked to end."""
+    """Whether the process was asked to end. It is the signal's handler, too."""
 
     def __init__(self) -> None:
         self.requested = False
+        self.outer: Interrupt | None = None
 
-    def _request(self, _signum: int, _frame: FrameType | None) -> None:
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
         self.requested = True
+        if self.outer is not None:
+            self.outer(signum, frame)
 
 
 @contextmanager
 def catch_sigterm() -> Iterator[Interrupt]:
-    """Turn SIGTERM into `Interrupt.requested` while the block runs.
+    """Turn SIGTERM into `Interrupt.requested` while the block runs, for every block around it too.
 
     Python handles signals in the main thread only; elsewhere nothing is caught.
     """
@@ -27,7 +30,9 @@ def catch_sigterm() -> Iterator[Interrupt]:
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    previous = signal.signal(signal.SIGTERM, interrupt._request)
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    if isinstance(previous, Interrupt):
+        interrupt.outer = previous
     try:
         yield interrupt
     finally:

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,23 +7,38 @@ import yaml
 
 from detector.sweep.backends import open_backend
 from detector.sweep.spec import read_sweep
+from tests.sweep.servers import find_postgresql, free_port, grpc_proxy, postgresql
 
-POSTGRES = os.environ.get("DETSWEEP_TEST_POSTGRES")
+
+@pytest.fixture(scope="session")
+def postgresql_server():
+    """A PostgreSQL server of the tests' own; skips where PostgreSQL or its driver is missing."""
+    pytest.importorskip("psycopg2", reason="detsweep[postgresql] is not installed")
+    programs = find_postgresql()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with postgresql(programs) as server:
+        yield server
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        "journal",
-        pytest.param(
-            "postgresql",
-            marks=pytest.mark.skipif(not POSTGRES, reason="DETSWEEP_TEST_POSTGRES is not set"),
-        ),
-    ]
-)
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql_server):
+    return postgresql_server.create("sweeps")
+
+
+@pytest.fixture(scope="session")
+def grpc_url(postgresql_server):
+    pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
+    with grpc_proxy(postgresql_server.create("proxied"), free_port()) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "journal", "postgresql", "grpc"])
 def url(request, tmp_path):
-    """The URL of an empty backend of each kind."""
-    return POSTGRES if request.param == "postgresql" else f"{request.param}:///{tmp_path}/sweeps"
+    """The URL of a backend of each kind."""
+    if request.param in {"postgresql", "grpc"}:
+        return request.getfixturevalue(f"{request.param}_url")
+    return f"{request.param}:///{tmp_path}/sweeps"
 
 
 @pytest.fixture

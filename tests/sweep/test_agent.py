@@ -37,6 +37,7 @@ def test_a_resumed_trial_and_a_failed_one_say_so(backend):
 
     def fails(trial):
         if events[0].kind == "resumed":
+            trial.report(2, {"val/hmean": 0.6})
             raise RuntimeError("no memory")
         trial.report(1, {"val/hmean": 0.5})
         return "preempted"
@@ -46,5 +47,6 @@ def test_a_resumed_trial_and_a_failed_one_say_so(backend):
     run_agent(backend, sweep_id, fails, agent="a2", on_event=events.append, retries=0)
     assert [str(event) for event in events] == [
         "agent a2 · trial 0 · resumed after epoch 1",
+        "agent a2 · trial 0 · epoch 2/2 · val/hmean 0.6000",
         "agent a2 · trial 0 · failed: RuntimeError: no memory",
     ]

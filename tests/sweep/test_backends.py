@@ -329,12 +329,14 @@ def test_early_termination_stops_what_is_worse_at_a_band_and_keeps_its_curve(bac
     assert best_trial(trials, "maximize").params["x"] == 4
 
 
-def test_a_stopped_sweep_ends_running_trials_at_their_report_and_starts_none(backend, new_sweep):
+def test_a_sweep_stopped_now_ends_running_trials_at_their_report_and_starts_none(
+    backend, new_sweep
+):
     sweep_id = new_sweep(run_cap=5)
 
     def stops_the_sweep(params, epoch):
         if epoch == 2:
-            backend.stop(sweep_id)
+            backend.stop(sweep_id, now=True)
         return float(epoch)
 
     summary = work(backend, sweep_id, scoring(stops_the_sweep))

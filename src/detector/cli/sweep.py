@@ -12,14 +12,17 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
-from detector.console import say
+from detector.cli.sweep_check import check, read_sweep_file
+from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.errors import SweepError
-from detector.sweep.backends import open_backend
+from detector.sweep.backends import open_backend, serve_proxy
 from detector.sweep.best import best_trial, override_line
+from detector.sweep.check import check_sweep, configs_of, refuse_errors
 from detector.sweep.spec import parse_sweep
 from detector.sweep.status import status_table, sweep_status
 
 app = typer.Typer(help="Search a configuration: many agents share one sweep.", no_args_is_help=True)
+app.command()(check)
 
 SweepId = Annotated[str, typer.Argument(help="The id that `detsweep sweep init` printed.")]
 BackendUrl = Annotated[
@@ -27,7 +30,8 @@ BackendUrl = Annotated[
     typer.Option(
         "--backend",
         envvar="DETSWEEP_BACKEND",
-        help="Where the trials are kept: sqlite:///FILE, journal:///FILE or postgresql://…",
+        help="Where the trials are kept: sqlite:///FILE, journal:///FILE, postgresql://…, "
+        "grpc://HOST:PORT or wandb://ENTITY/PROJECT.",
     ),
 ]
 StoreUrl = Annotated[
@@ -46,24 +50,33 @@ _REFRESH_S = 2.0
 @app.command()
 def init(
     file: Annotated[Path, typer.Argument(help="A sweep file, in the schema of `wandb sweep`.")],
-    data: Annotated[
-        str, typer.Option(envvar="DETSWEEP_DATA", help="The data set: a folder or an s3:// URL.")
-    ],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Such as `preset=receipts_cpu`."),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DETSWEEP_DATA",
+            help="The data set: a folder or an s3:// URL. A `program` of your own needs none.",
+        ),
+    ] = None,
     store: StoreUrl = _DEFAULT_STORE,
     backend: BackendUrl = _DEFAULT_BACKEND,
 ) -> None:
-    """Check the data, create the sweep of a file and print its id; the same file continues it."""
+    """Check file and data, create the sweep and print its id; the same file continues it."""
     # The steps import torch, which the other commands do not wait for.
     from detector.steps.prepare import prepare
     from detector.steps.sweep_init import init_sweep
 
-    text = _read(file)
-    parse_sweep(text, str(file))
-    prepare(store, [*(overrides or []), f"data.path={data}"])
+    text = read_sweep_file(file)
+    refuse_errors(check_sweep(text, str(file), configs_of(overrides or [])), str(file))
+    if parse_sweep(text, str(file)).trains_detector:
+        if data is None:
+            raise SweepError(
+                "no data set was given to train the detector on", remedy="give --data FOLDER"
+            )
+        prepare(store, [*(overrides or []), f"data.path={data}"])
     typer.echo(init_sweep(store, backend, text))
 
 
@@ -75,15 +88,25 @@ def agent(
     count: Annotated[
         int | None, typer.Option(min=1, help="Run this many trials at most, as W&B's --count.")
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0, help="Leave after so many seconds; the running trial is released."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="The agent's name; by default made of host and process.")
     ] = None,
 ) -> None:
-    """Take trials of a sweep and train them until none is left."""
+    """Take trials of a sweep and train them until none is left.
+
+    Agents may join and leave at any time. SIGTERM releases the running trial for another agent and
+    ends with exit code 143.
+    """
     from detector.steps.agent import run_sweep_agent
 
-    summary = run_sweep_agent(store, backend, sweep, name or _own_name(), count)
+    summary = run_sweep_agent(store, backend, sweep, name or _own_name(), count, timeout)
     say(f"agent {summary.agent} · {summary.status} · {len(summary.outcomes)} trials")
+    if summary.status == "preempted":
+        raise typer.Exit(PREEMPTED_EXIT_CODE)
 
 
 @app.command()
@@ -158,21 +181,40 @@ def best(
 
 
 @app.command()
-def stop(sweep: SweepId, backend: BackendUrl = _DEFAULT_BACKEND) -> None:
-    """End a sweep: no trial is begun any more, and a running one ends at its next report."""
+def stop(
+    sweep: SweepId,
+    backend: BackendUrl = _DEFAULT_BACKEND,
+    now: Annotated[
+        bool, typer.Option("--now", help="End running trials, too, after their epoch.")
+    ] = False,
+) -> None:
+    """End a sweep: no trial is begun any more, and those that were begun are trained to their end.
+
+    The agents end when none is left.
+    """
     sweeps = open_backend(backend)
-    sweeps.stop(sweep)
+    sweeps.stop(sweep, now=now)
     running = [trial for trial in sweeps.trials(sweep) if trial.state == "running"]
-    say(f"sweep {sweep} is stopped; {len(running)} trials end after their epoch")
+    how = "end after their epoch" if now else "are trained to their end"
+    say(f"sweep {sweep} is stopped; {len(running)} trials {how}")
 
 
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SweepError(
-            f"cannot read the sweep file: {error}", where=str(file), remedy="check the path"
-        ) from error
+@app.command()
+def serve(
+    backend: Annotated[
+        str, typer.Option(help="The database: postgresql://…; for a trial of it, sqlite:///FILE.")
+    ],
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 for every one of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 13000,
+) -> None:
+    """Hold a database's connections for any number of agents, which use --backend grpc://HOST:PORT.
+
+    It may be restarted at any time: agents wait for it. It asks nobody for a password, so let only
+    the agents' network reach it.
+    """
+    serve_proxy(backend, host, port, lambda: say(f"serving sweeps at grpc://{host}:{port}"))
 
 
 def _own_name() -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from detector.config import load_config
-from detector.console import say
+from detector.console import PREEMPTED_EXIT_CODE, say
 
 RunDir = Annotated[Path, typer.Option(help="Folder of this run; the same one resumes it.")]
 Fold = Annotated[
@@ -21,7 +21,6 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Such as `preset=hrnet_w44_1280`."),
 ]
-PREEMPTED_EXIT_CODE = 143
 
 
 def train_run(

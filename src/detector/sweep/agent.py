@@ -4,18 +4,20 @@ How a trial is trained is the objective's matter, where trials are kept the back
 """
 
 import difflib
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from detector.console import say
-from detector.errors import ConfigError, SweepError
+from detector.errors import ConfigError, StorageLostError, SweepError
+from detector.interrupt import catch_sigterm
 from detector.sweep.backends import Backend, Idle, RunningTrial
 from detector.sweep.trial import Objective, Params
 
 FAILURES_IN_A_ROW = 3
-"""An agent that fails so many trials in a row has a bad node, and leaves the rest to others."""
+"""An agent on which so many trials in a row fail has a bad node, and leaves the rest to others."""
 
 EventKind = Literal[
     "started", "resumed", "epoch", "finished", "stopped", "failed", "preempted", "lost", "waiting"
@@ -42,7 +44,7 @@ class AgentSummary:
     """What an agent did.
 
     Attributes:
-        status: "preempted" where a training was told to end early; "done" otherwise.
+        status: "preempted" where it was told to end by SIGTERM; "done" otherwise.
         outcomes: how each trial that it held ended here, by trial number. "lost" is a trial that
             another agent took over meanwhile.
     """
@@ -62,6 +64,7 @@ def run_agent(
     *,
     agent: str,
     count: int | None = None,
+    timeout: float | None = None,
     on_event: EventListener | None = None,
     wait_for_stragglers: bool = False,
     retries: int = 1,
@@ -69,35 +72,53 @@ def run_agent(
 ) -> AgentSummary:
     """Run trials until there is none left to take.
 
+    SIGTERM, or the end of `timeout`, releases the running trial after its epoch at the latest: any
+    agent goes on with it.
+
     Args:
-        objective: trains one trial. A trial that it was told to end by SIGTERM returns
-            "preempted", and this agent ends too.
+        objective: trains one trial. It may return "preempted" where it heeds SIGTERM itself, sooner
+            than at the end of its epoch.
         agent: a name that tells this agent from the others of the sweep.
         count: take this many trials at most.
+        timeout: seconds after which this agent leaves.
         on_event: gets every event; None prints them.
         wait_for_stragglers: stay until every trial has ended, to take over those whose agents die.
             Otherwise an agent ends once it saw that the others, who hold what is left, live.
-        retries: how often a trial that failed is tried again.
+        retries: how many failures of a trial are forgiven.
         max_epochs: a trial's epochs, for the log; the parameter `trainer.max_epochs` wins over it.
 
     Raises:
         SweepError: there is no such sweep, its storage does not answer, or `FAILURES_IN_A_ROW`
             trials failed.
     """
-    work = _Agent(
-        backend, sweep_id, objective, agent, on_event or _print_event, retries, max_epochs
-    )
-    while count is None or len(work.outcomes) < count:
-        claim = backend.claim(sweep_id, agent)
-        if isinstance(claim, Idle):
-            if claim is Idle.DONE or (claim is Idle.OTHERS_RUN and not wait_for_stragglers):
+    until = math.inf if timeout is None else time.monotonic() + timeout
+    with catch_sigterm() as interrupt:
+
+        def leaves() -> bool:
+            return interrupt.requested or time.monotonic() >= until
+
+        work = _Agent(
+            backend,
+            sweep_id,
+            objective,
+            agent,
+            on_event or _print_event,
+            retries,
+            max_epochs,
+            leaves,
+        )
+        while not leaves() and (count is None or len(work.outcomes) < count):
+            claim = backend.claim(sweep_id, agent)
+            if isinstance(claim, Idle):
+                if claim is Idle.DONE or (claim is Idle.OTHERS_RUN and not wait_for_stragglers):
+                    break
+                work.tell_waiting(claim)
+                time.sleep(backend.poll_seconds)
+            elif work.run(claim) == "preempted":
                 break
-            work.tell_waiting(claim)
-            time.sleep(backend.poll_seconds)
-            continue
-        if work.run(claim) == "preempted":
-            return AgentSummary(agent, "preempted", work.outcomes)
-    return AgentSummary(agent, "done", work.outcomes)
+        last = list(work.outcomes.values())[-1:]
+        preempted = interrupt.requested or (last == ["preempted"] and time.monotonic() < until)
+        return AgentSummary(agent, "preempted" if preempted else "done", work.outcomes)
 
 
 @dataclass
@@ -109,8 +130,10 @@ class _Agent:
     on_event: EventListener
     retries: int
     max_epochs: int | None
+    leaves: Callable[[], bool]
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     failures_in_a_row: int = 0
+    is_proven: bool = False
     is_waiting: bool = False
 
     def tell_waiting(self, idle: Idle) -> None:
@@ -127,7 +150,7 @@ class _Agent:
         self.is_waiting = False
         self._tell_start(trial)
         metric = self.backend.spec(self.sweep_id).metric.name
-        handle = _Handle(trial, metric, self.max_epochs, self._teller(trial))
+        handle = _Handle(trial, metric, self.max_epochs, self.leaves, self._teller(trial))
         outcome = self._train(trial, handle)
         self.outcomes[trial.number] = outcome
         return outcome
@@ -135,20 +158,21 @@ class _Agent:
     def _train(self, trial: RunningTrial, handle: "_Handle") -> Outcome:
         try:
             end = self.objective(handle)
+        except StorageLostError:
+            raise  # The trial did nothing wrong, and nobody could be told if it had.
         except ConfigError as error:
             # The drawn values do not go together: no node and no second try would do better.
             return self._fail(trial, str(error), retry=False)
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            outcome = self._fail(trial, reason, retry=trial.failures < self.retries)
-            self._count_failure(reason)
-            return outcome
+            return self._blame(trial, f"{type(error).__name__}: {error}", handle.has_trained)
         except BaseException:
             self._give_back(trial, "preempted", "interrupted, and released", trial.release)
             raise
         self.failures_in_a_row = 0
-        if end == "preempted":
-            return self._give_back(trial, "preempted", "preempted, and released", trial.release)
+        self.is_proven = True
+        if end == "preempted" or (end == "stopped" and handle.was_told_to_leave):
+            text = f"released after epoch {trial.epoch}, for any agent to go on with"
+            return self._give_back(trial, "preempted", text, trial.release)
         if end == "stopped":
             return self._give_back(trial, "stopped", f"stopped{_last_value(handle)}", trial.stop)
         if not trial.curve:
@@ -163,12 +187,40 @@ class _Agent:
         self._teller(trial)(kept, text if held else "another agent had taken it over")
         return kept
 
-    def _fail(self, trial: RunningTrial, reason: str, *, retry: bool) -> Outcome:
+    def _fail(
+        self, trial: RunningTrial, reason: str, *, retry: bool, held_against_it: bool = True
+    ) -> Outcome:
         text = f"failed: {reason}{' (it is tried again)' if retry else ''}"
-        return self._give_back(trial, "failed", text, lambda: trial.fail(reason, retry=retry))
+        return self._give_back(
+            trial,
+            "failed",
+            text,
+            lambda: trial.fail(reason, retry=retry, held_against_it=held_against_it),
+        )
 
-    def _count_failure(self, reason: str) -> None:
-        self.failures_in_a_row += 1
+    def _blame(self, trial: RunningTrial, reason: str, got_through_an_epoch: bool) -> Outcome:
+        """Fail a trial, and find who is to blame: it, or this agent's node.
+
+        A node that got through an epoch since the last failure is above suspicion, and so is one
+        that worked before where a trial fails on it again. Other failures are not held against the
+        trial, but a few of them in a row end this agent.
+
+        Raises:
+            SweepError: it was the last of too many in a row.
+        """
+        failed_here_before = self.outcomes.get(trial.number) == "failed"
+        self.is_proven = self.is_proven or got_through_an_epoch
+        if got_through_an_epoch:
+            self.failures_in_a_row = 0
+        is_trials_fault = self.is_proven and (failed_here_before or not self.failures_in_a_row)
+        if not (is_trials_fault and failed_here_before):
+            self.failures_in_a_row += 1
+        outcome = self._fail(
+            trial,
+            reason,
+            retry=not is_trials_fault or trial.failures < self.retries,
+            held_against_it=is_trials_fault,
+        )
         if self.failures_in_a_row >= FAILURES_IN_A_ROW:
             raise SweepError(
                 f"agent {self.name} failed {FAILURES_IN_A_ROW} trials in a row, the last with "
@@ -177,6 +229,7 @@ class _Agent:
                 remedy="look at this machine and at the configuration; the trials are tried again "
                 "by other agents, or by this one once it is started anew",
             )
+        return outcome
 
     def _tell_start(self, trial: RunningTrial) -> None:
         if trial.epoch:
@@ -197,13 +250,18 @@ class _Handle:
         trial: RunningTrial,
         metric: str,
         max_epochs: int | None,
+        leaves: Callable[[], bool],
         tell: Callable[[EventKind, str], None],
     ):
         self.trial = trial
         self.metric = metric
         self._total = trial.params.get("trainer.max_epochs", max_epochs)
+        self._leaves = leaves
         self._tell = tell
         self._reported: set[str] = set()
+        self._resumed_after = trial.epoch
+        self.has_trained = False
+        self.was_told_to_leave = False
 
     @property
     def number(self) -> int:
@@ -216,10 +274,15 @@ class _Handle:
     def report(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         value = metrics.get(self.metric)
         self._reported.update(metrics)
+        # A resumed training first repeats what it had told before.
+        self.has_trained = self.has_trained or epoch > self._resumed_after
         of_total = f"/{self._total}" if self._total is not None else ""
         shown = "no value" if value is None else f"{value:.4f}"
         self._tell("epoch", f"epoch {epoch}{of_total} · {self.metric} {shown}")
-        return self.trial.report(epoch, value)
+        goes_on = self.trial.report(epoch, value)
+        # A trial that ends here of its own is not released.
+        self.was_told_to_leave = goes_on and self._leaves()
+        return goes_on and not self.was_told_to_leave
 
     def why_no_score(self) -> str:
         if not self._reported or self.metric in self._reported:

@@ -4,14 +4,23 @@ Nothing outside this package knows which backend it talks to.
 """
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Protocol
 
-from detector.errors import SweepError
+from detector.sweep.backends.urls import backend_error, not_installed, redact
 from detector.sweep.spec import SweepSpec
 from detector.sweep.trial import Params, TrialRecord
+
+__all__ = [
+    "Backend",
+    "Idle",
+    "RunningTrial",
+    "backend_error",
+    "open_backend",
+    "redact",
+    "serve_proxy",
+]
 
 LEASE_SECONDS = 120.0
 """An agent that gives no sign of life for so long is taken for dead. `DETSWEEP_LEASE_SECONDS`
@@ -46,7 +55,7 @@ class RunningTrial(Protocol):
 
     @property
     def failures(self) -> int:
-        """How often it has failed so far."""
+        """How many failures are held against it so far."""
 
     def report(self, epoch: int, metric: float | None) -> bool:
         """Record finished epoch `epoch` (from 1) and its metric, which may be NaN or missing.
@@ -63,8 +72,13 @@ class RunningTrial(Protocol):
     def stop(self) -> bool:
         """It ended where `report` said so; its curve counts."""
 
-    def fail(self, reason: str, *, retry: bool) -> bool:
-        """It failed. `retry` queues it once more; otherwise it has ended without a score."""
+    def fail(self, reason: str, *, retry: bool, held_against_it: bool = True) -> bool:
+        """It failed. `retry` queues it once more; otherwise it has ended without a score.
+
+        Args:
+            held_against_it: False where the agent's machine may be to blame. The failure is then
+                no part of `failures`, and the trial is kept from this machine while others work.
+        """
 
     def release(self) -> bool:
         """It is queued again at once, to be resumed from its checkpoint."""
@@ -93,14 +107,16 @@ class Backend(Protocol):
         """A trial for `agent` to run: one that was released or whose agent died, else a new one.
         No trial is ever held by two agents."""
 
-    def stop(self, sweep_id: str) -> None:
-        """No trial is handed out any more; a running one ends at its next report."""
+    def stop(self, sweep_id: str, *, now: bool = False) -> None:
+        """No trial is begun any more. Those that were begun are trained to their end, or with
+        `now` end at their next report."""
 
     def is_stopped(self, sweep_id: str) -> bool: ...
 
 
 def open_backend(url: str, lease_seconds: float | None = None) -> Backend:
-    """The backend at a URL: `sqlite:///FILE`, `journal:///FILE` or `postgresql://…`.
+    """The backend at a URL: `sqlite:///FILE`, `journal:///FILE`, `postgresql://…`,
+    `grpc://HOST:PORT` (see `detsweep sweep serve`) or `wandb://ENTITY/PROJECT`.
 
     A file is relative with three slashes, absolute with four.
 
@@ -111,23 +127,22 @@ def open_backend(url: str, lease_seconds: float | None = None) -> Backend:
         SweepError: the URL is of no known kind, or nothing can be opened there.
     """
     # Optuna and its database driver take a while to import, which no other command should pay.
-    from detector.sweep.backends.optuna import OptunaBackend, open_storage  # noqa: PLC0415
+    from detector.sweep.backends.optuna import OptunaBackend  # noqa: PLC0415
+    from detector.sweep.backends.storages import most_agents, open_storage  # noqa: PLC0415
 
     lease = lease_seconds or float(os.environ.get("DETSWEEP_LEASE_SECONDS", LEASE_SECONDS))
-    return OptunaBackend(open_storage(url), lease)
+    return OptunaBackend(open_storage(url), lease, most_agents=most_agents(url))
 
 
-def redact(url: str) -> str:
-    """A URL as it may be printed, without its password.
+def serve_proxy(url: str, host: str, port: int, on_ready: Callable[[], None]) -> None:
+    """Serve the sweeps of a database to agents whose backend is `grpc://HOST:PORT`, until SIGTERM.
 
-    >>> redact("postgresql://detsweep:secret@db:5432/sweeps")
-    'postgresql://detsweep:***@db:5432/sweeps'
+    Raises:
+        SweepError: there is no such database, the port is taken, or gRPC is not installed.
     """
-    # To the last @, since a password may hold one.
-    hidden = re.sub(r"(?<=://)([^/@:]*):.*@", r"\1:***@", url)
-    return re.sub(r"(?<=password=)[^&\s]*", "***", hidden)
-
-
-def backend_error(problem: str, url: str, remedy: str) -> SweepError:
-    """An error about the backend at `url`. No password is shown, even if `problem` quotes it."""
-    return SweepError(redact(problem), where=redact(url), remedy=remedy)
+    try:
+        # gRPC is an extra.
+        from detector.sweep.backends.grpc_proxy import serve  # noqa: PLC0415
+    except ImportError:
+        raise not_installed("grpc:") from None
+    serve(url, host, port, on_ready)

@@ -29,19 +29,21 @@ SUPERSEDES = "supersedes"
 PARAMS = "params"
 """The trial's parameters. Optuna's own hold the coordinates that its samplers learn from."""
 LEASE = "lease"
-"""Who runs the attempt, and the signs of life: `agent`, `seconds`, `beat`, `epoch`."""
+"""Who runs the attempt, and the signs of life: `agent`, `node`, `seconds`, `beat`, `epoch`."""
 STARTED, ENDED = "started", "ended"
 """Seconds since 1970, by the agent's clock: for people, nothing is decided by them."""
 END = "end"
 """How an attempt that Optuna shows as FAIL ended for good: "failed" or "stopped"."""
 REASON = "reason"
-FAILURES, FAILED_BY = "failures", "failed_by"
-"""How often the trial has failed, and the agent where it did last."""
+FAILURES, DOUBTS = "failures", "doubts"
+"""How many failures are held against the trial, and for how many its machine may be to blame."""
+FAILED_BY, FAILED_ON = "failed_by", "failed_on"
+"""The agent where it failed last, and the last machine that may be to blame."""
 FIRST_EPOCH, IDLE_LAPSES = "first_epoch", "idle_lapses"
 """The epoch that the attempt goes on from, and how many attempts in a row died before finishing
 one."""
 
-CARRIED = (PARAMS, STARTED, REASON, FAILURES, FAILED_BY)
+CARRIED = (PARAMS, STARTED, REASON, FAILURES, DOUBTS, FAILED_BY, FAILED_ON)
 """What a further attempt takes over from the one before."""
 
 _STATES: dict[TrialState, State] = {
@@ -90,6 +92,10 @@ class Slot:
     @property
     def failed_by(self) -> str | None:
         return self.current.user_attrs.get(FAILED_BY)
+
+    @property
+    def failed_on(self) -> str | None:
+        return self.current.user_attrs.get(FAILED_ON)
 
     @property
     def lease(self) -> dict[str, Any]:
@@ -187,6 +193,11 @@ class LeaseWatch:
                 attempt: self._look(self._seen.get(attempt), lease, now)
                 for attempt, lease in running.items()
             }
+
+    def forget(self) -> None:
+        """Begin anew: nothing that was seen so far proves that an agent is dead."""
+        with self._lock:
+            self._seen = {}
 
     def is_dead(self, slot: Slot) -> bool:
         """Whether the agent gave no sign of life for its whole lease."""

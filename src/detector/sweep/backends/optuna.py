@@ -1,155 +1,48 @@
-"""Sweeps in an Optuna storage: SQLite, PostgreSQL or a journal file.
+"""Sweeps in an Optuna storage: which trial an agent is given, and with which parameters.
 
-What the storage is asked for stands here; how its content is read as a sweep, in `attempts`.
+How the storage's content is read as a sweep stands in `attempts`, what becomes of a trial that an
+agent holds in `held`, how each kind of storage is opened in `storages`.
 
 How a trial's end teaches the sampler: "finished" is COMPLETE with the best value of the curve,
 "stopped" is PRUNED, which TPE ranks by how far it came and the value there, below every finished
 trial; a trial that ended without a finite value is FAIL, which no sampler learns from.
 """
 
-import functools
-import logging
-import math
 import secrets
+import socket
 import string
-import threading
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import optuna
-import sqlalchemy
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState, create_trial
 
 from detector.errors import SweepError
 from detector.sweep import space
-from detector.sweep.backends import Idle, RunningTrial, attempts, backend_error
-from detector.sweep.hyperband import finite_values
+from detector.sweep.backends import Idle, RunningTrial, attempts
+from detector.sweep.backends.held import BEATS_IN_A_LEASE, HeldTrial
+from detector.sweep.backends.patience import PATIENCE_S, Patience, patiently
 from detector.sweep.spec import SweepSpec, read_sweep
-from detector.sweep.trial import Params, TrialRecord
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-_log = logging.getLogger(__name__)
+from detector.sweep.trial import TrialRecord
 
 _SOURCE, _STOPPED = "sweep_file", "stopped"
+_DRAINING, _NOW = "draining", "now"
 _ID_LENGTH = 8
-_BEATS_IN_A_LEASE = 3
 _LONGEST_POLL = 2.0
 """Seconds; an agent that waits holds up whatever comes after the sweep."""
 _IDLE_LAPSES = 3
 """Attempts in a row that may die before they finish an epoch: beyond it the trial itself kills
 its agents, for example by its use of memory."""
-
-_SQLITE_TIMEOUT_S = 60
-_JOURNAL_LOCK_S = 10
-_WAITS_S = (0.2, 1.0, 3.0, 9.0)
-"""Pauses before a storage that did not answer is asked again."""
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def open_storage(url: str) -> BaseStorage:
-    """The Optuna storage at a URL (see `open_backend`).
-
-    Raises:
-        SweepError: the URL is of no known kind, or nothing can be opened there.
-    """
-    kind, _, rest = url.partition(":///")
-    try:
-        if kind == "journal":
-            return _open_journal(Path(rest))
-        if kind == "sqlite":
-            return _open_sqlite(url, Path(rest))
-        if url.startswith(("postgresql://", "postgresql+")):
-            return _open_postgresql(url)
-    except ImportError:
-        raise backend_error(
-            "the database driver is not installed",
-            url,
-            "pip install 'detsweep[postgresql]'",
-        ) from None
-    except (OSError, sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
-        # Not chained: a driver's error may quote the URL, and with it the password.
-        raise backend_error(
-            f"cannot open the backend: {error}", url, "check that it exists and may be written"
-        ) from None
-    raise backend_error(
-        "no backend of this kind",
-        url,
-        "give sqlite:///FILE, journal:///FILE or postgresql://USER@HOST/DATABASE",
-    )
-
-
-def _open_journal(path: Path) -> BaseStorage:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # An agent that is killed leaves its lock behind; the others wait this long for it.
-    lock = JournalFileSymlinkLock(str(path), grace_period=_JOURNAL_LOCK_S)
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-
-
-def _open_sqlite(url: str, path: Path) -> BaseStorage:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    storage = RDBStorage(
-        url,
-        engine_kwargs={"connect_args": {"timeout": _SQLITE_TIMEOUT_S, "isolation_level": None}},
-    )
-
-    # SQLite has no row locks, so two agents could both read that a trial waits and both take it.
-    # Beginning every transaction as a writer puts them in order.
-    @sqlalchemy.event.listens_for(storage.engine, "begin")
-    def _begin_as_writer(connection: sqlalchemy.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return optuna.storages.get_storage(storage)
-
-
-def _open_postgresql(url: str) -> BaseStorage:
-    if url.partition("?")[0].count("@") > 1:
-        # A driver would take the password's end for the host, and print it.
-        raise backend_error("the user or the password holds an @", url, "write it as %40")
-    # What a bare postgresql:// means changed in SQLAlchemy 2.1; the extra installs this driver.
-    url = url.replace("postgresql://", "postgresql+psycopg2://", 1)
-    # One connection for the training and one for its signs of life: a server allows about 100.
-    storage = RDBStorage(
-        url, engine_kwargs={"pool_size": 1, "max_overflow": 1, "pool_pre_ping": True}
-    )
-    return optuna.storages.get_storage(storage)
-
-
-def _patiently(method: Callable[P, R]) -> Callable[P, R]:
-    """Ask a storage that did not answer again. Repeating any call here is safe: at worst an attempt
-    is created that nobody holds, which the next agent finds dead and continues."""
-
-    @functools.wraps(method)
-    def patient(*args: P.args, **kwargs: P.kwargs) -> R:
-        for wait in _WAITS_S:
-            try:
-                return method(*args, **kwargs)
-            except StorageInternalError as error:
-                _log.warning("the sweep's storage did not answer (%s); trying again", error)
-                time.sleep(wait)
-        try:
-            return method(*args, **kwargs)
-        except StorageInternalError as error:
-            raise SweepError(
-                f"the sweep's storage does not answer: {error.__cause__ or error}",
-                remedy="check that it runs and has room for more connections, then start the "
-                "agent again: trials go on from their last epoch",
-            ) from None
-
-    return patient
 
 
 class OptunaBackend:
@@ -158,16 +51,31 @@ class OptunaBackend:
     Args:
         storage: as `open_storage` gives it.
         lease_seconds: an agent without a sign of life for so long is taken for dead.
+        most_agents: one agent more is refused; None for any number.
+        patience_seconds: how long a storage that does not answer is asked again.
     """
 
-    def __init__(self, storage: BaseStorage, lease_seconds: float):
+    def __init__(
+        self,
+        storage: BaseStorage,
+        lease_seconds: float,
+        *,
+        most_agents: int | None = None,
+        patience_seconds: float = PATIENCE_S,
+    ):
         self.storage = storage
         self.lease_seconds = lease_seconds
-        self.poll_seconds = min(_LONGEST_POLL, lease_seconds / (2 * _BEATS_IN_A_LEASE))
+        self.node = socket.gethostname()
+        self.poll_seconds = min(_LONGEST_POLL, lease_seconds / (2 * BEATS_IN_A_LEASE))
         self._specs: dict[str, SweepSpec] = {}
+        self._study_ids: dict[str, int] = {}
+        self._most_agents = most_agents
+        self._was_given_trials = False
         self._watch = attempts.LeaseWatch(lease_seconds)
+        # Who could not write cannot tell whether others could: their silence proves nothing.
+        self.patience = Patience(patience_seconds, self.poll_seconds, self._watch.forget)
 
-    @_patiently
+    @patiently
     def create(self, spec: SweepSpec) -> str:
         sweep_id = "".join(
             secrets.choice(string.ascii_lowercase + string.digits) for _ in range(_ID_LENGTH)
@@ -178,7 +86,7 @@ class OptunaBackend:
         study.set_user_attr(_SOURCE, spec.source)
         return sweep_id
 
-    @_patiently
+    @patiently
     def spec(self, sweep_id: str) -> SweepSpec:
         if sweep_id not in self._specs:
             source = self.storage.get_study_user_attrs(self.study_id(sweep_id)).get(_SOURCE)
@@ -190,43 +98,58 @@ class OptunaBackend:
             self._specs[sweep_id] = read_sweep(source, f"sweep {sweep_id}")
         return self._specs[sweep_id]
 
-    @_patiently
+    @patiently
     def trials(self, sweep_id: str) -> list[TrialRecord]:
         return [slot.record() for slot in self.slots(sweep_id)]
 
-    @_patiently
-    def stop(self, sweep_id: str) -> None:
-        self.storage.set_study_user_attr(self.study_id(sweep_id), _STOPPED, True)
+    @patiently
+    def stop(self, sweep_id: str, *, now: bool = False) -> None:
+        self.storage.set_study_user_attr(
+            self.study_id(sweep_id), _STOPPED, _NOW if now else _DRAINING
+        )
 
-    @_patiently
+    @patiently
     def is_stopped(self, sweep_id: str) -> bool:
-        return bool(self.storage.get_study_user_attrs(self.study_id(sweep_id)).get(_STOPPED))
+        return self._stop(sweep_id) is not None
 
-    @_patiently
+    @patiently
+    def ends_now(self, sweep_id: str) -> bool:
+        """Whether running trials end at their next report."""
+        return self._stop(sweep_id) == _NOW
+
+    @patiently
     def claim(self, sweep_id: str, agent: str) -> RunningTrial | Idle:
-        if self.is_stopped(sweep_id):
+        stop = self._stop(sweep_id)
+        if stop == _NOW:
             return Idle.DONE
         self._requeue_the_dead(sweep_id)
         sweep = self.slots(sweep_id)
-        waiting = [slot for slot in sweep if slot.state == "waiting"]
-        # What failed here may do better elsewhere, so it comes last.
-        failed_here = [slot for slot in waiting if slot.failed_by == agent]
-        others = [slot for slot in waiting if slot.failed_by != agent]
-        return (
-            self._take_first(sweep_id, others, agent)
-            or self._create(sweep_id, len(sweep), agent)
-            or self._take_first(sweep_id, failed_here, agent)
-            or self._why_idle(sweep_id)
+        if self._has_no_place(sweep_id, sweep, agent):
+            return Idle.UNSURE
+        elsewhere, here = self._by_where_they_failed(sweep, agent)
+        trial = (
+            self._take_first(sweep_id, elsewhere, agent)
+            or (self._create(sweep_id, len(sweep), agent) if stop is None else None)
+            or self._take_first(sweep_id, here, agent)
         )
+        if trial is None:
+            return self._why_idle(sweep_id)
+        if self._came_too_late(sweep_id, trial):
+            trial.release()
+            return Idle.UNSURE
+        self._was_given_trials = True
+        return trial
 
     def study_id(self, sweep_id: str) -> int:
-        try:
-            return self.storage.get_study_id_from_name(sweep_id)
-        except KeyError:
-            raise SweepError(
-                f"there is no sweep {sweep_id!r} in this backend",
-                remedy="check the id that `detsweep sweep init` printed, and the backend's URL",
-            ) from None
+        if sweep_id not in self._study_ids:
+            try:
+                self._study_ids[sweep_id] = self.storage.get_study_id_from_name(sweep_id)
+            except KeyError:
+                raise SweepError(
+                    f"there is no sweep {sweep_id!r} in this backend",
+                    remedy="check the id that `detsweep sweep init` printed, and the backend's URL",
+                ) from None
+        return self._study_ids[sweep_id]
 
     def slots(self, sweep_id: str) -> list[attempts.Slot]:
         """The sweep as it stands, every look at which also watches for signs of life."""
@@ -242,17 +165,58 @@ class OptunaBackend:
             self.storage.create_new_trial(self.study_id(sweep_id), waiting)
         return self.end(sweep_id, slot.current.number, TrialState.FAIL)
 
+    def _stop(self, sweep_id: str) -> str | None:
+        return self.storage.get_study_user_attrs(self.study_id(sweep_id)).get(_STOPPED)
+
+    def _has_no_place(self, sweep_id: str, sweep: list[attempts.Slot], agent: str) -> bool:
+        """Whether the storage stands no further agent.
+
+        Raises:
+            SweepError: for certain, and this agent has had no place before.
+        """
+        others = [slot for slot in _running(sweep) if slot.lease.get("agent") != agent]
+        if self._most_agents is None or len(others) < self._most_agents:
+            return False
+        if self._was_given_trials or not all(self._watch.is_alive(slot) for slot in others):
+            return True
+        raise SweepError(
+            f"{self._most_agents} agents work on this sweep, and SQLite stands no more at once",
+            where=f"sweep {sweep_id}",
+            remedy="for more agents create the sweep on one machine's disk in journal:///FILE, in "
+            "postgresql://…, or behind `detsweep sweep serve` as grpc://HOST:PORT",
+        )
+
+    def _came_too_late(self, sweep_id: str, trial: HeldTrial) -> bool:
+        """Whether agents that asked at the same moment took the last places."""
+        if self._most_agents is None:
+            return False
+        first = sorted(slot.current.number for slot in _running(self.slots(sweep_id)))
+        return trial.attempt not in first[: self._most_agents]
+
+    def _by_where_they_failed(
+        self, sweep: list[attempts.Slot], agent: str
+    ) -> tuple[list[attempts.Slot], list[attempts.Slot]]:
+        """The trials that wait: those to take first, and those that failed here, which may do
+        better elsewhere. What this machine may be to blame for is left to others while they work.
+        """
+        waiting = [slot for slot in sweep if slot.state == "waiting"]
+        others_work = any(slot.lease.get("node") != self.node for slot in _running(sweep))
+        failed_here = [slot for slot in waiting if self.node == slot.failed_on]
+        blames_agent = [slot for slot in waiting if agent == slot.failed_by]
+        elsewhere = [slot for slot in waiting if slot not in failed_here + blames_agent]
+        here = [slot for slot in waiting if slot not in elsewhere]
+        return elsewhere, [slot for slot in here if not (others_work and slot in failed_here)]
+
     def _requeue_the_dead(self, sweep_id: str) -> None:
-        for slot in self.slots(sweep_id):
-            if slot.state != "running" or not self._watch.is_dead(slot):
-                continue
+        for slot in filter(self._watch.is_dead, _running(self.slots(sweep_id))):
             attrs = slot.current.user_attrs
             advanced = slot.epoch > attrs.get(attempts.FIRST_EPOCH, 0)
             lapses = 1 if advanced else attrs.get(attempts.IDLE_LAPSES, 0) + 1
             if lapses > _IDLE_LAPSES:
                 self._give_up(sweep_id, slot, lapses)
-            else:
-                self.requeue(sweep_id, slot, {attempts.IDLE_LAPSES: lapses})
+                continue
+            suspect = {} if advanced else {attempts.FAILED_ON: slot.lease.get("node")}
+            self.requeue(sweep_id, slot, {attempts.IDLE_LAPSES: lapses, **suspect})
 
     def _give_up(self, sweep_id: str, slot: attempts.Slot, lapses: int) -> None:
         reason = f"{lapses} agents in a row died before they finished epoch {slot.epoch + 1}"
@@ -262,7 +226,7 @@ class OptunaBackend:
 
     def _take_first(
         self, sweep_id: str, waiting: list[attempts.Slot], agent: str
-    ) -> RunningTrial | None:
+    ) -> HeldTrial | None:
         for slot in waiting:
             trial_id = self._trial_id(sweep_id, slot.current.number)
             try:
@@ -273,7 +237,7 @@ class OptunaBackend:
                 return self._hold(sweep_id, slot, agent)
         return None
 
-    def _create(self, sweep_id: str, existing: int, agent: str) -> RunningTrial | None:
+    def _create(self, sweep_id: str, existing: int, agent: str) -> HeldTrial | None:
         limit = self.spec(sweep_id).trial_limit
         if limit is not None and existing >= limit:
             return None
@@ -290,17 +254,23 @@ class OptunaBackend:
             return None
         return self._hold(sweep_id, created, agent)
 
-    def _hold(self, sweep_id: str, slot: attempts.Slot, agent: str) -> RunningTrial:
+    def _hold(self, sweep_id: str, slot: attempts.Slot, agent: str) -> HeldTrial:
         trial_id = self._trial_id(sweep_id, slot.current.number)
         self.storage.set_trial_user_attr(trial_id, attempts.LEASE, self.lease(agent, slot.epoch))
         params = slot.current.user_attrs.get(attempts.PARAMS)
         if params is None:
             params = self._choose_params(sweep_id, slot.number, trial_id)
             self.storage.set_trial_user_attr(trial_id, attempts.PARAMS, params)
-        return OptunaTrial(self, sweep_id, slot, trial_id, params, agent)
+        return HeldTrial(self, sweep_id, slot, trial_id, params, agent)
 
     def lease(self, agent: str, epoch: int = 0, beat: int = 0) -> dict[str, Any]:
-        return {"agent": agent, "seconds": self.lease_seconds, "beat": beat, "epoch": epoch}
+        return {
+            "agent": agent,
+            "node": self.node,
+            "seconds": self.lease_seconds,
+            "beat": beat,
+            "epoch": epoch,
+        }
 
     def _choose_params(self, sweep_id: str, number: int, trial_id: int) -> dict[str, object]:
         spec = self.spec(sweep_id)
@@ -346,7 +316,7 @@ class OptunaBackend:
         sweep = self.slots(sweep_id)
         if any(slot.state == "waiting" for slot in sweep):
             return Idle.UNSURE
-        running = [slot for slot in sweep if slot.state == "running"]
+        running = _running(sweep)
         if not running:
             return Idle.DONE
         alive = all(self._watch.is_alive(slot) for slot in running)
@@ -375,117 +345,8 @@ class OptunaBackend:
             return False
 
 
-class OptunaTrial:
-    """A trial that this process holds; see `RunningTrial`. A thread gives the signs of life."""
-
-    def __init__(
-        self,
-        backend: OptunaBackend,
-        sweep_id: str,
-        slot: attempts.Slot,
-        trial_id: int,
-        params: Params,
-        agent: str,
-    ):
-        self.number = slot.number
-        self.params = params
-        self.epoch = slot.epoch
-        self.failures = int(slot.current.user_attrs.get(attempts.FAILURES, 0))
-        self.curve = slot.curve
-        self._backend = backend
-        self._sweep_id = sweep_id
-        self._attempt = slot.current.number
-        self._trial_id = trial_id
-        self._agent = agent
-        self._beat = 0
-        self._beat_lock = threading.Lock()
-        self._given_back = threading.Event()
-        threading.Thread(
-            target=self._keep, name=f"lease of trial {slot.number}", daemon=True
-        ).start()
-
-    @_patiently
-    def report(self, epoch: int, metric: float | None) -> bool:
-        self.epoch = epoch
-        try:
-            if metric is not None and math.isfinite(metric):
-                self._backend.storage.set_trial_intermediate_value(self._trial_id, epoch, metric)
-                self.curve[epoch] = metric
-            self._give_sign()
-        except UpdateFinishedTrialError:
-            _log.warning("trial %d was taken over by another agent", self.number)
-            return False
-        return not (self._backend.is_stopped(self._sweep_id) or self._is_beaten())
-
-    @_patiently
-    def finish(self) -> bool:
-        return self._end(TrialState.COMPLETE, {}, self._best())
-
-    @_patiently
-    def stop(self) -> bool:
-        if not self.curve:
-            return self._end(TrialState.FAIL, {attempts.END: "stopped"})
-        return self._end(TrialState.PRUNED, {})
-
-    @_patiently
-    def fail(self, reason: str, *, retry: bool) -> bool:
-        if retry:
-            failure = {
-                attempts.REASON: reason,
-                attempts.FAILURES: self.failures + 1,
-                attempts.FAILED_BY: self._agent,
-            }
-            return self._requeue(failure)
-        return self._end(TrialState.FAIL, {attempts.REASON: reason, attempts.END: "failed"})
-
-    @_patiently
-    def release(self) -> bool:
-        return self._requeue({})
-
-    def _is_beaten(self) -> bool:
-        spec = self._backend.spec(self._sweep_id)
-        if spec.early_terminate is None:
-            return False
-        # An attempt that repeats epochs has not passed those ahead of it yet.
-        passed = {epoch: value for epoch, value in self.curve.items() if epoch <= self.epoch}
-        histories = [
-            finite_values(passed if slot.number == self.number else slot.curve)
-            for slot in self._backend.slots(self._sweep_id)
-        ]
-        rule = spec.early_terminate.rule()
-        return rule.should_stop(finite_values(passed), histories, spec.metric.goal)
-
-    def _best(self) -> float:
-        goal = self._backend.spec(self._sweep_id).metric.goal
-        return (max if goal == "maximize" else min)(self.curve.values())
-
-    def _end(self, state: TrialState, attrs: dict[str, object], value: float | None = None) -> bool:
-        self._given_back.set()
-        attrs = {**attrs, attempts.ENDED: time.time()}
-        return self._backend.end(self._sweep_id, self._attempt, state, attrs, value)
-
-    def _requeue(self, changes: dict[str, object]) -> bool:
-        self._given_back.set()
-        slot = self._backend.slots(self._sweep_id)[self.number]
-        still_held = slot.current.number == self._attempt and slot.state == "running"
-        return still_held and self._backend.requeue(self._sweep_id, slot, changes)
-
-    def _give_sign(self) -> None:
-        with self._beat_lock:
-            self._beat += 1
-            lease = self._backend.lease(self._agent, self.epoch, self._beat)
-            self._backend.storage.set_trial_user_attr(self._trial_id, attempts.LEASE, lease)
-
-    def _keep(self) -> None:
-        """Give signs of life, and look for those of others, until the trial is given back."""
-        while not self._given_back.wait(self._backend.lease_seconds / _BEATS_IN_A_LEASE):
-            try:
-                self._give_sign()
-                self._backend.slots(self._sweep_id)
-            except UpdateFinishedTrialError:
-                return  # Taken over, which the next report finds out.
-            except StorageInternalError as error:
-                _log.warning("no sign of life could be given for trial %d: %s", self.number, error)
+def _running(sweep: list[attempts.Slot]) -> list[attempts.Slot]:
+    return [slot for slot in sweep if slot.state == "running"]
 
 
 def _startup_trials(spec: SweepSpec) -> int:

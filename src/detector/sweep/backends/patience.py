@@ -1,0 +1,105 @@
+"""What to do about a storage that does not answer: ask again for a while, then say so."""
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
+from detector.errors import StorageLostError
+from detector.sweep.backends.urls import redact
+
+_log = logging.getLogger(__name__)
+
+PATIENCE_S = 300.0
+"""As long as a database may take to move to another machine: training waits, and loses nothing."""
+_FIRST_WAIT_S = 0.2
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _unanswered() -> tuple[type[Exception], ...]:
+    """A journal raises OSError, a full disk included; a database its driver's error or Optuna's;
+    the proxy's client, where it is installed, gRPC's."""
+    kinds: tuple[type[Exception], ...] = (StorageInternalError, SQLAlchemyError, OSError)
+    try:
+        import grpc  # type: ignore[import-untyped]  # noqa: PLC0415
+    except ImportError:
+        return kinds
+    return (*kinds, grpc.RpcError)
+
+
+UNANSWERED = _unanswered()
+"""What a storage raises that is away, is full, or has no room for another connection."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a storage is asked again, and what is done each time that it did not answer.
+
+    Attributes:
+        longest_wait: seconds between two questions, at most.
+    """
+
+    seconds: float
+    longest_wait: float
+    on_silence: Callable[[], None]
+
+
+class Patient(Protocol):
+    @property
+    def patience(self) -> Patience: ...
+
+
+S = TypeVar("S", bound=Patient)
+
+
+def patiently(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Repeat a method while the storage does not answer.
+
+    Each such method has to be safe to repeat, even where the storage had done all of it and only
+    the answer was lost.
+
+    Raises:
+        StorageLostError: it did not answer for the whole of `Patience.seconds`.
+    """
+
+    @functools.wraps(method)
+    def patient(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        deadline = time.monotonic() + self.patience.seconds
+        wait = _FIRST_WAIT_S
+        while True:
+            try:
+                return method(self, *args, **kwargs)
+            except UNANSWERED as error:
+                self.patience.on_silence()
+                if time.monotonic() + wait > deadline:
+                    # Not chained: a driver's error may quote the URL, and with it the password.
+                    raise _lost(error) from None
+                _log.warning("the sweep's storage does not answer: %s; trying again", cause(error))
+            time.sleep(wait)
+            wait = min(2 * wait, self.patience.longest_wait)
+
+    return patient
+
+
+def cause(error: Exception) -> str:
+    """What went wrong, in one line and without passwords. Optuna's own text misleads: it blames the
+    data whatever happened."""
+    if hasattr(error, "code") and hasattr(error, "details"):  # grpc.RpcError of a call
+        return redact(f"{error.code().name}: {error.details()}")
+    text = str(error.__cause__ or error).strip()
+    return redact(text.splitlines()[0] if text else type(error).__name__)
+
+
+def _lost(error: Exception) -> StorageLostError:
+    return StorageLostError(
+        f"the sweep's storage does not answer: {cause(error)}",
+        remedy="check that it runs, that its disk is not full and that it has room for more "
+        "connections, then start the agent again: trials go on from their last epoch",
+    )

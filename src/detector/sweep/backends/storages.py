@@ -1,0 +1,112 @@
+"""The Optuna storage at a URL: SQLite, PostgreSQL, a journal file or the gRPC proxy of one."""
+
+from pathlib import Path
+
+import optuna
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+
+from detector.sweep.backends.journal import JournalFile
+from detector.sweep.backends.urls import backend_error, not_installed
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+SQLITE_AGENTS = 8
+"""Beyond it agents fail on each other's locks: of 128, 80 did (see docs/sweep-backends.md)."""
+
+AGENT_CONNECTIONS = 2
+"""One for the training and one for its signs of life: a PostgreSQL server allows about 100."""
+
+_SQLITE_TIMEOUT_S = 60
+_POSTGRESQL = {
+    "connect_timeout": 10,
+    # A server whose machine is gone is noticed after this long, where the system waits for hours.
+    "keepalives_idle": 30,
+    "tcp_user_timeout": 60_000,
+}
+
+
+def open_storage(url: str, connections: int = AGENT_CONNECTIONS) -> BaseStorage:
+    """The Optuna storage at a URL (see `open_backend`).
+
+    Args:
+        connections: the most that are held to a PostgreSQL server at once.
+
+    Raises:
+        SweepError: the URL is of no known kind, or nothing can be opened there.
+    """
+    kind, _, rest = url.partition("://")
+    try:
+        if kind == "journal" and rest.startswith("/"):
+            return _open_journal(Path(rest[1:]))
+        if kind == "sqlite" and rest.startswith("/"):
+            return _open_sqlite(url, Path(rest[1:]))
+        if kind.partition("+")[0] == "postgresql":
+            return _open_postgresql(url, connections)
+        if kind == "grpc":
+            return _open_proxy(url)
+    except ImportError:
+        raise not_installed(url) from None
+    except (OSError, sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
+        # Not chained: a driver's error may quote the URL, and with it the password.
+        raise backend_error(
+            f"cannot open the backend: {error}", url, "check that it exists and may be written"
+        ) from None
+    raise backend_error(
+        "no backend of this kind",
+        url,
+        "give sqlite:///FILE, journal:///FILE, postgresql://USER@HOST/DATABASE, grpc://HOST:PORT "
+        "or wandb://ENTITY/PROJECT",
+    )
+
+
+def most_agents(url: str) -> int | None:
+    """How many agents the backend at a URL stands at once; None where it sets no limit."""
+    return SQLITE_AGENTS if url.startswith("sqlite:") else None
+
+
+def _open_journal(path: Path) -> BaseStorage:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFile(path))
+
+
+def _open_sqlite(url: str, path: Path) -> BaseStorage:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage = RDBStorage(
+        url,
+        engine_kwargs={"connect_args": {"timeout": _SQLITE_TIMEOUT_S, "isolation_level": None}},
+    )
+
+    # SQLite has no row locks, so two agents could both read that a trial waits and both take it.
+    # Beginning every transaction as a writer puts them in order.
+    @sqlalchemy.event.listens_for(storage.engine, "begin")
+    def _begin_as_writer(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return optuna.storages.get_storage(storage)
+
+
+def _open_postgresql(url: str, connections: int) -> BaseStorage:
+    if url.partition("?")[0].count("@") > 1:
+        # A driver would take the password's end for the host, and print it.
+        raise backend_error("the user or the password holds an @", url, "write it as %40")
+    # What a bare postgresql:// means changed in SQLAlchemy 2.1; the extra installs this driver.
+    url = url.replace("postgresql://", "postgresql+psycopg2://", 1)
+    storage = RDBStorage(
+        url,
+        engine_kwargs={
+            "pool_size": connections,
+            "max_overflow": 0,
+            "pool_pre_ping": True,
+            "connect_args": _POSTGRESQL,
+        },
+    )
+    return optuna.storages.get_storage(storage)
+
+
+def _open_proxy(url: str) -> BaseStorage:
+    # gRPC is an extra.
+    from detector.sweep.backends.grpc_proxy import open_proxy  # noqa: PLC0415
+
+    return open_proxy(url)

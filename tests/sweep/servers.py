@@ -1,0 +1,156 @@
+"""Real servers for the tests of the backends: each of its own, on loopback, in a temporary folder.
+
+PostgreSQL refuses to run as root, so it is started as another user where the tests are root.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+USER, PASSWORD = "detsweep", "s3cret/word"
+URL_PASSWORD = "s3cret%2Fword"
+
+_START_S = 60
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "shared_buffers": "32MB",
+    "max_connections": "100",
+}
+
+
+def find_postgresql() -> Path | None:
+    """The folder of PostgreSQL's programs, where they are installed."""
+    on_path = shutil.which("pg_ctl")
+    candidates = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    if on_path:
+        candidates.append(Path(on_path).parent)
+    return next((path for path in candidates if (path / "initdb").exists()), None)
+
+
+class Postgresql:
+    """A server with one role, `USER`, and as many databases as are asked for."""
+
+    def __init__(self, programs: Path, folder: Path, port: int):
+        self.programs, self.folder, self.port = programs, folder, port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str) -> str:
+        return f"postgresql://{USER}:{URL_PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    def create(self, database: str) -> str:
+        """The URL of a new database."""
+        connection = self._connect()
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {database}")
+        connection.close()
+        return self.url(database)
+
+    def start(self) -> None:
+        """Return once it takes connections."""
+        import psycopg2
+
+        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        self._process = subprocess.Popen(
+            [self.programs / "postgres", f"-D{self.folder / 'data'}", f"-p{self.port}", *options],
+            stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "log").open("ab"),
+            **_not_root(),
+        )
+        deadline = time.monotonic() + _START_S
+        while True:
+            try:
+                self._connect().close()
+                return
+            except psycopg2.OperationalError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise RuntimeError((self.folder / "log").read_text()) from None
+                time.sleep(0.1)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT drops every connection and shuts down; SIGQUIT leaves recovery to the start."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        self._process.wait(_START_S)
+
+    def initialise(self) -> None:
+        (self.folder / "password").write_text(PASSWORD)
+        words = [f"-D{self.folder / 'data'}", f"-U{USER}", f"--pwfile={self.folder / 'password'}"]
+        words += ["-A", "scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(
+            [self.programs / "initdb", *words], check=True, capture_output=True, **_not_root()
+        )
+
+    def _connect(self):
+        import psycopg2
+
+        return psycopg2.connect(
+            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, dbname="postgres"
+        )
+
+
+@contextmanager
+def postgresql(programs: Path) -> Iterator[Postgresql]:
+    """A running server, gone with its folder in the end."""
+    # Not pytest's own folder, into which another user may not look.
+    folder = Path(tempfile.mkdtemp(prefix="detsweep-postgresql-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, _unprivileged())
+        server = Postgresql(programs, folder, free_port())
+        server.initialise()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def grpc_proxy(database: str, port: int) -> Iterator[str]:
+    """The URL of a running `detsweep sweep serve`."""
+    command = [sys.executable, "-c", "from detector.cli.main import run; run()", "sweep", "serve"]
+    process = subprocess.Popen(
+        [*command, f"--backend={database}", f"--port={port}"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        assert ready == f"serving sweeps at grpc://127.0.0.1:{port}\n"
+        yield f"grpc://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _unprivileged() -> str:
+    names: Sequence[str] = [entry.pw_name for entry in pwd.getpwall()]
+    return "postgres" if "postgres" in names else "nobody"
+
+
+def _not_root() -> dict[str, str]:
+    return {"user": _unprivileged(), "group": _group()} if os.geteuid() == 0 else {}
+
+
+def _group() -> str:
+    import grp
+
+    return grp.getgrgid(pwd.getpwnam(_unprivileged()).pw_gid).gr_name
