@@ -2,9 +2,18 @@ import json
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from detector.errors import SweepError
-from detector.sweep.command import DEFAULT_COMMAND, build_argv, is_detector, nested
+from detector.sweep.command import (
+    ARGUMENT_MACROS,
+    DEFAULT_COMMAND,
+    build_argv,
+    is_detector,
+    nested,
+)
 
 PARAMS = {"lr": 1e-05, "amp": True, "ema": False, "net": {"width": 32}}
 
@@ -79,3 +88,24 @@ def test_parameters_are_handed_over_as_the_file_nests_them():
 )
 def test_a_file_means_the_detector_unless_it_names_another_program(command, program, expected):
     assert is_detector(command, program) is expected
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,8}", fullmatch=True),
+        st.one_of(
+            st.booleans(),
+            st.none(),
+            st.integers(),
+            st.floats(allow_nan=False),
+            st.text(max_size=5),
+            st.lists(st.integers(), max_size=3),
+            st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+        ),
+        max_size=4,
+    ),
+    st.sampled_from([macro for macro in ARGUMENT_MACROS if macro != "args_json_file"]),
+)
+def test_arguments_are_those_of_the_agent_of_wandb(params, macro):
+    words = create_sweep_command_args({"args": {k: {"value": v} for k, v in params.items()}})
+    assert build_argv([f"${{{macro}}}"], None, params, "p.json", {}) == words[macro]
