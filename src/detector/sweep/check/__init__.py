@@ -11,7 +11,13 @@ import yaml
 
 from detector.config import Config, load_config
 from detector.errors import SweepError
-from detector.sweep.check import program_rules, schema_rules, space_rules, training_rules
+from detector.sweep.check import (
+    program_rules,
+    schedule_rules,
+    schema_rules,
+    space_rules,
+    training_rules,
+)
 from detector.sweep.check.document import Document
 from detector.sweep.check.finding import LEVELS, Edit, Finding, Level, apply_edits
 from detector.sweep.check.subject import Subject
@@ -34,6 +40,7 @@ Rule = Callable[[Subject], Iterator[Finding]]
 RULES: tuple[Rule, ...] = (
     *schema_rules.RULES,
     *space_rules.RULES,
+    *schedule_rules.RULES,
     *training_rules.RULES,
     *program_rules.RULES,
 )
@@ -65,7 +72,7 @@ def check_sweep(
         return [_not_valid(1, str(error), "write the file as for `wandb sweep`")]
     spec, refusal = _read(text, where)
     known = list(configs) or [Config()]
-    subject = Subject(document, where, spec, known[0], known, agents)
+    subject = Subject(document, spec, known[0], known, agents)
     found = [replace(finding, rule=rule.__name__) for rule in RULES for finding in rule(subject)]
     if refusal is not None:
         found += _unexplained(refusal, document, where, found)

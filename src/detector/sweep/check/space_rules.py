@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from detector.sweep.check.document import Parameter, value_of
 from detector.sweep.check.finding import Edit, Finding
-from detector.sweep.check.numbers import as_yaml, round_down, round_up
+from detector.sweep.check.numbers import as_yaml
 from detector.sweep.check.subject import (
     Subject,
     config_value,
@@ -16,7 +16,6 @@ from detector.sweep.check.subject import (
 )
 from detector.sweep.space import (
     Categorical,
-    Distribution,
     IntUniform,
     LogUniform,
     Uniform,
@@ -261,68 +260,6 @@ def _swapped(subject: Subject, parameter: Parameter, number: int) -> tuple[Edit,
     return document.replace(first, texts[1]), document.replace(other, texts[0])
 
 
-def eta_min_above_lr(subject: Subject) -> Iterator[Finding]:
-    """A cosine whose end lies above its start."""
-    lr, eta_min = "models.optimizer.lr", "models.scheduler.eta_min"
-    if not subject.has_configuration:
-        return
-    rate, floor = subject.reach(lr), subject.reach(eta_min)
-    swept = subject.document.parameter(eta_min) or subject.document.parameter(lr)
-    if rate is None or floor is None or swept is None or floor.high <= rate.low:
-        return
-    always = floor.low > rate.high
-    edits, fix = _below_lr(subject, rate.low, floor.low, floor.high)
-    yield Finding(
-        "error" if always else "warning",
-        swept.entry.line,
-        f"eta_min reaches {floor.high:.4g}, and lr goes down to {rate.low:.4g}",
-        f"the rate rises instead of falling in {_share(subject, lr, eta_min)}"
-        f"{', which fail at once' if subject.trains_detector else ''}",
-        fix,
-        edits,
-    )
-
-
-def _below_lr(
-    subject: Subject, least_rate: float, least_floor: float, most_floor: float
-) -> tuple[tuple[Edit, ...], str]:
-    document = subject.document
-    floor = document.parameter("models.scheduler.eta_min")
-    rate = document.parameter("models.optimizer.lr")
-    if floor and isinstance(floor.distribution, Uniform | LogUniform) and least_floor < least_rate:
-        limit = as_yaml(round_down(least_rate))
-        if "max" in floor.settings and _takes_limits(floor.distribution):
-            entry = floor.settings["max"]
-            return (document.replace(entry.node, limit),), f"lower eta_min's max to {limit}"
-    if rate and isinstance(rate.distribution, Uniform | LogUniform):
-        limit = as_yaml(round_up(most_floor))
-        fits = float(limit) < rate.distribution.max
-        if "min" in rate.settings and _takes_limits(rate.distribution) and fits:
-            entry = rate.settings["min"]
-            return (document.replace(entry.node, limit),), f"raise lr's min to {limit}"
-    return (), "keep eta_min's values below lr's"
-
-
-def _takes_limits(distribution: Distribution) -> bool:
-    return not (isinstance(distribution, LogUniform) and distribution.takes_exponents)
-
-
-def _share(subject: Subject, lr: str, eta_min: str) -> str:
-    """How many of the pairs that may be drawn cannot be trained."""
-    rates, floors = (_drawn(subject, key) for key in (lr, eta_min))
-    bad = sum(floor > rate for rate in rates for floor in floors)
-    share = bad / (len(rates) * len(floors))
-    return f"about {share:.0%} of the trials" if share >= 0.005 else "some trials"
-
-
-def _drawn(subject: Subject, key: str) -> list[float]:
-    parameter = subject.document.parameter(key)
-    if parameter is None or parameter.distribution is None:
-        found = subject.reach(key)
-        return [found.low] if found else []
-    return [float(value) for value in samples(parameter.distribution)]  # type: ignore[arg-type]
-
-
 def grid_beyond_run_cap(subject: Subject) -> Iterator[Finding]:
     """A grid that is cut off before its end."""
     cap = subject.document.get("run_cap")
@@ -380,7 +317,6 @@ RULES = (
     orders_of_magnitude_drawn_linearly,
     whole_numbers_for_a_real_range,
     falsy_value_behind_others,
-    eta_min_above_lr,
     grid_beyond_run_cap,
     more_agents_than_trials,
 )

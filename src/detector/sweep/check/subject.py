@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from detector.config import Config, known_keys
-from detector.sweep.check.document import Document, Entry, Parameter
+from detector.sweep.check.document import Document, Parameter
 from detector.sweep.command import is_detector
 from detector.sweep.hyperband import Hyperband
 from detector.sweep.space import Categorical, Choice, Constant, Distribution, Interval
@@ -32,7 +32,6 @@ class Subject:
 
     Attributes:
         document: its text and the places in it.
-        where: its name.
         spec: what was read of it; None where it is not valid.
         config: the configuration that the trials start from.
         incumbents: configurations known to be good: that of the preset, and that of the overrides.
@@ -40,7 +39,6 @@ class Subject:
     """
 
     document: Document
-    where: str
     spec: SweepSpec | None
     config: Config
     incumbents: Sequence[Config]
@@ -90,10 +88,6 @@ class Subject:
             if entry is not None:
                 return entry.line
         return 1
-
-    def last_entry(self) -> Entry | None:
-        """The entry before `parameters`, behind which a new key of the file is put."""
-        return self.document.get("method")
 
     def reach(self, key: str) -> Reach | None:
         """The numbers that a configuration key may take; None where they are not known."""
