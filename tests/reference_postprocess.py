@@ -1,7 +1,8 @@
 """DBNet's decoding, step by step as PaddleOCR does it, without any thought of speed.
 
 The yardstick for `detector.postprocess`. It differs from PaddleOCR where that module's docstring
-says so: outlines of holes are left out, a split keeps its largest piece, nothing is rounded.
+says so: outlines of holes are left out, a split keeps its largest piece, polygons are simplified by
+a pixel at least, nothing is rounded.
 """
 
 import cv2
@@ -32,7 +33,7 @@ def reference_decode_polygons(heat, thresh=0.3, box_thresh=0.5, unclip_ratio=1.5
     height, width = heat.shape
     found = []
     for contour in outer_contours(heat, thresh):
-        points = cv2.approxPolyDP(contour, 0.002 * cv2.arcLength(contour, True), True)
+        points = cv2.approxPolyDP(contour, max(1, 0.002 * cv2.arcLength(contour, True)), True)
         points = points.reshape(-1, 2)
         if len(points) < 4 or shapely.Polygon(points).area == 0:
             continue

@@ -197,6 +197,13 @@ def test_curved_text_keeps_its_curve_as_a_polygon():
     assert cv2.pointPolygonTest(polygon, (80, 90), measureDist=False) < 0
 
 
+def test_steps_of_the_map_s_pixels_are_not_part_of_a_polygon():
+    heat = blank()
+    cv2.fillPoly(heat, [np.array([[20, 40], [140, 46], [140, 62], [20, 56]])], 1.0)
+    (polygon,) = decode(heat, polygons=True, unclip_ratio=0).polygons
+    assert len(polygon) == 4
+
+
 def test_polygon_that_closes_on_itself_when_expanded_keeps_its_outside():
     heat = blank()
     cv2.ellipse(heat, (80, 60), (40, 40), 0, 8, 352, 1.0, thickness=14)

@@ -10,6 +10,8 @@ PaddleOCR's, so that thresholds tuned there mean the same here, with these diffe
 - All regions are decoded. `max_candidates` is off unless given, and then keeps those of best score;
   elsewhere it drops whatever is found last (100 of a receipt's 150 words in the official DBNet).
 - An outline that expands to several pieces keeps the largest; elsewhere it is lost.
+- Polygons are simplified by a pixel at least: smaller steps are the map's and not the text's. It
+  halves their points, and brings them nearer to the text that the map was drawn from.
 - Results are not rounded to whole pixels.
 """
 
@@ -24,8 +26,9 @@ from numpy.typing import NDArray
 
 from detector.offset import Offset
 
-# Share of its perimeter by which a polygon may be simplified.
+# How far a simplified polygon may be from its contour: a share of the perimeter, or pixels if more.
 _SIMPLIFY = 0.002
+_SIMPLIFY_PIXELS = 1.0
 
 
 @dataclass(frozen=True)
@@ -245,7 +248,7 @@ def _find_polygons(
     found: list[NDArray[np.float32]] = []
     scores: list[float] = []
     for contour in contours:
-        epsilon = _SIMPLIFY * cv2.arcLength(contour, True)
+        epsilon = max(_SIMPLIFY_PIXELS, _SIMPLIFY * cv2.arcLength(contour, True))
         outline = cv2.approxPolyDP(contour, epsilon, True)[:, 0].astype(np.int32)
         if len(outline) < 4:
             continue
