@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.config.schema import AugmentConfig, ResizeConfig
-from detector.data.augment import apply_warp, change_light, draw_warp, warp_points
+from detector.data.augment import apply_warp, change_light, draw_warp, warp_outlines
 from detector.data.dataset import EpochBatches
 from detector.data.resize import pad_to_stride, resize_page
 
@@ -39,7 +39,7 @@ def test_the_anchor_is_always_visible(height: int, width: int, seed: int) -> Non
     rng = np.random.default_rng(seed)
     anchor = rng.uniform(0, 1, 2) * [width, height]
     warp = draw_warp((height, width), 128, anchor, AugmentConfig(), rng)
-    place = warp_points(anchor[None], warp)[0]
+    place = warp_outlines([anchor[None]], warp)[0][0]
     assert np.all((place >= -1e-6) & (place <= 128 + 1e-6))
 
 
@@ -53,7 +53,7 @@ def test_polygons_follow_the_picture() -> None:
         warp = draw_warp((300, 200), 256, np.array([100.0, 150.0]), config, rng)
         picture = apply_warp(page, warp, 256)
         dark_y, dark_x = np.nonzero(picture[..., 0] < 60)
-        centre = warp_points(square, warp).mean(axis=0)
+        centre = warp_outlines([square], warp)[0].mean(axis=0)
         assert abs(centre - [dark_x.mean(), dark_y.mean()]).max() < 1.0
 
 

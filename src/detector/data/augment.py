@@ -3,6 +3,9 @@
 Every change is drawn from the generator it is given, so a crop can be drawn again exactly.
 """
 
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -77,9 +80,15 @@ def apply_warp(page: Image, warp: NDArray[np.float64], crop: int) -> Image:
     return np.asarray(picture, np.uint8)
 
 
-def warp_points(points: NDArray[np.float64], warp: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(V, 2) points of the page as points of the crop."""
-    return points @ warp[:, :2].T + warp[:, 2]
+def warp_outlines(
+    outlines: Sequence[NDArray[np.float64]], warp: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
+    """(V, 2) outlines on the page as outlines on the crop."""
+    if not outlines:
+        return []
+    warped = np.concatenate(outlines) @ warp[:, :2].T + warp[:, 2]
+    ends = accumulate(len(outline) for outline in outlines)
+    return [warped[start:end] for start, end in pairwise([0, *ends])]
 
 
 def change_light(picture: Image, config: AugmentConfig, rng: Generator) -> Image:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from detector.config.schema import Config
-from detector.data.augment import apply_warp, change_light, draw_warp, warp_points
+from detector.data.augment import apply_warp, change_light, draw_warp, warp_outlines
 from detector.data.images import read_image
 from detector.data.page import Page
 from detector.data.resize import ResizedPage, resize_page
@@ -27,7 +27,7 @@ class Crop(NamedTuple):
     """One training example; H = W = `data.crop_size`.
 
     Attributes:
-        picture: (3, H, W) uint8 RGB.
+        picture: (3, H, W) uint8 RGB, a view of pixels that lie one after the other (channels last).
         shrink_map, shrink_mask, thresh_mask: (H, W) uint8, 0 or 1.
         thresh_map: (H, W) float32.
         page: name of the page it was cut from.
@@ -77,16 +77,16 @@ class CropDataset(Dataset[Crop]):
         page = self._pages[draw.page]
         resized = self._page_at_scale(draw.page)
         scale = np.array([resized.scale_x, resized.scale_y])
-        polygons = [box.points * scale for box in page.boxes]
-        anchor = polygons[rng.integers(len(polygons))].mean(axis=0) if polygons else None
+        boxes = page.boxes
+        anchor = (boxes[rng.integers(len(boxes))].points * scale).mean(axis=0) if boxes else None
         size = config.data.crop_size
         augment = config.data.augment
         warp = draw_warp(resized.pixels.shape[:2], size, anchor, augment, rng)
         picture = change_light(apply_warp(resized.pixels, warp, size), augment, rng)
         targets = config.models.targets
         maps = build_targets(
-            [warp_points(polygon, warp) for polygon in polygons],
-            [box.ignore for box in page.boxes],
+            warp_outlines([box.points for box in boxes], warp * [*scale, 1]),
+            [box.ignore for box in boxes],
             size,
             size,
             shrink_ratio=targets.shrink_ratio,
@@ -95,7 +95,7 @@ class CropDataset(Dataset[Crop]):
             min_text_size=targets.min_text_size,
         )
         return Crop(
-            torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))),
+            torch.from_numpy(picture).permute(2, 0, 1),
             torch.from_numpy(maps.shrink_map),
             torch.from_numpy(maps.shrink_mask),
             torch.from_numpy(maps.thresh_map),
