@@ -42,7 +42,7 @@ def check(
         if fixed != text:
             write_atomically(file.resolve(), fixed.encode())
         left = check_sweep(fixed, str(file), configs, agents)
-        mended = [finding for finding in findings if not _is_among(finding, left)]
+        mended = [f for f in findings if f.level != "note" and not _is_among(f, left)]
         findings = left
     if as_json:
         typer.echo(json.dumps(_as_tree(file, findings, mended), indent=2, ensure_ascii=False))

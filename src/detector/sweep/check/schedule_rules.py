@@ -70,7 +70,7 @@ def _drawn(subject: Subject, key: str) -> list[float]:
     if parameter is None or parameter.distribution is None:
         found = subject.reach(key)
         return [found.low] if found else []
-    return [float(value) for value in samples(parameter.distribution)]  # type: ignore[arg-type]
+    return [value for value in samples(parameter.distribution) if is_number(value)]
 
 
 def t_max_is_not_the_epochs(subject: Subject) -> Iterator[Finding]:
@@ -116,7 +116,7 @@ def _listed(values: Sequence[float]) -> str:
 def _at_least(subject: Subject, parameter: Parameter, epochs: int) -> tuple[Edit, ...]:
     distribution = parameter.distribution
     if isinstance(distribution, Categorical) and "probabilities" not in parameter.settings:
-        low = [i for i, v in enumerate(distribution.values) if is_number(v) and v < epochs]  # type: ignore[operator]
+        low = [i for i, v in enumerate(distribution.values) if is_number(v) and v < epochs]
         if len(low) < len(distribution.values):
             return subject.document.remove_items(parameter.settings["values"], low)
     if isinstance(distribution, IntUniform) and distribution.max > epochs:
@@ -128,7 +128,7 @@ def _at_most(subject: Subject, parameter: Parameter, epochs: int) -> tuple[Edit,
     """Up to half as much again, where the rate has come down to a quarter."""
     distribution, most = parameter.distribution, epochs * 3 // 2
     if isinstance(distribution, Categorical) and "probabilities" not in parameter.settings:
-        high = [i for i, v in enumerate(distribution.values) if is_number(v) and v > most]  # type: ignore[operator]
+        high = [i for i, v in enumerate(distribution.values) if is_number(v) and v > most]
         if len(high) < len(distribution.values):
             return subject.document.remove_items(parameter.settings["values"], high)
     if isinstance(distribution, IntUniform) and distribution.min < most:
@@ -142,7 +142,7 @@ def bands_that_cannot_act(subject: Subject) -> Iterator[Finding]:
     if rule is None or section is None:
         return
     bands = sorted(set(rule.bands()))
-    epochs = _scored_epochs(subject)
+    epochs = subject.epochs[1] if subject.epochs else None
     if not bands:
         yield Finding(
             "error",
@@ -168,7 +168,7 @@ def bands_that_cannot_act(subject: Subject) -> Iterator[Finding]:
 def stopping_rule(subject: Subject) -> Iterator[Finding]:
     """Which epochs decide, and what that should save."""
     rule, section = subject.hyperband, subject.document.get("early_terminate")
-    epochs = _scored_epochs(subject)
+    epochs = subject.epochs[1] if subject.epochs else None
     if rule is None or section is None or epochs is None:
         return
     acting = [band for band in sorted(set(rule.bands())) if band < epochs]
@@ -181,14 +181,6 @@ def stopping_rule(subject: Subject) -> Iterator[Finding]:
             f"{_expected_epochs(acting, epochs, rule):.1f} epochs on average",
             "a smaller min_iter stops bad trials sooner, and good ones that start slowly too",
         )
-
-
-def _scored_epochs(subject: Subject) -> int | None:
-    """How many epochs of a trial are validated: bands count those."""
-    if subject.epochs is None:
-        return None
-    first = subject.config.trainer.validate_from_epoch if subject.trains_detector else 1
-    return subject.epochs[1] - first + 1
 
 
 def _expected_epochs(bands: Sequence[int], epochs: int, rule: Hyperband) -> float:

@@ -168,7 +168,7 @@ def max_iter_without_s(subject: Subject) -> Iterator[Finding]:
     eta = subject.document.value("early_terminate", "eta")
     bands = 0
     if isinstance(value, int) and value >= 1:
-        most = Hyperband(max_iter=value, s=99, eta=eta if _is_eta(eta) else 3)  # type: ignore[arg-type]
+        most = Hyperband(max_iter=value, s=99, eta=eta if is_number(eta) and eta > 1 else 3)
         bands = len(most.bands())
     yield Finding(
         "error",
@@ -251,10 +251,6 @@ def run_cap_missing(subject: Subject) -> Iterator[Finding]:
         f"add `run_cap: {count}`, or another count that you can afford",
         (subject.document.insert_after(method, f"run_cap: {count}"),),
     )
-
-
-def _is_eta(value: object) -> bool:
-    return is_number(value) and value > 1  # type: ignore[operator]
 
 
 RULES = (

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 from detector.config import Config, known_keys
 from detector.sweep.check.document import Document, Parameter
@@ -134,7 +134,7 @@ def config_value(config: Config, key: str) -> Any:
     return node
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -149,7 +149,7 @@ def reach(distribution: Distribution) -> Reach | None:
     """The numbers that a distribution may give; None where they are no numbers."""
     if isinstance(distribution, Constant | Categorical):
         values = distribution.grid() if isinstance(distribution, Constant) else distribution.values
-        numbers = tuple(float(v) for v in values or () if is_number(v))  # type: ignore[arg-type]
+        numbers = tuple(float(v) for v in values or () if is_number(v))
         if not numbers or len(numbers) != len(values or ()):
             return None
         return Reach(min(numbers), max(numbers), numbers)
@@ -163,7 +163,7 @@ def extremes(distribution: Distribution) -> tuple[float, float] | None:
     if not isinstance(axis, Interval):
         return None
     low, high = distribution.at(axis.low), distribution.at(axis.high)
-    return float(low), float(high)  # type: ignore[arg-type]
+    return (low, high) if is_number(low) and is_number(high) else None
 
 
 def samples(distribution: Distribution, count: int = 65) -> list[object]:

@@ -150,7 +150,7 @@ def _lies_outside(distribution: Distribution, value: object) -> bool:
     if isinstance(distribution, Categorical):
         return value not in distribution.values
     ends = extremes(distribution)
-    return is_number(value) and ends is not None and not ends[0] <= value <= ends[1]  # type: ignore[operator]
+    return is_number(value) and ends is not None and not ends[0] <= value <= ends[1]
 
 
 def _range(distribution: Distribution) -> str:

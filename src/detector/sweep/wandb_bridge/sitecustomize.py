@@ -35,6 +35,7 @@ class _WandbFinder:
                 execute(module)
                 _listen(module.sdk.wandb_run.Run)
 
+            # The loader is made for this one import, so that nobody else sees the change.
             spec.loader.exec_module = execute_and_listen  # type: ignore[method-assign]
         return spec
 
