@@ -46,11 +46,11 @@ _CENTRES = 5
 _REACHES = (0.05, 0.2)
 _REFINED, _REFINEMENTS, _REFINEMENT_REACHES = 4, 25, (0.1, 0.03)
 _SHARE_MOVED = 0.7
-_COLLAPSE_REACH = 0.3
+_COLLAPSE_REACH = 0.2
 
 
 def rungs(horizon: int) -> tuple[int, ...]:
-    """The epochs after which a trial of `horizon` epochs is judged.
+    """After how many values of its metric a trial of `horizon` epochs is judged.
 
     >>> rungs(20), rungs(3)
     ((2, 4), (1,))
@@ -77,7 +77,11 @@ class _View:
 
     @property
     def best(self) -> float:
-        return float(self.belief.mean.max())
+        """The highest level to expect; what a trial that collapsed has promised is none."""
+        attainable = np.ones(len(self.rows), dtype=bool)
+        attainable[: len(self.curves.collapsed)] = ~self.curves.collapsed
+        levels = self.belief.mean[attainable] if attainable.any() else self.belief.mean
+        return float(levels.max())
 
 
 class AdaptiveSearch:
@@ -126,7 +130,7 @@ class AdaptiveSearch:
         learned = self._learned(trials, rng, number)
         if self._has_collapsed(trial, learned, horizon):
             return True
-        if epoch not in rungs(horizon) or len(learned) < CURVES_TO_COMPARE:
+        if len(trial.curve) not in rungs(horizon) or len(learned) < CURVES_TO_COMPARE:
             return False
         view = self._look_at(trials, rng, judged=number)
         _, promise = self._most_promising(view, trials, rng)
@@ -201,7 +205,11 @@ class AdaptiveSearch:
             self._model_horizon, self._fits = horizon, 0
         due = self._fits < _FIRST_FITS or epochs >= _GROWTH_TO_FIT * self._epochs_at_fit
         rows = np.array([self._row(trial) for trial in seen.trials])
-        observed = Observed(self._cube.features(rows), seen.deficits())
+        values = seen.deficits()
+        blamed = _blamed(rows, seen)
+        # Such a trial has reached all that there is to reach.
+        values[blamed, -1] = np.nanmax(values[blamed], axis=1)
+        observed = Observed(self._cube.features(rows), values)
         self._model.fit(observed, steps=_FIT_STEPS if due else 0)
         if due:
             self._fits += 1
@@ -240,7 +248,7 @@ class AdaptiveSearch:
         """Logarithm of the improvement to expect; the least possible where the row was tried."""
         assert self._model is not None
         belief = self._model.believe(self._cube.features(rows))
-        promises = _log_expected_improvement(belief, view.best) + _log_survival(rows, view)
+        promises = _log_expected_improvement(belief, view.best)
         again = [row.tobytes() in tried for row in rows.round(9)]
         return np.where(again, -np.inf, promises)
 
@@ -253,16 +261,13 @@ def _log_expected_improvement(belief: Belief, best: float) -> NDArray[np.float64
     return np.asarray(np.log(improvement))
 
 
-def _log_survival(rows: Rows, view: _View) -> NDArray[np.float64]:
-    """Logarithm of the share of trials near each row that did not collapse, one that did not
-    assumed: the probability of feasibility that Gelbart, Snoek and Adams 2014, "Bayesian
-    optimization with unknown constraints", weigh the improvement with."""
-    collapsed = view.curves.collapsed
-    if not collapsed.any():
-        return np.zeros(len(rows))
-    learned = view.rows[: len(collapsed)]
-    squares = ((rows[:, None] - learned[None]) ** 2).sum(axis=2)
+def _blamed(rows: Rows, seen: Curves) -> NDArray[np.bool_]:
+    """Which collapses are the configuration's doing: those near which more trials collapsed than
+    lived on. Others are bad luck, and say nothing of the level that was to be expected."""
+    squares = ((rows[:, None] - rows[None]) ** 2).sum(axis=2)
     near = np.exp(-squares / (2 * _COLLAPSE_REACH**2))
-    length = view.curves.known.mean(axis=1)
-    survived = 1 + near @ np.where(collapsed, 0.0, length)
-    return np.asarray(np.log(survived / (survived + near @ collapsed.astype(float))))
+    np.fill_diagonal(near, 0.0)
+    lengths = seen.known.sum(axis=1)
+    lived_on = ~seen.collapsed[None] & (lengths[None] >= lengths[:, None])
+    blame = (near * seen.collapsed[None]).sum(axis=1) > (near * lived_on).sum(axis=1)
+    return np.asarray(seen.collapsed & blame)

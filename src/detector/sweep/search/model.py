@@ -124,7 +124,7 @@ class CurveModel:
             [level] * self._parameters + [shares] * self._parameters + means
         )
         self._prior_deviation = np.array([deviation] * (2 * self._parameters) + deviations)
-        self._theta = self._prior_mean.copy()
+        self.theta = self._prior_mean.copy()
 
     def fit(self, observed: Observed, steps: int) -> None:
         """Learn the curves; improve the parameters by at most so many steps, from where they are.
@@ -138,14 +138,14 @@ class CurveModel:
             reach = _PRIOR_DEVIATIONS * self._prior_deviation
             found = minimize(
                 self.loss,
-                self._theta,
+                self.theta,
                 jac=True,
                 method="L-BFGS-B",
                 bounds=list(zip(self._prior_mean - reach, self._prior_mean + reach, strict=True)),
                 options={"maxiter": steps},
             )
             if found.fun < _NO_FIT:
-                self._theta = found.x
+                self.theta = found.x
         self._condition(observed.features, np.arange(len(observed.features)), self._summarise())
 
     def assume(self, features: Array, levels: Array, trials: NDArray[np.intp]) -> None:
@@ -171,7 +171,7 @@ class CurveModel:
         """Final levels of configurations: of a run yet to come on average, or of `trials`."""
         variance = self._variances
         squares = self._squares_of(features, self._features)
-        alike = _matern_alone(squares @ np.exp(-2 * self._theta[: self._parameters]))
+        alike = _matern_alone(squares @ np.exp(-2 * self.theta[: self._parameters]))
         covariance = _MEAN_VARIANCES[0] + variance[0] * alike
         prior = _MEAN_VARIANCES[0] + variance[0]
         if trials is not None:
@@ -265,7 +265,7 @@ class CurveModel:
 
     @property
     def _variances(self) -> Array:
-        return np.asarray(np.exp(self._theta[2 * self._parameters :]))
+        return np.asarray(np.exp(self.theta[2 * self._parameters :]))
 
     def _noise(self, variance: Array) -> Array:
         """Variance of each epoch's noise (trials, epochs)."""
@@ -304,7 +304,7 @@ class CurveModel:
         return _Kernels(level, shares, level_slopes, shares_slopes)
 
     def _condition(self, features: Array, trials: NDArray[np.intp], summaries: _Summaries) -> None:
-        kernels = self._kernels(self._theta, self._squares_of(features, features))
+        kernels = self._kernels(self.theta, self._squares_of(features, features))
         same = (trials[:, None] == trials[None]).astype(float)
         blocks = _coefficient_covariances(self._variances, kernels, same)
         total, _ = _told_covariance(summaries.mixing, blocks)

@@ -64,6 +64,8 @@ class _Line:
         low, high = self._limits
         x = low + position * (high - low)
         x = math.exp(x) if self.axis.log else x
+        if not 0 < position < 1:  # exp(log(x)) is not quite x
+            x = self.axis.high if position >= 1 else self.axis.low
         x = min(max(x, self.axis.low), self.axis.high)
         return round(x) if self.axis.integer else x
 
