@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("cleval",)
+BENCHMARKS = ("targets", "postprocess", "cleval", "loading")
 
 if __name__ == "__main__":
     for name in BENCHMARKS:
