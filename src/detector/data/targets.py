@@ -263,10 +263,10 @@ def _reach(shrink_ratio: float) -> float:
 def _shrink(offset: Offset, shrink_ratio: float) -> list[NDArray[np.int32]]:
     """The shrunken text: one path if any ratio yields one, else what the last ratio leaves."""
     pieces: list[NDArray[np.int32]] = []
-    ratio = shrink_ratio
-    while ratio < 1 and len(pieces) != 1:
-        pieces = offset.paths(-_reach(ratio))
-        ratio += shrink_ratio
+    for multiple in range(1, math.ceil(1 / shrink_ratio)):
+        pieces = offset.paths(-_reach(multiple * shrink_ratio))
+        if len(pieces) == 1:
+            break
     return pieces
 
 
