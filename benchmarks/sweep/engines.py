@@ -1,0 +1,108 @@
+"""The engines that are compared: detsweep's search, and its peers where they are installed."""
+
+import logging
+import random
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.sweep.problems import EPOCHS, Params, Problem
+from benchmarks.sweep.simulate import Engine
+from detector.sweep import space
+from detector.sweep.search import AdaptiveSearch, Trial
+from detector.sweep.space import Categorical, Interval
+
+_FIRST_BAND = 5
+
+MakeEngine = Callable[[Problem, int], Engine]
+
+
+class Detsweep:
+    """`AdaptiveSearch`, as a sweep with method bayes and no early_terminate runs it."""
+
+    def __init__(self, problem: Problem, seed: int):
+        self._space = problem.space
+        self._search = AdaptiveSearch(problem.space, "maximize", EPOCHS, seed)
+        self._trials: dict[int, Trial] = {}
+
+    def ask(self, number: int) -> Params:
+        point = self._search.suggest(list(self._trials.values()), number)
+        self._trials[number] = Trial(number, point, {}, "running")
+        return space.values(self._space, point)
+
+    def report(self, number: int, value: float) -> bool:
+        trial = self._trials[number]
+        curve = {**trial.curve, len(trial.curve) + 1: value}
+        self._trials[number] = replace(trial, curve=curve)
+        return self._search.should_stop(number, list(self._trials.values()))
+
+    def end(self, number: int) -> None:
+        trial = self._trials[number]
+        state = "finished" if len(trial.curve) == EPOCHS else "stopped"
+        self._trials[number] = replace(trial, state=state)
+
+
+class WAndB:
+    """W&B's own engine, the package `sweeps`: bayes with hyperband and min_iter 5, as in
+    `sweeps/hrnet_w44_1280.yaml`. A trial that it stops counts as finished, and at once."""
+
+    def __init__(self, problem: Problem, seed: int):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import sweeps  # noqa: PLC0415
+        logging.getLogger("sweeps").setLevel(logging.ERROR)
+        self._sweeps = sweeps
+        # The engine draws from the global generators.
+        np.random.seed(seed)
+        random.seed(seed)
+        self._config = dict(
+            sweeps.SweepConfig(
+                {
+                    "method": "bayes",
+                    "metric": {"name": "score", "goal": "maximize"},
+                    "parameters": {n: _w_and_b(d) for n, d in problem.space.items()},
+                    "early_terminate": {
+                        "type": "hyperband",
+                        "min_iter": _FIRST_BAND,
+                        "strict": True,
+                    },
+                }
+            )
+        )
+        self._runs: dict[int, Any] = {}
+        self._told_to_stop: set[str] = set()
+
+    def ask(self, number: int) -> Params:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            run = self._sweeps.next_run(self._config, list(self._runs.values()))
+        run.name, run.state = str(number), self._sweeps.RunState.running
+        self._runs[number] = run
+        return {name: entry["value"] for name, entry in run.config.items()}
+
+    def report(self, number: int, value: float) -> bool:
+        run = self._runs[number]
+        run.history.append({"score": value})
+        run.summary_metrics["score"] = value
+        if len(run.history) >= _FIRST_BAND:
+            stopped = self._sweeps.stop_runs(self._config, list(self._runs.values()))
+            self._told_to_stop.update(run.name for run in stopped)
+        return str(number) in self._told_to_stop
+
+    def end(self, number: int) -> None:
+        self._runs[number].state = self._sweeps.RunState.finished
+
+
+ENGINES: dict[str, MakeEngine] = {"detsweep": Detsweep, "w&b": WAndB}
+
+
+def _w_and_b(distribution: space.Distribution) -> dict[str, object]:
+    if isinstance(distribution, Categorical):
+        return {"values": list(distribution.values)}
+    axis = distribution.axis()
+    assert isinstance(axis, Interval)
+    form = "log_uniform_values" if axis.log else "uniform"
+    return {"distribution": form, "min": axis.low, "max": axis.high}
