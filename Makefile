@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DATA := runs/quickstart-data
 
 .DEFAULT_GOAL := help
-.PHONY: help venv quickstart lint format typecheck test test-slow pipeline clean
+.PHONY: help venv quickstart lint format typecheck test test-fast pipeline clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -35,11 +35,11 @@ format: venv ## format the code
 typecheck: venv ## check types
 	$(BIN)/mypy
 
-test: venv ## run every test but the slow ones
-	$(BIN)/pytest -m "not slow"
+test: venv ## run every test
+	$(BIN)/pytest
 
-test-slow: venv ## run the tests of the reference network at its full size
-	$(BIN)/pytest -m slow
+test-fast: venv ## run the tests but those of the reference network at its full size
+	$(BIN)/pytest -m "not slow"
 
 pipeline: venv ## compile pipelines/sweep.yaml, which Kubeflow takes
 	$(BIN)/kfp dsl compile --py pipelines/sweep.py --output pipelines/sweep.yaml

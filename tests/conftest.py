@@ -14,6 +14,10 @@ import s3fs
 from hypothesis import settings
 from PIL import Image
 
+from detector.data.folds import Folds, make_folds, open_folds
+from detector.data.formats import load_pages
+from detector.data.synthetic import draw_receipts
+
 # numba compiles a kernel within the first example that calls it.
 settings.register_profile("detsweep", deadline=None)
 settings.load_profile("detsweep")
@@ -56,6 +60,14 @@ def write_page(root: Path) -> Callable[..., Path]:
         return image
 
     return write
+
+
+@pytest.fixture(scope="session")
+def folds(tmp_path_factory: pytest.TempPathFactory) -> Folds:
+    """Eight drawn receipts in two folds, and two held out."""
+    root = tmp_path_factory.mktemp("receipts") / "data"
+    draw_receipts(root, train=8, held_out=2, seed=3)
+    return open_folds(root, make_folds(load_pages(root), 2, seed=0))
 
 
 @pytest.fixture(scope="session")

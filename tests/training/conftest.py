@@ -1,18 +1,8 @@
-"""A data set and a configuration small enough to train in seconds."""
+"""A configuration small enough to train in seconds."""
 
 import pytest
 
 from detector.config import Config, load_config
-from detector.data.folds import Folds, make_folds, open_folds
-from detector.data.formats import load_pages
-from detector.data.synthetic import draw_receipts
-
-
-@pytest.fixture(scope="session")
-def folds(tmp_path_factory: pytest.TempPathFactory) -> Folds:
-    root = tmp_path_factory.mktemp("receipts") / "data"
-    draw_receipts(root, train=8, held_out=2, seed=3)
-    return open_folds(root, make_folds(load_pages(root), 2, seed=0))
 
 
 @pytest.fixture(scope="session")

@@ -166,8 +166,6 @@ class TrainerConfig(_Section):
     channels_last: bool = True
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Decay of the exponential moving average of the weights, by step; 0 turns it off."""
-    validate_from_epoch: PositiveInt = 1
-    """First epoch that is validated, for runs whose first epochs find nothing."""
 
 
 class FoldsConfig(_Section):

@@ -23,26 +23,32 @@ class Encoder(nn.Module):
     def __init__(self, config: EncoderConfig, *, pretrained: bool | None = None):
         super().__init__()
         use_weights = config.pretrained if pretrained is None else pretrained
-        indices = _indices_of_strides(config.model_name)
+        _require_known(config.model_name)
         self.features = timm.create_model(
-            config.model_name, pretrained=use_weights, features_only=True, out_indices=indices
+            config.model_name, pretrained=use_weights, features_only=True
         )
-        self.channels = _feature_info(self.features).channels()
+        info = _feature_info(self.features)
+        self._levels = _levels_of_strides(info.reduction(), config.model_name)
+        self.channels = [info.channels()[level] for level in self._levels]
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
-        return self.features(image_B3HW)
+        features = self.features(image_B3HW)
+        return [features[level] for level in self._levels]
 
 
-def _indices_of_strides(model_name: str) -> tuple[int, ...]:
-    if not timm.is_model(model_name):
-        similar = timm.list_models(f"*{model_name.partition('_')[0]}*")[:8]
-        raise ConfigError(
-            f"timm has no model {model_name!r}",
-            where="models.encoder.model_name",
-            remedy=f"similar names: {', '.join(similar) or 'none; see timm.list_models()'}",
-        )
-    probe = timm.create_model(model_name, pretrained=False, features_only=True)
-    reductions = _feature_info(probe).reduction()
+def _require_known(model_name: str) -> None:
+    if timm.is_model(model_name):
+        return
+    similar = timm.list_models(f"*{model_name.partition('_')[0]}*")[:8]
+    raise ConfigError(
+        f"timm has no model {model_name!r}",
+        where="models.encoder.model_name",
+        remedy=f"similar names: {', '.join(similar) or 'none; see timm.list_models()'}",
+    )
+
+
+def _levels_of_strides(reductions: list[int], model_name: str) -> list[int]:
+    """Which of a network's feature maps are those at `STRIDES`."""
     missing = [stride for stride in STRIDES if stride not in reductions]
     if missing:
         raise ConfigError(
@@ -50,7 +56,7 @@ def _indices_of_strides(model_name: str) -> tuple[int, ...]:
             where="models.encoder.model_name",
             remedy="choose a network with strides 4, 8, 16 and 32, such as resnet50 or hrnet_w44",
         )
-    return tuple(reductions.index(stride) for stride in STRIDES)
+    return [reductions.index(stride) for stride in STRIDES]
 
 
 def _feature_info(network: nn.Module) -> FeatureInfo:
