@@ -10,6 +10,10 @@ from detector.sweep.spec import read_sweep
 from tests.sweep.servers import find_postgresql, free_port, grpc_proxy, postgresql
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "faults: kills agents and servers at random moments")
+
+
 @pytest.fixture(scope="session")
 def postgresql_server():
     """A PostgreSQL server of the tests' own; skips where PostgreSQL or its driver is missing."""
@@ -91,7 +95,8 @@ def epochs_of(tmp_path):
     """Which agent finished which epoch of a trial, in order."""
 
     def read(number: int) -> list[tuple[str, int]]:
-        lines = (tmp_path / "trials" / str(number) / "log").read_text().splitlines()
-        return [(name, int(epoch)) for name, epoch in (line.split() for line in lines)]
+        lines = (tmp_path / "trials" / str(number)).read_text().splitlines()
+        notes = [line.split() for line in lines]
+        return [(name, int(epoch)) for name, epoch, what in notes if what == "finished"]
 
     return read

@@ -25,6 +25,8 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "shared_buffers": "32MB",
     "max_connections": "100",
+    "min_wal_size": "4MB",
+    "max_wal_size": "16MB",
 }
 
 
@@ -77,16 +79,27 @@ class Postgresql:
                     raise RuntimeError((self.folder / "log").read_text()) from None
                 time.sleep(0.1)
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT drops every connection and shuts down; SIGQUIT leaves recovery to the start."""
-        assert self._process is not None
-        self._process.send_signal(how)
-        self._process.wait(_START_S)
+        if self._process is not None and self.runs:
+            self._process.send_signal(how)
+            self._process.wait(_START_S)
 
     def initialise(self) -> None:
         (self.folder / "password").write_text(PASSWORD)
         words = [f"-D{self.folder / 'data'}", f"-U{USER}", f"--pwfile={self.folder / 'password'}"]
-        words += ["-A", "scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        words += [
+            "-A",
+            "scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--wal-segsize=1",
+        ]
         subprocess.run(
             [self.programs / "initdb", *words], check=True, capture_output=True, **_not_root()
         )
@@ -100,10 +113,14 @@ class Postgresql:
 
 
 @contextmanager
-def postgresql(programs: Path) -> Iterator[Postgresql]:
-    """A running server, gone with its folder in the end."""
-    # Not pytest's own folder, into which another user may not look.
-    folder = Path(tempfile.mkdtemp(prefix="detsweep-postgresql-"))
+def postgresql(programs: Path, disk: Path | None = None) -> Iterator[Postgresql]:
+    """A running server, gone with its folder in the end.
+
+    Args:
+        disk: where its folder is made; any user has to be allowed to look into it, as into none of
+            pytest's own.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="detsweep-postgresql-", dir=disk))
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, _unprivileged())
@@ -133,6 +150,20 @@ def grpc_proxy(database: str, port: int) -> Iterator[str]:
     finally:
         process.terminate()
         assert process.wait(30) == 0
+
+
+@contextmanager
+def small_disk(megabytes: int) -> Iterator[Path | None]:
+    """A disk in memory that a test can fill; None where the tests may not mount one."""
+    folder = Path(tempfile.mkdtemp(prefix="detsweep-disk-"))
+    options = ["-o", f"size={megabytes}m,mode=0755", "tmpfs", folder]
+    mounted = subprocess.run(["mount", "-t", "tmpfs", *options], capture_output=True, check=False)
+    try:
+        yield folder if mounted.returncode == 0 else None
+    finally:
+        if mounted.returncode == 0:
+            subprocess.run(["umount", folder], check=True)
+        folder.rmdir()
 
 
 def free_port() -> int:

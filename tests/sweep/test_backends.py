@@ -86,7 +86,8 @@ def test_a_trial_is_resumed_from_its_last_epoch_after_sigkill_by_one_agent_only(
     sweep_id = new_sweep(run_cap=1)
     victim = start_agent(sweep_id, "victim", lease=2, hang_in_epoch=3)
     deadline = time.monotonic() + 30
-    while not (tmp_path / "trials" / "hangs").exists():
+    log = tmp_path / "trials" / "0"
+    while not (log.exists() and "victim 3 begun" in log.read_text()):
         assert time.monotonic() < deadline, "the agent never came to the third epoch"
         time.sleep(0.05)
     (before,) = backend.trials(sweep_id)

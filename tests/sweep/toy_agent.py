@@ -1,48 +1,71 @@
 """An agent whose training takes no time: a process of its own for the tests of the backends.
 
-Each trial leaves, in its folder, the last finished epoch (its checkpoint) and who finished which.
+Each trial leaves, in its folder, a log of the epochs that were begun and finished, and by whom. The
+log is its checkpoint, too: a resumed training repeats to the sweep what stands there, and goes on.
 """
 
 import argparse
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from detector.storage import write_atomically
+from detector.console import PREEMPTED_EXIT_CODE
 from detector.sweep.agent import run_agent
 from detector.sweep.backends import open_backend
-from detector.sweep.trial import TrialEnd, TrialHandle
+from detector.sweep.trial import Objective, TrialEnd, TrialHandle
 
 EPOCHS = 4
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> int:
+    """Run an agent; its exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("sweep_id")
     parser.add_argument("folder", type=Path)
     parser.add_argument("name")
     parser.add_argument("--lease", type=float, required=True)
+    parser.add_argument("--epoch-seconds", type=float, default=0)
     parser.add_argument("--hang-in-epoch", type=int, help="never finish this epoch of any trial")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
+    summary = run_agent(
+        open_backend(args.url, args.lease),
+        args.sweep_id,
+        toy_objective(args.folder, args.name, args.epoch_seconds, args.hang_in_epoch),
+        agent=args.name,
+        wait_for_stragglers=True,
+    )
+    return PREEMPTED_EXIT_CODE if summary.status == "preempted" else 0
+
+
+def toy_objective(
+    folder: Path, name: str, epoch_seconds: float = 0, hang_in_epoch: int | None = None
+) -> Objective:
+    """A training whose score is the epoch and `x`."""
 
     def train(trial: TrialHandle) -> TrialEnd:
-        folder = args.folder / f"{trial.number}"
-        checkpoint = folder / "checkpoint"
-        done = int(checkpoint.read_text()) if checkpoint.exists() else 0
-        for epoch in range(done + 1, EPOCHS + 1):
-            if epoch == args.hang_in_epoch:
-                (args.folder / "hangs").touch()
-                time.sleep(600)
-            write_atomically(checkpoint, str(epoch).encode())
-            with (folder / "log").open("a") as log:
-                log.write(f"{args.name} {epoch}\n")
+        log = folder / f"{trial.number}"
+        log.touch()
+        done = log.read_text().count("finished")
+        for epoch in range(1, EPOCHS + 1):
+            if epoch > done:
+                _note(log, f"{name} {epoch} begun")
+                if epoch == hang_in_epoch:
+                    time.sleep(600)
+                time.sleep(epoch_seconds)
+                _note(log, f"{name} {epoch} finished")
             if not trial.report(epoch, {"score": epoch + float(trial.params["x"])}):
                 return "stopped"
         return "finished"
 
-    backend = open_backend(args.url, args.lease)
-    run_agent(backend, args.sweep_id, train, agent=args.name, wait_for_stragglers=True)
+    return train
+
+
+def _note(log: Path, line: str) -> None:
+    with log.open("a") as file:
+        file.write(line + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
