@@ -42,25 +42,15 @@ class Outlines:
         >>> len(Outlines.pack([np.array([[0, 0], [4, 0], [4, 2]])], "box"))
         1
         """
-        arrays = [np.asarray(points, dtype=np.float64) for points in outlines]
-        shapes = [points.shape for points in arrays]
-        for i, shape in enumerate(shapes):
-            if len(shape) != 2 or shape[1] != 2 or shape[0] < 3:
-                raise DataError(
-                    f"an outline has shape {shape}",
-                    where=f"{kind} {i}",
-                    remedy="give at least 3 points, each an x and a y",
-                )
-        starts = np.cumsum([0, *(shape[0] for shape in shapes)])
-        packed = cls(np.concatenate(arrays) if arrays else np.empty((0, 2)), starts)
-        if not np.isfinite(packed.points).all():
-            culprit = next(i for i, points in enumerate(packed) if not np.isfinite(points).all())
-            raise DataError(
-                "an outline has a coordinate that is not finite",
-                where=f"{kind} {culprit}",
-                remedy="give every coordinate as a number of pixels",
-            )
-        return packed
+        starts = np.zeros(len(outlines) + 1, dtype=np.int64)
+        try:
+            np.cumsum(np.fromiter(map(len, outlines), np.int64), out=starts[1:])
+            points = np.concatenate([np.empty((0, 2)), *outlines])
+        except (TypeError, ValueError):
+            raise _fault(outlines, kind) from None
+        if (np.diff(starts) < 3).any() or not np.isfinite(points).all():
+            raise _fault(outlines, kind)
+        return cls(points, starts)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -74,6 +64,25 @@ class Outlines:
     def truncated(self) -> "Outlines":
         """The same with coordinates truncated toward zero."""
         return Outlines(np.trunc(self.points), self.starts)
+
+
+def _fault(outlines: Sequence[NDArray[Any]], kind: str) -> DataError:
+    """What is wrong with the first outline that cannot be packed."""
+    for i, outline in enumerate(outlines):
+        points = np.asarray(outline, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
+            return DataError(
+                f"an outline has shape {points.shape}",
+                where=f"{kind} {i}",
+                remedy="give at least 3 points, each an x and a y",
+            )
+        if not np.isfinite(points).all():
+            break
+    return DataError(
+        "an outline has a coordinate that is not finite",
+        where=f"{kind} {i}",
+        remedy="give every coordinate as a number of pixels",
+    )
 
 
 def region(points: NDArray[np.float64]) -> shapely.Geometry:

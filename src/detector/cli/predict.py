@@ -13,6 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from detector.data.images import read_image
+from detector.engines import Engine
 from detector.errors import DataError
 from detector.storage import write_atomically
 
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from detector.postprocess import Detections
 
 Model = Annotated[Path, typer.Option(help="An ONNX file that `detsweep run` wrote.")]
+RunBy = Annotated[Engine, typer.Option("--engine", help="What runs the network.")]
 
 
 def predict_images(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...")],
     model: Model,
+    engine: RunBy = Engine.ONNXRUNTIME,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the outlines as JSON.")
     ] = None,
@@ -40,7 +43,7 @@ def predict_images(
     from detector.predict import Detector
 
     _require_distinct(images, overlay)
-    detector = Detector.load(model)
+    detector = Detector.load(model, engine)
     found: dict[str, Detections] = {}
     progress = Console(stderr=True)
     for path in track(images, "finding text", console=progress, disable=not progress.is_terminal):
@@ -60,6 +63,7 @@ def predict_images(
 def evaluate_model(
     data: Annotated[str, typer.Option(help="A labelled data set.", envvar="DETSWEEP_DATA")],
     model: Model,
+    engine: RunBy = Engine.ONNXRUNTIME,
     everything: Annotated[
         bool,
         typer.Option("--all", help="Score every page, even where some are marked as held out."),
@@ -74,16 +78,13 @@ def evaluate_model(
     pages = load_pages(fetch(data))
     held_out = [page for page in pages if page.held_out]
     chosen = pages if everything or not held_out else held_out
-    detector = Detector.load(model)
+    detector = Detector.load(model, engine)
     progress = Console(stderr=True)
     pages_shown = track(chosen, "scoring", console=progress, disable=not progress.is_terminal)
-    scores = score_pages(pages_shown, detector.detect, detector.card.max_pixels())
+    scores = score_pages(pages_shown, detector.detect, detector.card.max_pixels(), [0.5, 0.7])
     table = Table("score", "H-Mean", "recall", "precision", title=f"{len(chosen)} pages of {data}")
-    for name, score in (
-        ("CLEval", scores.cleval),
-        ("IoU ≥ 0.5", scores.iou),
-        ("IoU ≥ 0.7", scores.strict_iou),
-    ):
+    by_iou = [(f"IoU ≥ {threshold}", score) for threshold, score in scores.iou.items()]
+    for name, score in [("CLEval", scores.cleval), *by_iou]:
         table.add_row(name, *(f"{v:.4f}" for v in (score.hmean, score.recall, score.precision)))
     console = Console()
     console.print(table)

@@ -23,6 +23,7 @@ from detector.training.checkpoint import ModelCheckpoint
 from detector.training.validate import torch_detector
 
 MEAN_OF_MAPS = "mean of maps"
+_IOU = 0.5
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def build_ensemble(
     candidates = []
     for name, model in models.items():
         detect = torch_detector(model.build_model(), first.config)
-        scores = score_pages(held_out, detect, max_pixels)
+        scores = score_pages(held_out, detect, max_pixels, [_IOU])
         candidates.append(_announce(_candidate(name, scores)))
 
     network = MeanOfMaps([model.build_model() for model in models.values()]).eval()
@@ -101,7 +102,7 @@ def build_ensemble(
 
     card = _card(list(models), first, parity, scores={})
     write_card(beside, card)
-    scores = score_pages(held_out, Detector.load(beside).detect, max_pixels)
+    scores = score_pages(held_out, Detector.load(beside).detect, max_pixels, [_IOU])
     ensemble = _announce(_candidate(MEAN_OF_MAPS, scores))
     card = _card(list(models), first, parity, _score_table(ensemble))
     write_card(beside, card)
@@ -139,13 +140,13 @@ def _candidate(name: str, scores: Scores) -> CandidateScore:
         precision=scores.cleval.precision,
         hmean=scores.cleval.hmean,
         hmean_pages=scores.cleval.hmean_pages,
-        iou_hmean=scores.iou.hmean,
+        iou_hmean=scores.iou[_IOU].hmean,
         ms_per_page=scores.ms_per_page,
     )
 
 
 def _announce(score: CandidateScore) -> CandidateScore:
-    say(f"{score.name}: CLEval H-Mean {score.hmean:.4f}, IoU>=0.5 H-Mean {score.iou_hmean:.4f}")
+    say(f"{score.name}: CLEval H-Mean {score.hmean:.4f}, IoU>={_IOU} H-Mean {score.iou_hmean:.4f}")
     return score
 
 
