@@ -15,7 +15,7 @@ from rich.live import Live
 from detector.cli.sweep_check import check, read_sweep_file
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.errors import SweepError
-from detector.sweep.backends import open_backend, serve_proxy
+from detector.sweep.backends import Stopping, open_backend, serve_proxy
 from detector.sweep.best import best_trial, override_line
 from detector.sweep.check import check_sweep, configs_of, refuse_errors
 from detector.sweep.spec import parse_sweep
@@ -63,6 +63,13 @@ def init(
     ] = None,
     store: StoreUrl = _DEFAULT_STORE,
     backend: BackendUrl = _DEFAULT_BACKEND,
+    stopping: Annotated[
+        Stopping,
+        typer.Option(
+            help="What ends trials early: the file's early_terminate, or for bayes without one "
+            "detsweep's own rule; or with `adaptive` the own rule, whatever the file says."
+        ),
+    ] = "file",
 ) -> None:
     """Check file and data, create the sweep and print its id; the same file continues it."""
     # The steps import torch, which the other commands do not wait for.
@@ -77,7 +84,7 @@ def init(
                 "no data set was given to train the detector on", remedy="give --data FOLDER"
             )
         prepare(store, [*(overrides or []), f"data.path={data}"])
-    typer.echo(init_sweep(store, backend, text))
+    typer.echo(init_sweep(store, backend, text, stopping))
 
 
 @app.command()

@@ -3,15 +3,18 @@
 import hashlib
 import json
 
+from detector.config import Config
 from detector.console import say
 from detector.errors import SweepError
 from detector.steps.run import CONFIG, SWEEP, Run
-from detector.sweep.backends import open_backend
+from detector.sweep.backends import Stopping, open_backend
 from detector.sweep.check import check_sweep, refuse_errors
 from detector.sweep.spec import parse_sweep
 
 
-def init_sweep(store_url: str, backend_url: str, sweep_yaml: str) -> str:
+def init_sweep(
+    store_url: str, backend_url: str, sweep_yaml: str, stopping: Stopping = "file"
+) -> str:
     """The id of the store's sweep, which is created if there is none yet.
 
     A new sweep's file is checked against the run's configuration: warnings are printed, errors
@@ -19,19 +22,26 @@ def init_sweep(store_url: str, backend_url: str, sweep_yaml: str) -> str:
 
     Args:
         sweep_yaml: the content of the sweep file.
+        stopping: what ends trials early; see `Backend.create`.
 
     Raises:
-        SweepError: the sweep file has errors, or the store holds a sweep of another file.
+        SweepError: the sweep file has errors, or the store holds a sweep of another file or with
+            another `stopping`.
     """
     run = Run(store_url)
     spec = parse_sweep(sweep_yaml, "sweep file")
     digest = hashlib.sha256(sweep_yaml.encode()).hexdigest()
     known = run.sweep()
     if known is None:
-        _check(run, sweep_yaml)
-        sweep_id = open_backend(backend_url).create(spec)
+        # A sweep of a program has no configuration of the detector.
+        config = run.config() if run.store.exists(CONFIG) else None
+        _check(config, sweep_yaml)
+        max_epochs = config.trainer.max_epochs if config and spec.trains_detector else None
+        backend = open_backend(backend_url)
+        sweep_id = backend.create(spec, stopping=stopping, max_epochs=max_epochs)
         run.store.write(f"sweeps/{sweep_id}/sweep.yaml", sweep_yaml)
-        run.store.write(SWEEP, json.dumps({"id": sweep_id, "digest": digest}))
+        begun = {"id": sweep_id, "digest": digest, "stopping": stopping}
+        run.store.write(SWEEP, json.dumps(begun))
         say(f"sweep {sweep_id} created")
         return sweep_id
     if known["digest"] != digest:
@@ -40,14 +50,18 @@ def init_sweep(store_url: str, backend_url: str, sweep_yaml: str) -> str:
             where=run.store.url(SWEEP),
             remedy="give the file that it was begun with, or another store",
         )
+    if known.get("stopping", stopping) != stopping:
+        raise SweepError(
+            f"sweep {known['id']} was begun with --stopping {known['stopping']}",
+            where=run.store.url(SWEEP),
+            remedy="give the same, or another store",
+        )
     say(f"sweep {known['id']} continues")
     return known["id"]
 
 
-def _check(run: Run, sweep_yaml: str) -> None:
-    # A sweep of a program has no configuration of the detector.
-    configs = [run.config()] if run.store.exists(CONFIG) else []
-    findings = check_sweep(sweep_yaml, "sweep file", configs)
+def _check(config: Config | None, sweep_yaml: str) -> None:
+    findings = check_sweep(sweep_yaml, "sweep file", [config] if config else [])
     for finding in findings:
         if finding.level == "warning":
             say(f"warning: line {finding.line}: {finding.problem}: {finding.cost}; {finding.fix}")

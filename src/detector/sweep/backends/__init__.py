@@ -6,7 +6,7 @@ Nothing outside this package knows which backend it talks to.
 import os
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from detector.sweep.backends.urls import backend_error, not_installed, redact
 from detector.sweep.spec import SweepSpec
@@ -25,6 +25,10 @@ __all__ = [
 LEASE_SECONDS = 120.0
 """An agent that gives no sign of life for so long is taken for dead. `DETSWEEP_LEASE_SECONDS`
 changes it."""
+
+
+Stopping = Literal["file", "adaptive"]
+"""What ends trials early; see `Backend.create`."""
 
 
 class Idle(Enum):
@@ -90,8 +94,18 @@ class Backend(Protocol):
     poll_seconds: float
     """How long an idle agent waits before it asks again."""
 
-    def create(self, spec: SweepSpec) -> str:
-        """The id of a new sweep."""
+    def create(
+        self, spec: SweepSpec, *, stopping: Stopping = "file", max_epochs: int | None = None
+    ) -> str:
+        """The id of a new sweep.
+
+        Args:
+            stopping: what ends trials early. "file" keeps to the sweep file: W&B's bands if it has
+                `early_terminate`, otherwise detsweep's own rule for bayes and none for the other
+                methods. "adaptive" is detsweep's own rule, whatever the file says.
+            max_epochs: a trial's epochs where the sweep file does not say. Where they are not known
+                at all, the own rule waits for the first trial that finishes.
+        """
 
     def spec(self, sweep_id: str) -> SweepSpec:
         """The sweep's file.

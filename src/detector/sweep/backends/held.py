@@ -4,9 +4,8 @@ The lease is a counter that a thread raises: others watch it by their own clocks
 `attempts.LeaseWatch`), so no two machines have to agree on the time. What ends a trial is the
 storage's own state change, which it grants once.
 
-How a trial's end teaches the sampler: "finished" is COMPLETE with the best value of the curve,
-"stopped" is PRUNED; a trial that ended without a finite value is FAIL, which no sampler learns
-from.
+How a trial's end is recorded: "finished" is COMPLETE with the best value of the curve, "stopped" is
+PRUNED; a trial that ended without a finite value is FAIL, which the search does not learn from.
 """
 
 import logging
@@ -20,7 +19,6 @@ from optuna.trial import TrialState
 
 from detector.sweep.backends import attempts
 from detector.sweep.backends.patience import UNANSWERED, cause, patiently
-from detector.sweep.hyperband import finite_values
 from detector.sweep.trial import Params
 
 if TYPE_CHECKING:
@@ -106,17 +104,9 @@ class HeldTrial:
         return self._requeue({})
 
     def _is_beaten(self) -> bool:
-        spec = self._backend.spec(self._sweep_id)
-        if spec.early_terminate is None:
-            return False
         # An attempt that repeats epochs has not passed those ahead of it yet.
         passed = {epoch: value for epoch, value in self.curve.items() if epoch <= self.epoch}
-        histories = [
-            finite_values(passed if slot.number == self.number else slot.curve)
-            for slot in self._backend.slots(self._sweep_id)
-        ]
-        rule = spec.early_terminate.rule()
-        return rule.should_stop(finite_values(passed), histories, spec.metric.goal)
+        return self._backend.is_beaten(self._sweep_id, self.number, passed)
 
     def _best(self) -> float:
         goal = self._backend.spec(self._sweep_id).metric.goal

@@ -3,9 +3,10 @@
 How the storage's content is read as a sweep stands in `attempts`, what becomes of a trial that an
 agent holds in `held`, how each kind of storage is opened in `storages`.
 
-How a trial's end teaches the sampler: "finished" is COMPLETE with the best value of the curve,
-"stopped" is PRUNED, which TPE ranks by how far it came and the value there, below every finished
-trial; a trial that ended without a finite value is FAIL, which no sampler learns from.
+Optuna is the record, not the search: that is detsweep's own (see `detector.sweep.search`). Each
+trial keeps its coordinates as Optuna's parameters and its curve as intermediate values; "finished"
+is COMPLETE with the best value of the curve, "stopped" is PRUNED, and a trial that ended without a
+finite value is FAIL. So what else reads the storage, a dashboard say, sees a study like any other.
 """
 
 import secrets
@@ -13,6 +14,7 @@ import socket
 import string
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,13 +31,17 @@ from optuna.trial import TrialState, create_trial
 
 from detector.errors import SweepError
 from detector.sweep import space
-from detector.sweep.backends import Idle, RunningTrial, attempts
+from detector.sweep.backends import Idle, RunningTrial, Stopping, attempts
 from detector.sweep.backends.held import BEATS_IN_A_LEASE, HeldTrial
 from detector.sweep.backends.patience import PATIENCE_S, Patience, patiently
+from detector.sweep.backends.searching import new_search, seen_by_search
+from detector.sweep.hyperband import finite_values
+from detector.sweep.search import AdaptiveSearch, Trial
 from detector.sweep.spec import SweepSpec, read_sweep
 from detector.sweep.trial import TrialRecord
 
 _SOURCE, _STOPPED = "sweep_file", "stopped"
+_STOPPING, _MAX_EPOCHS = "stopping", "max_epochs"
 _DRAINING, _NOW = "draining", "now"
 _ID_LENGTH = 8
 _LONGEST_POLL = 2.0
@@ -68,6 +74,8 @@ class OptunaBackend:
         self.node = socket.gethostname()
         self.poll_seconds = min(_LONGEST_POLL, lease_seconds / (2 * BEATS_IN_A_LEASE))
         self._specs: dict[str, SweepSpec] = {}
+        self._searches: dict[str, AdaptiveSearch | None] = {}
+        self._stoppings: dict[str, Stopping] = {}
         self._study_ids: dict[str, int] = {}
         self._most_agents = most_agents
         self._was_given_trials = False
@@ -76,13 +84,18 @@ class OptunaBackend:
         self.patience = Patience(patience_seconds, self.poll_seconds, self._watch.forget)
 
     @patiently
-    def create(self, spec: SweepSpec) -> str:
+    def create(
+        self, spec: SweepSpec, *, stopping: Stopping = "file", max_epochs: int | None = None
+    ) -> str:
         sweep_id = "".join(
             secrets.choice(string.ascii_lowercase + string.digits) for _ in range(_ID_LENGTH)
         )
         study = optuna.create_study(
             storage=self.storage, study_name=sweep_id, direction=spec.metric.goal
         )
+        study.set_user_attr(_STOPPING, stopping)
+        study.set_user_attr(_MAX_EPOCHS, max_epochs)
+        # Last, since a study without it is no sweep yet.
         study.set_user_attr(_SOURCE, spec.source)
         return sweep_id
 
@@ -276,33 +289,57 @@ class OptunaBackend:
         spec = self.spec(sweep_id)
         if spec.method == "grid":
             return space.grid_point(spec.parameters, number)
-        scored = self.storage.get_n_trials(
-            self.study_id(sweep_id), state=(TrialState.COMPLETE, TrialState.PRUNED)
-        )
-        if spec.method == "bayes" and scored >= _startup_trials(spec):
-            point = self._suggest(sweep_id, spec, number, trial_id)
+        search = self._search(sweep_id) if spec.method == "bayes" else None
+        if search is not None:
+            point = search.suggest(self._seen_by_search(sweep_id, number), number)
         else:
             point = space.draw(spec.parameters, np.random.default_rng([spec.seed, number]))
-            self._record_point(spec, trial_id, point)
+        self._record_point(spec, trial_id, point)
         return space.values(spec.parameters, point)
 
-    def _suggest(
-        self, sweep_id: str, spec: SweepSpec, number: int, trial_id: int
-    ) -> dict[str, space.Coordinate]:
-        """A point from TPE (Watanabe 2023, "Tree-Structured Parzen Estimator"), multivariate, which
-        takes running trials for bad ones so that agents do not crowd."""
-        sampler = optuna.samplers.TPESampler(
-            seed=(spec.seed + number) % 2**32,
-            multivariate=True,
-            constant_liar=True,
-            n_startup_trials=_startup_trials(spec),
-        )
-        study = optuna.load_study(study_name=sweep_id, storage=self.storage, sampler=sampler)
-        trial = optuna.trial.Trial(study, trial_id)
-        return {
-            name: _suggest_on(trial, name, _distribution(axis))
-            for name, axis in space.axes(spec.parameters).items()
-        }
+    def is_beaten(self, sweep_id: str, number: int, curve: Mapping[int, float]) -> bool:
+        """Whether early termination ends a trial here.
+
+        Args:
+            curve: its own, as far as it has come; the storage may know epochs that it repeats.
+        """
+        spec, stopping = self.spec(sweep_id), self._stopping(sweep_id)
+        if stopping == "adaptive" or (spec.method == "bayes" and spec.early_terminate is None):
+            return self._is_outshone(sweep_id, number, curve)
+        if spec.early_terminate is None:
+            return False
+        histories = [
+            finite_values(curve if slot.number == number else slot.curve)
+            for slot in self.slots(sweep_id)
+        ]
+        rule = spec.early_terminate.rule()
+        return rule.should_stop(finite_values(curve), histories, spec.metric.goal)
+
+    def _is_outshone(self, sweep_id: str, number: int, curve: Mapping[int, float]) -> bool:
+        search = self._search(sweep_id)
+        if search is None:
+            return False
+        trials = self._seen_by_search(sweep_id)
+        own = next(trial for trial in trials if trial.number == number)
+        others = [trial for trial in trials if trial.number != number]
+        return search.should_stop(number, [*others, replace(own, curve=curve)])
+
+    def _seen_by_search(self, sweep_id: str, chosen_for: int | None = None) -> list[Trial]:
+        trials = seen_by_search(self.slots(sweep_id), self.spec(sweep_id))
+        return [trial for trial in trials if trial.number != chosen_for]
+
+    def _search(self, sweep_id: str) -> AdaptiveSearch | None:
+        if sweep_id not in self._searches:
+            attrs = self.storage.get_study_user_attrs(self.study_id(sweep_id))
+            spec = self.spec(sweep_id)
+            self._searches[sweep_id] = new_search(spec, attrs.get(_MAX_EPOCHS))
+        return self._searches[sweep_id]
+
+    def _stopping(self, sweep_id: str) -> Stopping:
+        if sweep_id not in self._stoppings:
+            attrs = self.storage.get_study_user_attrs(self.study_id(sweep_id))
+            self._stoppings[sweep_id] = attrs.get(_STOPPING, "file")
+        return self._stoppings[sweep_id]
 
     def _record_point(
         self, spec: SweepSpec, trial_id: int, point: Mapping[str, space.Coordinate]
@@ -349,27 +386,9 @@ def _running(sweep: list[attempts.Slot]) -> list[attempts.Slot]:
     return [slot for slot in sweep if slot.state == "running"]
 
 
-def _startup_trials(spec: SweepSpec) -> int:
-    """Trials with a result that TPE needs before it knows better than the prior: a quarter of the
-    sweep, within 4 and Optuna's own default."""
-    most = 10
-    return most if spec.run_cap is None else min(most, max(4, spec.run_cap // 4))
-
-
 def _distribution(axis: space.Axis) -> BaseDistribution:
     if isinstance(axis, space.Choice):
         return CategoricalDistribution(axis.labels)
     if axis.integer:
         return IntDistribution(int(axis.low), int(axis.high))
     return FloatDistribution(axis.low, axis.high, log=axis.log)
-
-
-def _suggest_on(
-    trial: optuna.trial.Trial, name: str, distribution: BaseDistribution
-) -> space.Coordinate:
-    if isinstance(distribution, CategoricalDistribution):
-        return str(trial.suggest_categorical(name, distribution.choices))
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(name, distribution.low, distribution.high)
-    assert isinstance(distribution, FloatDistribution)
-    return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
