@@ -18,6 +18,7 @@ from detector.errors import DataError
 from detector.storage import write_atomically
 
 if TYPE_CHECKING:
+    from detector.metrics import DatasetScore, IoUCounts
     from detector.postprocess import Detections
 
 Model = Annotated[Path, typer.Option(help="An ONNX file that `detsweep run` wrote.")]
@@ -83,8 +84,9 @@ def evaluate_model(
     pages_shown = track(chosen, "scoring", console=progress, disable=not progress.is_terminal)
     scores = score_pages(pages_shown, detector.detect, detector.card.max_pixels(), [0.5, 0.7])
     table = Table("score", "H-Mean", "recall", "precision", title=f"{len(chosen)} pages of {data}")
-    by_iou = [(f"IoU ≥ {threshold}", score) for threshold, score in scores.iou.items()]
-    for name, score in [("CLEval", scores.cleval), *by_iou]:
+    rows: dict[str, DatasetScore | IoUCounts] = {"CLEval": scores.cleval}
+    rows |= {f"IoU ≥ {threshold}": score for threshold, score in scores.iou.items()}
+    for name, score in rows.items():
         table.add_row(name, *(f"{v:.4f}" for v in (score.hmean, score.recall, score.precision)))
     console = Console()
     console.print(table)
