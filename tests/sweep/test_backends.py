@@ -1,6 +1,8 @@
 """What every backend must hold to: one suite, run against each."""
 
 import math
+import os
+import signal
 import threading
 import time
 from functools import partial
@@ -8,6 +10,7 @@ from functools import partial
 import pytest
 
 from detector.errors import ConfigError, SweepError
+from detector.interrupt import catch_sigterm
 from detector.sweep.agent import AgentEvent, run_agent
 from detector.sweep.backends import Idle, open_backend
 from detector.sweep.backends.attempts import waiting_copy
@@ -287,6 +290,45 @@ def test_a_bad_node_is_stopped_after_three_failures_and_others_run_its_trials(ba
     assert [trial.state for trial in backend.trials(sweep_id)] == ["finished"] * 4
 
 
+def test_a_bad_node_that_is_started_again_and_again_ends_no_trial(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=4)
+
+    def fails(trial):
+        raise RuntimeError("no GPU")
+
+    for name in ("bad", "bad-again", "bad-once-more"):
+        with pytest.raises(SweepError, match="3 trials in a row"):
+            work(backend, sweep_id, fails, agent=name)
+    assert {trial.state for trial in backend.trials(sweep_id)} == {"waiting"}
+    work(backend, sweep_id, agent="good")
+    assert [trial.state for trial in backend.trials(sweep_id)] == ["finished"] * 4
+
+
+def test_what_failed_on_a_bad_node_is_left_to_other_nodes_while_they_work(url, backend, new_sweep):
+    sweep_id = new_sweep(run_cap=2)
+    backend.claim(sweep_id, "bad").fail("no GPU", retry=True, held_against_it=False)
+    elsewhere = open_backend(url, lease_seconds=30)
+    elsewhere.node = "elsewhere"
+    held = elsewhere.claim(sweep_id, "good")
+    backend.claim(sweep_id, "bad-again").fail("no GPU", retry=True, held_against_it=False)
+    assert held.number == 0
+    assert backend.claim(sweep_id, "bad-once-more") is Idle.UNSURE
+    assert elsewhere.claim(sweep_id, "good-too").number == 1
+
+
+def test_a_good_node_fails_the_trials_that_cannot_be_trained_and_no_other(backend, new_sweep):
+    sweep_id = new_sweep(method="grid", parameters={"x": {"values": [*range(8)]}})
+
+    def some_fail(trial):
+        if trial.params["x"] % 2:
+            raise RuntimeError("out of memory")
+        return by_x(trial)
+
+    assert work(backend, sweep_id, some_fail).status == "done"
+    states = [trial.state for trial in backend.trials(sweep_id)]
+    assert states == ["finished", "failed"] * 4
+
+
 def test_a_metric_that_is_never_a_number_is_no_score(backend, new_sweep):
     sweep_id = new_sweep(run_cap=1)
     work(backend, sweep_id, scoring(lambda *_: math.nan))
@@ -344,6 +386,66 @@ def test_a_sweep_stopped_now_ends_running_trials_at_their_report_and_starts_none
     assert dict(summary.outcomes) == {0: "stopped"}
     assert backend.claim(sweep_id, "a2") is Idle.DONE
     assert [trial.epoch for trial in backend.trials(sweep_id)] == [2]
+
+
+def test_a_stopped_sweep_begins_no_trial_and_finishes_those_that_were_begun(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=5)
+    backend.claim(sweep_id, "preempted").release()
+
+    def stops_the_sweep(params, epoch):
+        backend.stop(sweep_id)
+        return float(epoch)
+
+    summary = work(backend, sweep_id, scoring(stops_the_sweep))
+    assert dict(summary.outcomes) == {0: "finished"}
+    assert backend.is_stopped(sweep_id)
+    assert [(trial.state, trial.epoch) for trial in backend.trials(sweep_id)] == [
+        ("finished", EPOCHS)
+    ]
+
+
+# How an agent leaves
+
+
+def test_an_agent_that_is_told_to_end_releases_its_trial_after_the_epoch(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=2)
+
+    def is_told_to_end(params, epoch):
+        if epoch == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return float(epoch)
+
+    summary = work(backend, sweep_id, scoring(is_told_to_end))
+    assert (summary.status, dict(summary.outcomes)) == ("preempted", {0: "preempted"})
+    (trial,) = backend.trials(sweep_id)
+    assert (trial.state, dict(trial.curve)) == ("waiting", {1: 1.0, 2: 2.0})
+    assert work(backend, sweep_id, agent="a2").outcomes == {0: "finished", 1: "finished"}
+
+
+def test_an_agent_that_is_told_to_end_in_a_last_epoch_takes_no_other_trial(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=2)
+
+    def is_told_to_end(trial):
+        with catch_sigterm():  # a training that heeds SIGTERM, but has nothing left to do
+            os.kill(os.getpid(), signal.SIGTERM)
+            trial.report(1, {"score": 1.0})
+            return "finished"
+
+    summary = work(backend, sweep_id, is_told_to_end)
+    assert (summary.status, dict(summary.outcomes)) == ("preempted", {0: "finished"})
+
+
+def test_an_agent_leaves_at_its_timeout_and_another_goes_on(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=1)
+
+    def takes_a_while(trial):
+        time.sleep(0.2)
+        assert not trial.report(1, {"score": 1.0})
+        return "stopped"
+
+    summary = work(backend, sweep_id, takes_a_while, timeout=0.1)
+    assert (summary.status, dict(summary.outcomes)) == ("done", {0: "preempted"})
+    assert backend.claim(sweep_id, "a2").epoch == 1
 
 
 def test_an_agent_takes_no_more_trials_than_its_count(backend, new_sweep):

@@ -9,7 +9,7 @@ from detector.console import say
 from detector.steps.run import Run, trial_key
 from detector.steps.trained import train_in_store
 from detector.sweep.agent import AgentEvent, AgentSummary, run_agent
-from detector.sweep.backends import open_backend
+from detector.sweep.backends import PATIENCE_S, open_backend
 from detector.sweep.program import program_objective
 from detector.sweep.spec import SweepSpec
 from detector.sweep.target import stop_at_target
@@ -40,7 +40,7 @@ def run_sweep_agent(
         SweepError: there is no such sweep, or one trial after the other failed.
         DataError: the data set is not the one that the run was prepared with.
     """
-    run, backend = Run(store_url), open_backend(backend_url)
+    run, backend = Run(store_url), open_backend(backend_url, patience_seconds=PATIENCE_S)
     spec = backend.spec(sweep_id)
     objective = _detector(run, sweep_id) if spec.trains_detector else _program(run, sweep_id, spec)
     return run_agent(

@@ -31,6 +31,13 @@ Stopping = Literal["file", "adaptive"]
 """What ends trials early; see `Backend.create`."""
 
 
+PATIENCE_S = 300.0
+"""How long an agent waits for a storage that does not answer: as long as a database may take to
+move to another machine. A person is told sooner."""
+
+_SHORT_PATIENCE_S = 10.0
+
+
 class Idle(Enum):
     """Why an agent was given no trial."""
 
@@ -128,7 +135,9 @@ class Backend(Protocol):
     def is_stopped(self, sweep_id: str) -> bool: ...
 
 
-def open_backend(url: str, lease_seconds: float | None = None) -> Backend:
+def open_backend(
+    url: str, lease_seconds: float | None = None, patience_seconds: float = _SHORT_PATIENCE_S
+) -> Backend:
     """The backend at a URL: `sqlite:///FILE`, `journal:///FILE`, `postgresql://…`,
     `grpc://HOST:PORT` (see `detsweep sweep serve`) or `wandb://ENTITY/PROJECT`.
 
@@ -136,16 +145,23 @@ def open_backend(url: str, lease_seconds: float | None = None) -> Backend:
 
     Args:
         lease_seconds: see `LEASE_SECONDS`.
+        patience_seconds: how long a storage that does not answer is asked again.
 
     Raises:
+        StorageLostError: it did not answer for so long.
         SweepError: the URL is of no known kind, or nothing can be opened there.
     """
     # Optuna and its database driver take a while to import, which no other command should pay.
     from detector.sweep.backends.optuna import OptunaBackend  # noqa: PLC0415
+    from detector.sweep.backends.patience import open_patiently  # noqa: PLC0415
     from detector.sweep.backends.storages import most_agents, open_storage  # noqa: PLC0415
 
-    lease = lease_seconds or float(os.environ.get("DETSWEEP_LEASE_SECONDS", LEASE_SECONDS))
-    return OptunaBackend(open_storage(url), lease, most_agents=most_agents(url))
+    return OptunaBackend(
+        open_patiently(lambda: open_storage(url), patience_seconds),
+        lease_seconds or float(os.environ.get("DETSWEEP_LEASE_SECONDS", LEASE_SECONDS)),
+        most_agents=most_agents(url),
+        patience_seconds=patience_seconds,
+    )
 
 
 def serve_proxy(url: str, host: str, port: int, on_ready: Callable[[], None]) -> None:

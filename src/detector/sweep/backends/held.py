@@ -71,7 +71,8 @@ class HeldTrial:
             if metric is not None and math.isfinite(metric):
                 self._backend.storage.set_trial_intermediate_value(self._trial_id, epoch, metric)
                 self.curve[epoch] = metric
-            self._give_sign()
+            else:
+                self._give_sign()  # which names the epoch, as the curve does not
         except UpdateFinishedTrialError:
             _log.warning("trial %d was taken over by another agent", self.number)
             return False

@@ -33,7 +33,7 @@ from detector.errors import SweepError
 from detector.sweep import space
 from detector.sweep.backends import Idle, RunningTrial, Stopping, attempts
 from detector.sweep.backends.held import BEATS_IN_A_LEASE, HeldTrial
-from detector.sweep.backends.patience import PATIENCE_S, Patience, patiently
+from detector.sweep.backends.patience import Patience, patiently
 from detector.sweep.backends.searching import new_search, seen_by_search
 from detector.sweep.hyperband import finite_values
 from detector.sweep.search import AdaptiveSearch, Trial
@@ -67,7 +67,7 @@ class OptunaBackend:
         lease_seconds: float,
         *,
         most_agents: int | None = None,
-        patience_seconds: float = PATIENCE_S,
+        patience_seconds: float,
     ):
         self.storage = storage
         self.lease_seconds = lease_seconds

@@ -15,9 +15,8 @@ from detector.sweep.backends.urls import redact
 
 _log = logging.getLogger(__name__)
 
-PATIENCE_S = 300.0
-"""As long as a database may take to move to another machine: training waits, and loses nothing."""
 _FIRST_WAIT_S = 0.2
+_OPENING_WAIT_S = 2.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -86,6 +85,23 @@ def patiently(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S,
             wait = min(2 * wait, self.patience.longest_wait)
 
     return patient
+
+
+def open_patiently(open_it: Callable[[], R], seconds: float) -> R:
+    """What `open_it` returns, once it raises no `StorageLostError` any more.
+
+    Raises:
+        StorageLostError: it did for so long.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return open_it()
+        except StorageLostError as error:
+            if time.monotonic() + _OPENING_WAIT_S > deadline:
+                raise
+            _log.warning("%s; trying again", error.problem)
+        time.sleep(_OPENING_WAIT_S)
 
 
 def cause(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """The Optuna storage at a URL: SQLite, PostgreSQL, a journal file or the gRPC proxy of one."""
 
+import re
 from pathlib import Path
 
 import optuna
@@ -7,7 +8,9 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 
+from detector.errors import StorageLostError, SweepError
 from detector.sweep.backends.journal import JournalFile
+from detector.sweep.backends.patience import cause
 from detector.sweep.backends.urls import backend_error, not_installed
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -34,6 +37,7 @@ def open_storage(url: str, connections: int = AGENT_CONNECTIONS) -> BaseStorage:
         connections: the most that are held to a PostgreSQL server at once.
 
     Raises:
+        StorageLostError: no server answers there, for now.
         SweepError: the URL is of no known kind, or nothing can be opened there.
     """
     kind, _, rest = url.partition("://")
@@ -51,7 +55,10 @@ def open_storage(url: str, connections: int = AGENT_CONNECTIONS) -> BaseStorage:
     except (OSError, sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
         # Not chained: a driver's error may quote the URL, and with it the password.
         raise backend_error(
-            f"cannot open the backend: {error}", url, "check that it exists and may be written"
+            f"cannot open the backend: {cause(error)}",
+            url,
+            "check that it exists and may be written",
+            StorageLostError if _may_come_back(error) else SweepError,
         ) from None
     raise backend_error(
         "no backend of this kind",
@@ -59,6 +66,12 @@ def open_storage(url: str, connections: int = AGENT_CONNECTIONS) -> BaseStorage:
         "give sqlite:///FILE, journal:///FILE, postgresql://USER@HOST/DATABASE, grpc://HOST:PORT "
         "or wandb://ENTITY/PROJECT",
     )
+
+
+def _may_come_back(error: Exception) -> bool:
+    """Whether a server is away, starting or full, rather than refusing this user or database."""
+    refused = re.search(r"authentication failed|does not exist|no pg_hba.conf", str(error))
+    return isinstance(error, sqlalchemy.exc.OperationalError) and refused is None
 
 
 def most_agents(url: str) -> int | None:

@@ -16,9 +16,11 @@ def redact(text: str) -> str:
     return re.sub(r"((?:password|passwd|pwd|api_key)\s*=\s*)[^&\s]*", r"\1***", hidden, flags=re.I)
 
 
-def backend_error(problem: str, url: str, remedy: str) -> SweepError:
+def backend_error(
+    problem: str, url: str, remedy: str, kind: type[SweepError] = SweepError
+) -> SweepError:
     """An error about the backend at `url`. No password is shown, even if `problem` quotes it."""
-    return SweepError(redact(problem), where=redact(url), remedy=remedy)
+    return kind(redact(problem), where=redact(url), remedy=remedy)
 
 
 def not_installed(url: str) -> SweepError:

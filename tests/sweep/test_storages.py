@@ -1,0 +1,101 @@
+"""What one kind of storage alone has to keep: its limits, and how it fails."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from detector.errors import StorageLostError, SweepError
+from detector.sweep.backends import Idle, open_backend, serve_proxy
+from detector.sweep.spec import read_sweep
+from tests.sweep.servers import PASSWORD, URL_PASSWORD, free_port
+
+SWEEP = """
+method: random
+metric: {name: score, goal: maximize}
+parameters: {x: {min: 0.0, max: 1.0}}
+"""
+
+
+def agents_at(url, count, lease_seconds=1.0):
+    return [open_backend(url, lease_seconds) for _ in range(count)]
+
+
+def test_sqlite_refuses_a_ninth_agent_and_says_what_to_use(tmp_path):
+    *eight, ninth = agents_at(f"sqlite:///{tmp_path}/sweeps.db", 9)
+    sweep_id = eight[0].create(read_sweep(SWEEP, "test"))
+    held = [agent.claim(sweep_id, f"a{n}") for n, agent in enumerate(eight)]
+    with pytest.raises(SweepError, match=r"(?s)8 agents work on this sweep.*journal:///FILE"):
+        while ninth.claim(sweep_id, "ninth") is Idle.UNSURE:
+            time.sleep(ninth.poll_seconds)
+    held[0].release()
+    assert ninth.claim(sweep_id, "ninth").number == 0
+
+
+def test_of_nine_agents_that_come_at_once_sqlite_lets_the_first_eight_stay(tmp_path):
+    agents = agents_at(f"sqlite:///{tmp_path}/sweeps.db", 9, lease_seconds=60)
+    sweep_id = agents[0].create(read_sweep(SWEEP, "test"))
+    held = [agent._create(sweep_id, 0, f"a{n}") for n, agent in enumerate(agents)]
+    late = [
+        agent._came_too_late(sweep_id, trial) for agent, trial in zip(agents, held, strict=True)
+    ]
+    assert late == [False] * 8 + [True]
+
+
+def test_no_password_is_shown_where_a_database_refuses_it(postgresql_server):
+    url = postgresql_server.url("postgres").replace(URL_PASSWORD, "wr0ng%2Fword")
+    with pytest.raises(SweepError, match="password authentication failed") as caught:
+        open_backend(url)
+    assert not isinstance(caught.value, StorageLostError)  # waiting would not help
+    assert "wr0ng" not in str(caught.value)
+    assert "detsweep:***@127.0.0.1" in str(caught.value)
+
+
+def test_no_password_is_shown_where_a_database_goes_away(postgresql_server, caplog):
+    backend = open_backend(postgresql_server.create("goes_away"), patience_seconds=0.5)
+    postgresql_server.stop()
+    try:
+        with pytest.raises(StorageLostError, match="does not answer") as caught:
+            backend.create(read_sweep(SWEEP, "test"))
+    finally:
+        postgresql_server.start()
+    for text in (str(caught.value), caplog.text):
+        assert "Connection refused" in text or "shutting down" in text or "terminat" in text
+        assert PASSWORD not in text
+        assert URL_PASSWORD not in text
+
+
+def test_an_agent_waits_for_a_database_that_starts(postgresql_server):
+    url = postgresql_server.create("starts")
+    postgresql_server.stop()
+    opens = (
+        "import sys; from detector.sweep.backends import open_backend\n"
+        "open_backend(sys.argv[1], patience_seconds=60)"
+    )
+    agent = subprocess.Popen([sys.executable, "-c", opens, url], stderr=subprocess.PIPE, text=True)
+    assert agent.stderr is not None
+    first = agent.stderr.readline()
+    postgresql_server.start()
+    assert "trying again" in first
+    assert agent.wait(60) == 0
+
+
+def test_a_proxy_that_is_not_there_is_an_error_with_a_remedy():
+    pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
+    backend = open_backend(f"grpc://127.0.0.1:{free_port()}", patience_seconds=0.5)
+    with pytest.raises(StorageLostError, match="UNAVAILABLE"):
+        backend.trials("nowhere")
+
+
+@pytest.mark.parametrize("url", ["grpc://localhost", "grpc://:13000", "grpc://host:port"])
+def test_a_proxy_needs_a_host_and_a_port(url):
+    pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
+    with pytest.raises(SweepError, match="not complete"):
+        open_backend(url)
+
+
+def test_the_proxy_serves_databases_only(tmp_path):
+    pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
+    with pytest.raises(SweepError, match="serves databases only"):
+        serve_proxy(f"journal:///{tmp_path}/sweeps", "127.0.0.1", free_port(), lambda: None)
