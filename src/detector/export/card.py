@@ -6,7 +6,10 @@ The card travels twice: as `card.json` beside the model, and inside the ONNX fil
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+import onnx
 
 from detector.config import config_from_tree
 from detector.config.schema import SIZE_STEP, PostprocessConfig, ResizeConfig
@@ -50,18 +53,20 @@ class Card:
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str], where: str) -> "Card":
+    def inside(cls, path: Path) -> "Card":
         """The card inside an ONNX file.
 
         Raises:
             ExportError: the file has none, or none that this version can read.
         """
+        properties = onnx.load(path).metadata_props
         try:
-            return cls(**json.loads(metadata[METADATA_KEY]))
-        except (KeyError, TypeError, ValueError) as error:
+            text = next(entry.value for entry in properties if entry.key == METADATA_KEY)
+            return cls(**json.loads(text))
+        except (StopIteration, TypeError, ValueError) as error:
             raise ExportError(
                 "the ONNX file has no card that says how to prepare its input",
-                where=where,
+                where=str(path),
                 remedy="use a model that `detsweep run` exported with this version",
             ) from error
 

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from detector.engines import open_engine
 from detector.errors import ExportError
 from detector.export.card import METADATA_KEY, Card
-from detector.export.session import open_session
 
 OPSET = 20
 INPUT, OUTPUT = "image", "probability_map"
@@ -55,13 +55,12 @@ def measure_parity(network: nn.Module, path: Path, picture_13hw: NDArray[np.floa
     Raises:
         ExportError: they differ by more than rounding.
     """
-    session = open_session(path)
+    run = open_engine(path)
     worst = 0.0
     for images in _samples(picture_13hw):
         with torch.inference_mode():
             expected = network(torch.from_numpy(images)).numpy()
-        (found,) = session.run([OUTPUT], {INPUT: images})
-        worst = max(worst, float(np.abs(found - expected).max()))
+        worst = max(worst, float(np.abs(run(images) - expected).max()))
     if not worst <= PARITY_LIMIT:
         raise ExportError(
             f"the exported map differs from the network's by {worst:.1e}",

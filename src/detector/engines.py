@@ -1,0 +1,91 @@
+"""What runs an exported network: onnxruntime, or OpenVINO where a processor is all there is.
+
+Both give the same maps but for rounding. Nothing outside this module knows which one it is.
+"""
+
+import os
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.errors import ExportError
+
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""From (B, 3, H, W) normalised images, sides multiples of 32, to (B, H, W) probability maps."""
+
+
+class Engine(StrEnum):
+    """onnxruntime runs on a GPU where it has one, else on the processor; OpenVINO on the
+    processor, and faster there."""
+
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+
+
+def open_engine(path: Path, engine: Engine = Engine.ONNXRUNTIME) -> Run:
+    """Load an ONNX file's network. `OMP_NUM_THREADS` bounds the threads, as it does for torch.
+
+    Raises:
+        ExportError: the file is missing or no ONNX model, or the engine is not installed.
+    """
+    load = _openvino if engine is Engine.OPENVINO else _onnxruntime
+    try:
+        return load(path)
+    except ImportError as error:
+        raise ExportError(
+            "OpenVINO is not installed",
+            where=f"--engine {engine}",
+            remedy="pip install 'detsweep[openvino]', or leave --engine out",
+        ) from error
+    except Exception as error:  # either library raises classes of its own that share no base
+        raise ExportError(
+            f"cannot load the model: {error}",
+            where=str(path),
+            remedy="give an ONNX file that `detsweep run` wrote",
+        ) from error
+
+
+def _onnxruntime(path: Path) -> Run:
+    import onnxruntime  # noqa: PLC0415  # the command names its engines without loading one
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _threads()
+    available = onnxruntime.get_available_providers()
+    wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    providers = [provider for provider in wanted if provider in available]
+    session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    name = session.get_inputs()[0].name
+
+    def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        (maps,) = session.run(None, {name: images})
+        return np.asarray(maps, np.float32)
+
+    return run
+
+
+def _openvino(path: Path) -> Run:
+    import openvino  # noqa: PLC0415  # an extra
+
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        # Where a processor has bfloat16, OpenVINO would take it unasked.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    if threads := _threads():
+        settings["INFERENCE_NUM_THREADS"] = threads
+    compiled = openvino.Core().compile_model(path, "CPU", settings)
+
+    def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        # Copied, as the next call writes over it.
+        return np.array(compiled(images)[0], np.float32)
+
+    return run
+
+
+def _threads() -> int:
+    """0 leaves the choice to the engine."""
+    return int(os.environ.get("OMP_NUM_THREADS", "0"))
