@@ -3,21 +3,20 @@
 import logging
 import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from benchmarks.sweep.problems import EPOCHS, Params, Problem
-from benchmarks.sweep.simulate import Engine
+from benchmarks.sweep.problems import EPOCHS, Curve, Params, Problem
 from detector.sweep import space
 from detector.sweep.search import AdaptiveSearch, Trial
-from detector.sweep.space import Categorical, Interval
+from detector.sweep.space import Categorical, Coordinate, Interval
 
 _FIRST_BAND = 5
 
-MakeEngine = Callable[[Problem, int], Engine]
+Point = Mapping[str, Coordinate]
 
 
 class Detsweep:
@@ -44,6 +43,13 @@ class Detsweep:
         state = "finished" if len(trial.curve) == EPOCHS else "stopped"
         self._trials[number] = replace(trial, state=state)
 
+    def remember(self, point: Point, values: Curve) -> None:
+        """Take in a trial that has ended."""
+        curve = dict(enumerate(values.tolist(), 1))
+        number = len(self._trials)
+        self._trials[number] = Trial(number, point, curve, "running")
+        self.end(number)
+
 
 class WAndB:
     """W&B's own engine, the package `sweeps`: bayes with hyperband and min_iter 5, as in
@@ -55,6 +61,7 @@ class WAndB:
             import sweeps  # noqa: PLC0415
         logging.getLogger("sweeps").setLevel(logging.ERROR)
         self._sweeps = sweeps
+        self._space = problem.space
         # The engine draws from the global generators.
         np.random.seed(seed)
         random.seed(seed)
@@ -95,8 +102,20 @@ class WAndB:
     def end(self, number: int) -> None:
         self._runs[number].state = self._sweeps.RunState.finished
 
+    def remember(self, point: Point, values: Curve) -> None:
+        """Take in a trial that has ended."""
+        params = space.values(self._space, point)
+        history = [{"score": value} for value in values.tolist()]
+        self._runs[len(self._runs)] = self._sweeps.SweepRun(
+            name=str(len(self._runs)),
+            config={name: {"value": value} for name, value in params.items()},
+            history=history,
+            summary_metrics=history[-1],
+            state=self._sweeps.RunState.finished,
+        )
 
-ENGINES: dict[str, MakeEngine] = {"detsweep": Detsweep, "w&b": WAndB}
+
+ENGINES: dict[str, type[Detsweep] | type[WAndB]] = {"detsweep": Detsweep, "w&b": WAndB}
 
 
 def _w_and_b(distribution: space.Distribution) -> dict[str, object]:
