@@ -1,0 +1,9 @@
+# Signed requests to S3, for the scripts beside this file, which source it.
+
+bucket_url="${AWS_ENDPOINT_URL%/}/$BUCKET"
+
+# s3 CURL_ARGUMENTS: the credentials go through standard input, for arguments can be read by others.
+s3() {
+    printf 'user = "%s:%s"\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" |
+        curl --config - --silent --show-error --aws-sigv4 "aws:amz:$AWS_DEFAULT_REGION:s3" "$@"
+}
