@@ -1,6 +1,5 @@
 """From checkpoints to one ONNX file: it agrees with torch at any shape and knows how to be used."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def test_the_card_travels_inside_and_beside_the_file(
 ) -> None:
     config = ModelCheckpoint.load(checkpoints["fold 0"]).config
     inside = Detector.load(built.model).card
-    assert inside == Card(**json.loads((built.model.parent / "card.json").read_text()))
+    assert inside == Card.from_json((built.model.parent / "card.json").read_text())
     assert inside.resize_rule() == config.data.resize
     assert inside.postprocess_settings() == config.models.head.postprocess
     assert inside.parity == built.parity

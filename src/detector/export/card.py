@@ -53,6 +53,12 @@ class Card:
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
+    def from_json(cls, text: str) -> "Card":
+        tree = json.loads(text)
+        # JSON has lists where a card has tuples.
+        return cls(**{**tree, "mean": tuple(tree["mean"]), "std": tuple(tree["std"])})
+
+    @classmethod
     def inside(cls, path: Path) -> "Card":
         """The card inside an ONNX file.
 
@@ -62,8 +68,8 @@ class Card:
         properties = onnx.load(path).metadata_props
         try:
             text = next(entry.value for entry in properties if entry.key == METADATA_KEY)
-            return cls(**json.loads(text))
-        except (StopIteration, TypeError, ValueError) as error:
+            return cls.from_json(text)
+        except (StopIteration, KeyError, TypeError, ValueError) as error:
             raise ExportError(
                 "the ONNX file has no card that says how to prepare its input",
                 where=str(path),
