@@ -151,6 +151,10 @@ def open_backend(
         StorageLostError: it did not answer for so long.
         SweepError: the URL is of no known kind, or nothing can be opened there.
     """
+    if url.startswith("wandb://"):
+        from detector.sweep.backends.wandb import open_wandb  # noqa: PLC0415
+
+        return open_wandb(url)
     # Optuna and its database driver take a while to import, which no other command should pay.
     from detector.sweep.backends.optuna import OptunaBackend  # noqa: PLC0415
     from detector.sweep.backends.patience import open_patiently  # noqa: PLC0415

@@ -27,7 +27,7 @@ def _unanswered() -> tuple[type[Exception], ...]:
     the proxy's client, where it is installed, gRPC's."""
     kinds: tuple[type[Exception], ...] = (StorageInternalError, SQLAlchemyError, OSError)
     try:
-        import grpc  # type: ignore[import-untyped]  # noqa: PLC0415
+        import grpc  # noqa: PLC0415
     except ImportError:
         return kinds
     return (*kinds, grpc.RpcError)
