@@ -48,7 +48,7 @@ class Outlines:
             points = np.concatenate([np.empty((0, 2)), *outlines])
         except (TypeError, ValueError):
             raise _fault(outlines, kind) from None
-        if (np.diff(starts) < 3).any() or not np.isfinite(points).all():
+        if np.diff(starts).min(initial=3) < 3 or not np.isfinite(points).all():
             raise _fault(outlines, kind)
         return cls(points, starts)
 

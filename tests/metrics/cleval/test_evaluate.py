@@ -258,6 +258,33 @@ def test_predicting_the_truth_scores_one(words):
     assert (counts.recall, counts.precision, counts.hmean) == (1.0, 1.0, 1.0)
 
 
+def bent(points, width, height, bow):
+    """A word of `points` points along its top and as many along its bottom, bent up or down."""
+    along = np.linspace(0, 1, points)
+    top = np.stack([along * width, -bow * height * (1 - (2 * along - 1) ** 2)], axis=1)
+    return 100 + np.concatenate([top, (top + np.array([0, height]))[::-1]])
+
+
+bent_words = st.builds(
+    bent, st.integers(2, 9), st.integers(60, 300), st.integers(16, 40), st.floats(-2, 2)
+)
+
+
+@given(bent_words, texts)
+def test_predicting_a_bent_word_scores_one(outline, text):
+    assert evaluate_page([TextBox(outline, text)], [outline]).hmean == 1.0
+
+
+@given(bent_words, texts, st.integers(0, 500), st.integers(0, 500))
+def test_bent_word_keeps_its_score_where_it_is_moved_to(outline, text, dx, dy):
+    # On a grid of quarters no vertex loses a bit by moving.
+    outline = np.round(outline * 4) / 4
+    page = [TextBox(outline, text)], [outline + np.array([0, 3])]
+    assert evaluate_page(*moved(page, lambda points: points + np.array([dx, dy]))) == evaluate_page(
+        *page
+    )
+
+
 @given(pages)
 def test_scores_lie_between_zero_and_one(page):
     counts = evaluate_page(*page)

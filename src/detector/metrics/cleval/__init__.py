@@ -31,8 +31,14 @@ What the release leaves open or gets wrong, and what is done here:
 - `text=None` says that nobody transcribed the box: it has the pseudo length of its aspect ratio,
   as a don't-care has. `text=""` is a transcription of no characters: no centres, as in the release.
 - Outlines that are not convex, or cross or touch themselves, enclose what the even-odd rule says.
+  The area that AP divides by is the shoelace formula's, as in the release: loops of a
+  self-crossing prediction that run opposite ways subtract from it.
 - An empty page scores 0 in all three, even if nothing was predicted on it, as in the release. In
   the micro scores it weighs nothing; in `DatasetScore.hmean_pages` it is a page that scored 0.
+
+The steps, a module each: `characters` places the centres, `pairs` finds what overlaps (`overlaps`)
+and who finds which character, `matching` decides, `counts` holds the outcome, `evaluate` calls them
+in turn.
 """
 
 from detector.metrics.cleval.counts import CLEvalCounts, DatasetScore

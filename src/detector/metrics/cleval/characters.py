@@ -50,8 +50,8 @@ def place_characters(truth: Sequence[TextBox], gt: Outlines, vertical_aspect: fl
 
 def false_positive_chars(det: Outlines, chosen: NDArray[np.int64]) -> int:
     """Characters that the chosen predictions are charged if nothing matches them."""
-    aspects = _aspects(det.points, det.starts)[chosen]
-    for i in np.flatnonzero(np.diff(det.starts)[chosen] != 4):
+    aspects = _quad_aspects(det.points, det.starts, chosen)
+    for i in np.flatnonzero(np.isnan(aspects)):
         aspects[i] = _rectangle_aspect(det[chosen[i]])
     # Not a slip: the release charges tall predictions more than wide ones.
     charged = np.minimum(np.rint(0.5 + 1 / (_EPSILON + aspects)), _MAX_PSEUDO_CHARACTERS)
@@ -74,10 +74,11 @@ def _place(
     written: NDArray[np.int64],
     vertical_aspect: float,
 ) -> Characters:
-    aspects = _aspects(points, starts)
+    aspects = np.empty(len(written))
     lengths = written.copy()
     first = np.zeros(len(written) + 1, np.int64)
     for g in range(len(written)):
+        aspects[g] = _aspect(points[starts[g] : starts[g + 1]])
         if written[g] == _UNKNOWN:
             pseudo = np.rint(0.5 + max(aspects[g], 1 / aspects[g]))
             lengths[g] = int(min(pseudo, _MAX_PSEUDO_CHARACTERS))
@@ -90,15 +91,24 @@ def _place(
 
 
 @njit(cache=True)
-def _aspects(points: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Width / height of each outline, along its chains and across them."""
-    aspects = np.empty(len(starts) - 1)
-    for i in range(len(aspects)):
-        top, bottom = _chains(points[starts[i] : starts[i + 1]])
-        width = (length(top, False) + length(bottom, False)) / 2
-        height = (_distance(top[-1], bottom[-1]) + _distance(bottom[0], top[0])) / 2
-        aspects[i] = (width + _EPSILON) / (height + _EPSILON)
+def _quad_aspects(
+    points: NDArray[np.float64], starts: NDArray[np.int64], chosen: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Width / height of the chosen outlines; NaN for those of other than 4 points."""
+    aspects = np.full(len(chosen), np.nan)
+    for k, i in enumerate(chosen):
+        if starts[i + 1] - starts[i] == 4:
+            aspects[k] = _aspect(points[starts[i] : starts[i + 1]])
     return aspects
+
+
+@njit(cache=True)
+def _aspect(outline: NDArray[np.float64]) -> float:
+    """Width / height of an outline, along its chains and across them."""
+    top, bottom = _chains(outline)
+    width = (length(top, False) + length(bottom, False)) / 2
+    height = (_distance(top[-1], bottom[-1]) + _distance(bottom[0], top[0])) / 2
+    return (width + _EPSILON) / (height + _EPSILON)
 
 
 @njit(cache=True)

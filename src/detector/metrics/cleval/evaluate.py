@@ -11,7 +11,7 @@ from detector.data.page import TextBox
 from detector.geometry import Outlines
 from detector.metrics.cleval.characters import false_positive_chars, place_characters
 from detector.metrics.cleval.counts import CLEvalCounts, DatasetScore
-from detector.metrics.cleval.matching import count_matches, match, valid_predictions
+from detector.metrics.cleval.matching import match
 from detector.metrics.cleval.pairs import relate
 
 
@@ -72,20 +72,21 @@ def evaluate_page(
     ignored = np.array([box.ignore for box in truth], dtype=np.bool_)
     characters = place_characters(truth, gt, options.vertical_aspect)
     pairs, findings = relate(gt, det, characters, ignored)
-    valid = valid_predictions(pairs, ignored, len(det), options.area_precision)
-    matched = match(pairs, ignored, valid, options.area_precision)
-    times = count_matches(pairs, findings, matched, (len(gt), len(det), len(characters.centres)))
-    fp_chars = false_positive_chars(det, np.flatnonzero(valid & (times.det == 0)))
+    matches = match(
+        pairs, findings, ignored, len(det), len(characters.centres), options.area_precision
+    )
+    unmatched = np.flatnonzero(matches.valid & (matches.of_det == 0))
+    fp_chars = false_positive_chars(det, unmatched)
     return CLEvalCounts(
         gt_chars=int(characters.lengths[~ignored].sum()),
-        det_chars=int(times.character.sum()) + fp_chars,
-        tp_chars=int(np.count_nonzero(times.character)),
+        det_chars=int(matches.of_character.sum()) + fp_chars,
+        tp_chars=int(np.count_nonzero(matches.of_character)),
         fp_chars=fp_chars,
-        recall_penalty=_beyond_first(times.gt) * options.recall_granularity,
-        precision_penalty=_beyond_first(times.det) * options.precision_granularity,
-        repeated_chars=_beyond_first(times.character),
-        split_boxes=int(np.count_nonzero(times.gt > 1)),
-        merged_boxes=int(np.count_nonzero(times.det > 1)),
+        recall_penalty=_beyond_first(matches.of_gt) * options.recall_granularity,
+        precision_penalty=_beyond_first(matches.of_det) * options.precision_granularity,
+        repeated_chars=_beyond_first(matches.of_character),
+        split_boxes=int(np.count_nonzero(matches.of_gt > 1)),
+        merged_boxes=int(np.count_nonzero(matches.of_det > 1)),
     )
 
 

@@ -9,22 +9,55 @@ from numpy.typing import NDArray
 from detector.metrics.cleval.pairs import Findings, Pairs
 
 
-class Times(NamedTuple):
+class Matches(NamedTuple):
     """How often each thing was matched, or found by a match.
 
     Attributes:
-        gt: (G,) the predictions that match each ground truth.
-        det: (D,) the ground truths that each prediction matches.
-        character: (C,) the matches that find each character.
+        valid: (D,) the predictions that count, since they do not lie on don't-cares.
+        of_gt: (G,) the predictions that match each ground truth.
+        of_det: (D,) the ground truths that each prediction matches.
+        of_character: (C,) the matches that find each character.
     """
 
-    gt: NDArray[np.int64]
-    det: NDArray[np.int64]
-    character: NDArray[np.int64]
+    valid: NDArray[np.bool_]
+    of_gt: NDArray[np.int64]
+    of_det: NDArray[np.int64]
+    of_character: NDArray[np.int64]
 
 
 @njit(cache=True)
-def valid_predictions(
+def match(
+    pairs: Pairs,
+    findings: Findings,
+    ignored: NDArray[np.bool_],
+    predictions: int,
+    characters: int,
+    constraint: float,
+) -> Matches:
+    """Match predictions to ground truths.
+
+    Args:
+        pairs: what may match.
+        findings: the characters that each pair finds.
+        ignored: (G,) which ground truths are don't-cares.
+        predictions, characters: how many there are.
+        constraint: least area precision of a match.
+    """
+    valid = _valid_predictions(pairs, ignored, predictions, constraint)
+    matched = _matched_pairs(pairs, ignored, valid, constraint)
+    of_gt = np.zeros(len(ignored), np.int64)
+    of_det = np.zeros(predictions, np.int64)
+    of_character = np.zeros(characters, np.int64)
+    for pair in range(len(matched)):
+        of_gt[pairs.g[pair]] += matched[pair]
+        of_det[pairs.d[pair]] += matched[pair]
+    for finding in range(len(findings.pair)):
+        of_character[findings.character[finding]] += matched[findings.pair[finding]]
+    return Matches(valid, of_gt, of_det, of_character)
+
+
+@njit(cache=True)
+def _valid_predictions(
     pairs: Pairs, ignored: NDArray[np.bool_], predictions: int, constraint: float
 ) -> NDArray[np.bool_]:
     """The predictions (D,) that do not lie on don't-cares."""
@@ -42,7 +75,7 @@ def valid_predictions(
 
 
 @njit(cache=True)
-def match(
+def _matched_pairs(
     pairs: Pairs, ignored: NDArray[np.bool_], valid: NDArray[np.bool_], constraint: float
 ) -> NDArray[np.bool_]:
     """Which pairs match (P,): one to one, one word to its pieces, or several words to a merge."""
@@ -73,22 +106,3 @@ def match(
         many_to_one = hit[pair] and words[d] >= 2 and covered[d] >= constraint
         matched[pair] = live[pair] and (one_to_one or one_to_many or many_to_one)
     return matched
-
-
-@njit(cache=True)
-def count_matches(
-    pairs: Pairs, findings: Findings, matched: NDArray[np.bool_], sizes: tuple[int, int, int]
-) -> Times:
-    """Count what the matched pairs match; the sizes are those of the arrays to fill."""
-    ground_truths, predictions, characters = sizes
-    times = Times(
-        np.zeros(ground_truths, np.int64),
-        np.zeros(predictions, np.int64),
-        np.zeros(characters, np.int64),
-    )
-    for pair in range(len(matched)):
-        times.gt[pairs.g[pair]] += matched[pair]
-        times.det[pairs.d[pair]] += matched[pair]
-    for finding in range(len(findings.pair)):
-        times.character[findings.character[finding]] += matched[findings.pair[finding]]
-    return times

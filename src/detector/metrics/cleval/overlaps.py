@@ -33,22 +33,13 @@ def _convex_overlaps(
     j: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Areas of overlap of pairs; NaN for those that are not convex both."""
-    a_convex, b_convex = _are_convex(a, a_starts), _are_convex(b, b_starts)
     overlaps = np.empty(len(i))
     for pair in range(len(i)):
         one = a[a_starts[i[pair]] : a_starts[i[pair] + 1]]
         other = b[b_starts[j[pair]] : b_starts[j[pair] + 1]]
-        convex = a_convex[i[pair]] and b_convex[j[pair]]
+        convex = is_convex(one) and is_convex(other)
         overlaps[pair] = convex_overlap(one, other) if convex else np.nan
     return overlaps
-
-
-@njit(cache=True)
-def _are_convex(points: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    convex = np.empty(len(starts) - 1, np.bool_)
-    for i in range(len(convex)):
-        convex[i] = is_convex(points[starts[i] : starts[i + 1]])
-    return convex
 
 
 @njit(cache=True)

@@ -155,10 +155,11 @@ def _take_truth_out_of_dont_cares(
     i, j = _near(bounds[dont_care], bounds[cared])
     i, j = dont_care[i], cared[j]
     covers = overlap_areas(gt, gt, i, j) > 0
-    for covered in np.unique(i[covers]):
+    i, j = i[covers], j[covers]
+    for covered in set(i.tolist()):
         pairs = np.flatnonzero((g == covered) & (overlaps > 0))
         if len(pairs):
-            text = shapely.union_all(regions(gt[k] for k in j[covers & (i == covered)]))
+            text = shapely.union_all(regions(gt[k] for k in j[i == covered]))
             uncovered = shapely.difference(region(gt[covered]), text)
             det_regions = regions(det[k] for k in d[pairs])
             overlaps[pairs] = shapely.area(shapely.intersection(uncovered, det_regions))
