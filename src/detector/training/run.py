@@ -13,6 +13,7 @@ from lightning_fabric import Fabric, seed_everything
 from timm.utils import ModelEmaV3
 from torch.utils.data import DataLoader
 
+from detector.choosing.pages import PAGES, PageScores
 from detector.config import Config
 from detector.console import say
 from detector.data.dataset import Batch, EpochBatches, training_batches
@@ -20,6 +21,7 @@ from detector.data.folds import Folds
 from detector.data.page import Page
 from detector.errors import DataError, TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
+from detector.metrics.cleval import DatasetScore
 from detector.model.dbnet import DBNet
 from detector.scoring import score_pages
 from detector.storage import write_atomically
@@ -37,10 +39,11 @@ def train(
 ) -> TrainResult:
     """Train a detector on all folds but one.
 
-    `run_dir` receives `config.yaml`, `metrics.jsonl` (one line an epoch), `last.ckpt` and
-    `best.ckpt`. A run that was interrupted goes on from its `last.ckpt` as if nothing had happened:
-    the same crops in the same order with the same rates. Epochs that it had finished are reported
-    to `on_epoch` again, so that the caller misses none.
+    `run_dir` receives `config.yaml`, `metrics.jsonl` (one line an epoch), `last.ckpt`, and of the
+    best epoch `best.ckpt` and `pages.json`, its counts on each validation page. A run that was
+    interrupted goes on from its `last.ckpt` as if nothing had happened: the same crops in the same
+    order with the same rates. Epochs that it had finished are reported to `on_epoch` again, so that
+    the caller misses none.
 
     Args:
         config: what to train and how.
@@ -124,32 +127,30 @@ class _Run:
 
     def _finish_epoch(self, epoch: int, started: float) -> EpochMetrics:
         models = self.config.models
+        score = self._validate()
         row = {
             "epoch": epoch,
             "train/loss": self.loss_sum / self.step_in_epoch,
             "lr": learning_rate(epoch, models.optimizer, models.scheduler),
-            **self._validate(),
+            METRIC: score.hmean,
+            "val/recall": score.recall,
+            "val/precision": score.precision,
+            "val/hmean_pages": score.hmean_pages,
             "seconds": time.monotonic() - started,
         }
         self.history.append(row)
         self.step_in_epoch, self.loss_sum = 0, 0.0
         if row is self._best():
-            self._save_best(row)
+            self._save_best(row, PageScores.of(self.validation, score))
         self._save()
         lines = "".join(json.dumps(entry) + "\n" for entry in self.history)
         write_atomically(self.dir / "metrics.jsonl", lines.encode())
         return _as_metrics(row)
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> DatasetScore:
         network = self._weights_to_keep().eval()
         detect = torch_detector(network, self.config)
-        score = score_pages(self.validation, detect, self.config.data.max_pixels).cleval
-        return {
-            METRIC: score.hmean,
-            "val/recall": score.recall,
-            "val/precision": score.precision,
-            "val/hmean_pages": score.hmean_pages,
-        }
+        return score_pages(self.validation, detect, self.config.data.max_pixels).cleval
 
     def _weights_to_keep(self) -> DBNet:
         return self.ema.module if self.ema is not None else self.network
@@ -158,7 +159,7 @@ class _Run:
         """The best epoch so far, the earliest of equals."""
         return max(self.history, key=lambda row: row[METRIC], default=None)
 
-    def _save_best(self, row: Mapping[str, float]) -> None:
+    def _save_best(self, row: Mapping[str, float], pages: PageScores) -> None:
         ModelCheckpoint(
             config=self.config,
             weights=self._weights_to_keep().state_dict(),
@@ -167,6 +168,7 @@ class _Run:
             epoch=int(row["epoch"]),
             metrics=dict(row),
         ).save(self.dir / BEST)
+        write_atomically(self.dir / PAGES, pages.to_json().encode())
 
     def _save(self) -> None:
         save_tensors(

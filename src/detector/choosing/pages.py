@@ -1,0 +1,87 @@
+"""What CLEval counted on each page, by the page's name: scores that can be compared in pairs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.data.page import Page
+from detector.errors import DataError
+from detector.metrics.cleval import CLEvalCounts, DatasetScore
+
+PAGES = "pages.json"
+"""The file's name beside a training's metrics.jsonl."""
+
+
+@dataclass(frozen=True)
+class PageScores:
+    """A detector's counts on some pages.
+
+    Attributes:
+        counts: by the page's name.
+        groups: the group of each page, which stand or fall together; a page without one is absent.
+    """
+
+    counts: Mapping[str, CLEvalCounts]
+    groups: Mapping[str, str]
+
+    @classmethod
+    def of(cls, pages: Sequence[Page], score: DatasetScore) -> "PageScores":
+        """The counts of `score`, which has them in the order of `pages`."""
+        names = [page.name for page in pages]
+        return cls(
+            dict(zip(names, score.pages, strict=True)),
+            {page.name: page.group for page in pages if page.group is not None},
+        )
+
+    @property
+    def total(self) -> CLEvalCounts:
+        """The pages' counts, summed."""
+        return DatasetScore(tuple(self.counts.values())).counts
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __or__(self, other: "PageScores") -> "PageScores":
+        """Both sets of pages as one; `other` counts where a page is in both."""
+        return PageScores({**self.counts, **other.counts}, {**self.groups, **other.groups})
+
+    def only(self, names: Sequence[str]) -> "PageScores":
+        """The counts of the pages in `names` alone."""
+        kept = {name: self.counts[name] for name in names}
+        return PageScores(kept, {n: group for n, group in self.groups.items() if n in kept})
+
+    def clusters(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """(N,) the number of each page's group, from 0; a page without a group is its own."""
+        keys = [("group", self.groups[n]) if n in self.groups else ("page", n) for n in names]
+        number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        return np.array([number[key] for key in keys], dtype=np.int64)
+
+    def to_json(self) -> str:
+        rows = [
+            {"page": name, "group": self.groups.get(name), **asdict(counts)}
+            for name, counts in self.counts.items()
+        ]
+        return json.dumps({"pages": rows}, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = PAGES) -> "PageScores":
+        """Read what `to_json` wrote.
+
+        Raises:
+            DataError: the text is something else.
+        """
+        try:
+            rows = json.loads(text)["pages"]
+            groups = {row["page"]: row["group"] for row in rows if row["group"] is not None}
+            fields = [{k: v for k, v in row.items() if k not in ("page", "group")} for row in rows]
+            counts = [CLEvalCounts(**field) for field in fields]
+            return cls(dict(zip((row["page"] for row in rows), counts, strict=True)), groups)
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"not the counts of pages: {error!r}",
+                where=where,
+                remedy="delete this training's folder to train it anew",
+            ) from error
