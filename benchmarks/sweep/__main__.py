@@ -78,8 +78,8 @@ def _read(results: Path | None) -> Outcomes:
     outcomes: Outcomes = {}
     lines = results.read_text().splitlines() if results and results.exists() else []
     for record in map(json.loads, lines):
-        key = (record.pop("problem"), record.pop("seed"))
-        outcomes.setdefault(record.pop("engine"), {})[key] = _outcome(record)
+        engine, problem, seed = (record.pop(name) for name in ("engine", "problem", "seed"))
+        outcomes.setdefault(engine, {})[problem, seed] = _outcome(record)
     return outcomes
 
 
