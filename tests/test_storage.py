@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import s3fs
 
 from detector.errors import StoreError
 from detector.storage import RunStore, write_atomically
@@ -48,6 +49,31 @@ def test_two_stores_of_one_url_see_each_others_files(store: RunStore) -> None:
 def test_missing_file_is_an_error_that_names_it(store: RunStore) -> None:
     with pytest.raises(StoreError, match=r"sweeps/none/best\.yaml"):
         store.read("sweeps/none/best.yaml")
+
+
+def test_a_path_below_a_file_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file, not a folder")
+    with pytest.raises(StoreError, match=r"(?s)store/best\.yaml: .*→ check"):
+        RunStore(tmp_path / "store").write("best.yaml", "trial: 1\n")
+
+
+def test_an_s3_store_that_is_not_there_is_an_error_that_names_the_endpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(StoreError, match=r"(?s)does not answer.*check") as caught:
+        RunStore("s3://bucket/run").write("best.yaml", "trial: 1\n")
+    s3fs.S3FileSystem.clear_instance_cache()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_bucket_that_is_not_there_is_an_error(s3_bucket: str) -> None:
+    with pytest.raises(StoreError, match="no such file in the run store"):
+        RunStore("s3://no-such-bucket-of-detsweep/run").read("best.yaml")
 
 
 def test_removed_folder_is_gone_with_all_its_files(store: RunStore) -> None:

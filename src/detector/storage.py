@@ -4,6 +4,7 @@ One interface over fsspec. Whoever writes puts whole files (beside and renamed l
 objects on S3), so a reader never sees half of one. Credentials come from the environment.
 """
 
+import errno
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import fsspec
+from botocore.exceptions import BotoCoreError
 from fsspec.implementations.local import LocalFileSystem
 
 from detector.errors import StoreError
@@ -62,31 +64,37 @@ class RunStore:
 
     def exists(self, key: str) -> bool:
         self._fs.invalidate_cache()
-        return bool(self._fs.exists(self._path(key)))
+        with self._plain_errors(key):
+            return bool(self._fs.exists(self._path(key)))
 
     def read(self, key: str) -> bytes:
         """The content of a file.
 
         Raises:
-            StoreError: there is no such file.
+            StoreError: there is no such file, or it cannot be read.
         """
-        try:
+        with self._plain_errors(key):
             return bytes(self._fs.cat_file(self._path(key)))
-        except FileNotFoundError as error:
-            raise StoreError("no such file in the run store", where=self.url(key)) from error
 
     def write(self, key: str, content: bytes | str) -> None:
+        """Put a whole file.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
         data = content.encode() if isinstance(content, str) else content
-        if self.is_local:
-            write_atomically(Path(self._path(key)), data)
-        else:
-            self._fs.pipe_file(self._path(key), data)
+        with self._plain_errors(key):
+            if self.is_local:
+                write_atomically(Path(self._path(key)), data)
+            else:
+                self._fs.pipe_file(self._path(key), data)
 
     def remove(self, key: str) -> None:
         """Remove a file, or a folder with all that is in it; nothing if there is none."""
         self._fs.invalidate_cache()
-        if self._fs.exists(self._path(key)):
-            self._fs.rm(self._path(key), recursive=True)
+        with self._plain_errors(key):
+            if self._fs.exists(self._path(key)):
+                self._fs.rm(self._path(key), recursive=True)
 
     @contextmanager
     def folder(self, key: str) -> Iterator["RunFolder"]:
@@ -97,15 +105,26 @@ class RunStore:
         """
         if self.is_local:
             path = Path(self._path(key))
-            path.mkdir(parents=True, exist_ok=True)
+            with self._plain_errors(key):
+                path.mkdir(parents=True, exist_ok=True)
             yield RunFolder(path)
             return
         with tempfile.TemporaryDirectory(prefix="detsweep-") as scratch:
             folder = RunFolder(Path(scratch), self, key)
-            self._download(key, folder.path)
+            with self._plain_errors(key):
+                self._download(key, folder.path)
             folder.remember()
             yield folder
             folder.publish()
+
+    @contextmanager
+    def _plain_errors(self, key: str) -> Iterator[None]:
+        """Turn what a file system raises about a key into a `StoreError`."""
+        try:
+            yield
+        except (OSError, BotoCoreError) as error:
+            problem, remedy = _explain(error)
+            raise StoreError(problem, where=self.url(key), remedy=remedy) from error
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}".rstrip("/")
@@ -120,10 +139,28 @@ class RunStore:
 
     def put_file(self, local: Path, key: str) -> None:
         """Copy a local file into the store."""
-        if self.is_local:
-            write_atomically(Path(self._path(key)), local.read_bytes())
-        else:
-            self._fs.put_file(str(local), self._path(key))
+        with self._plain_errors(key):
+            if self.is_local:
+                write_atomically(Path(self._path(key)), local.read_bytes())
+            else:
+                self._fs.put_file(str(local), self._path(key))
+
+
+def _explain(error: OSError | BotoCoreError) -> tuple[str, str | None]:
+    """What is wrong with a run store, and what to do about it."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file in the run store", None
+    if isinstance(error, PermissionError):
+        return (
+            f"the run store refuses access: {error}",
+            "check who may read and write there; for S3, AWS_ACCESS_KEY_ID and the bucket's policy",
+        )
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"the run store is full: {error}", "make room; the run goes on where it was"
+    return (
+        f"the run store does not answer: {error}",
+        "check the path or AWS_ENDPOINT_URL, and the network; the run goes on where it was",
+    )
 
 
 @dataclass
