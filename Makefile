@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DATA := runs/quickstart-data
 
 .DEFAULT_GOAL := help
-.PHONY: help venv quickstart lint format typecheck test test-fast pipeline clean
+.PHONY: help venv quickstart lint format typecheck test test-fast bench pipeline clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -40,6 +40,9 @@ test: venv ## run every test
 
 test-fast: venv ## run the tests but those of the reference network at its full size
 	$(BIN)/pytest -m "not slow"
+
+bench: venv ## time the hot paths beside their peers, which `pip install -e '.[bench]'` installs
+	$(BIN)/python -m benchmarks
 
 pipeline: venv ## compile pipelines/sweep.yaml, which Kubeflow takes
 	$(BIN)/kfp dsl compile --py pipelines/sweep.py --output pipelines/sweep.yaml

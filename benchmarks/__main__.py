@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("targets", "postprocess", "cleval", "loading")
+BENCHMARKS = ("targets", "postprocess", "cleval", "loading", "inference")
 
 if __name__ == "__main__":
     for name in BENCHMARKS:
