@@ -1,6 +1,4 @@
-"""Choosing honestly: is one score above another, or is the difference noise?
-
-"""
+"""Choosing honestly: is one score above another, or is the difference noise?"""
 
 from detector.choosing.bootstrap import Interval, difference, score
 from detector.choosing.pages import PageScores

@@ -34,8 +34,8 @@ class Interval:
 
     Attributes:
         value: what was measured.
-        low, high: of the 95 % interval. Without at least two groups of pages nothing is known, and
-            they are infinite.
+        low, high: of the 95 % interval. From less than two groups of pages nothing can be known, so
+            it is everything that a score or a difference can be.
     """
 
     value: float
@@ -47,13 +47,17 @@ class Interval:
         """Of a difference: it is within noise."""
         return self.low <= 0 <= self.high
 
+    def __neg__(self) -> "Interval":
+        """The difference the other way round."""
+        return Interval(-self.value, -self.high, -self.low)
+
 
 def score(pages: PageScores, *, draws: int = DRAWS, seed: int = _SEED) -> Interval:
     """The micro H-Mean on the pages."""
     names = list(pages.counts)
     sums = _by_cluster(pages, names, pages.clusters(names))
     drawn = _hmean(_weights(len(sums), draws, seed) @ sums)
-    return _interval(pages.total.hmean, drawn, len(sums))
+    return _interval(pages.total.hmean, drawn, len(sums), least=0)
 
 
 def difference(
@@ -75,7 +79,7 @@ def difference(
     sums, others = _by_cluster(of, names, clusters), _by_cluster(to, names, clusters)
     weights = _weights(len(sums), draws, seed)
     drawn = _hmean(weights @ sums) - _hmean(weights @ others)
-    return _interval(of.total.hmean - to.total.hmean, drawn, len(sums))
+    return _interval(of.total.hmean - to.total.hmean, drawn, len(sums), least=-1)
 
 
 def _by_cluster(
@@ -120,9 +124,9 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
     return np.divide(np.maximum(part, 0), whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def _interval(value: float, drawn: NDArray[np.float64], groups: int) -> Interval:
+def _interval(value: float, drawn: NDArray[np.float64], groups: int, least: float) -> Interval:
     if groups < 2:
-        return Interval(value, -math.inf, math.inf)
+        return Interval(value, least, 1.0)
     tail = (1 - LEVEL) / 2
     wide = math.sqrt(groups / (groups - 1)) * float(stats.t.ppf(tail, groups - 1))
     tail = float(stats.norm.cdf(wide))

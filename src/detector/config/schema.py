@@ -172,6 +172,9 @@ class FoldsConfig(_Section):
     count: Annotated[int, Field(ge=2)] = 5
     retrain: PositiveInt | None = None
     """How many of the folds are trained for the ensemble; None trains all."""
+    rescore: Annotated[int, Field(ge=0)] = 3
+    """How many trainings may be spent on measuring trials that tie on another fold, before one of
+    them is named; 0 names one by the sweep's own fold alone."""
 
 
 class Config(_Section):

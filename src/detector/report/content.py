@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from detector.choosing.ranking import Choice
 from detector.sweep.hyperband import Goal
 from detector.sweep.trial import TrialRecord
 
@@ -46,6 +47,7 @@ class ReportData:
         metric, goal: what the sweep optimised, by its key, and in which direction.
         trials: all of the sweep, whatever became of them.
         best: the trial whose parameters were selected.
+        choice: why, and how far behind the others are.
         bands: the epochs at which early termination compares trials.
         folds: each measured on the fold's own pages.
         ensemble: the candidates, all measured on the held-out pages.
@@ -60,6 +62,7 @@ class ReportData:
     goal: Goal
     trials: Sequence[TrialRecord]
     best: TrialRecord | None = None
+    choice: Choice | None = None
     bands: Sequence[int] = ()
     folds: Sequence[ScoreRow] = ()
     ensemble: Sequence[ScoreRow] = ()

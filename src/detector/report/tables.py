@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from detector.choosing import Interval
 from detector.report.content import ReportData, ScoreRow
 from detector.sweep.trial import TrialRecord
 
@@ -30,6 +31,15 @@ def format_duration(milliseconds: float | None) -> str:
     return NOTHING if missing else f"{milliseconds:.0f}"
 
 
+def format_interval(interval: Interval) -> str:
+    """An estimate with its 95 % interval.
+
+    >>> format_interval(Interval(0.0012, -0.0003, 0.0027))
+    '0.0012 (-0.0003 to 0.0027)'
+    """
+    return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+
+
 def format_value(value: object) -> str:
     """A parameter's value, short.
 
@@ -52,12 +62,20 @@ class Headline:
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A line of the table of trials; `epoch` and `value` are those of its best point."""
+    """A line of the table of trials.
+
+    Attributes:
+        epoch, value: of its best point.
+        behind: its distance to the best score with the interval, empty where it was not compared.
+        within_noise: the distance is.
+    """
 
     trial: TrialRecord
     is_best: bool
     epoch: str
     value: str
+    behind: str
+    within_noise: bool
 
 
 @dataclass(frozen=True)
@@ -107,11 +125,22 @@ def trial_rows(data: ReportData) -> list[TrialRow]:
         point = trial.best(data.goal)
         return (sign * point[1] if point else math.inf), trial.number
 
+    standings = {s.trial: s for s in data.choice.standings} if data.choice else {}
     rows = []
     for trial in sorted(data.trials, key=rank):
         epoch, value = trial.best(data.goal) or (None, None)
         is_best = data.best is not None and trial.number == data.best.number
-        rows.append(TrialRow(trial, is_best, format_value(epoch), format_score(value)))
+        standing = standings.get(trial.number)
+        rows.append(
+            TrialRow(
+                trial,
+                is_best,
+                format_value(epoch),
+                format_score(value),
+                format_interval(standing.behind) if standing else "",
+                standing is not None and standing.behind.contains_zero,
+            )
+        )
     return rows
 
 

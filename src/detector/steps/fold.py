@@ -3,23 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from detector.config import apply_params
 from detector.console import say
-from detector.errors import TrainingError
 from detector.steps.agent import SWEEP_FOLD
-from detector.steps.run import Run, fold_key, trial_key
-from detector.steps.trained import (
-    Origin,
-    copy_training,
-    finished_epochs,
-    metrics_of,
-    train_in_store,
-)
-
-if TYPE_CHECKING:
-    from detector.training import EpochMetrics
+from detector.steps.run import Run, fold_key, rescored_key, trial_key
+from detector.steps.trained import Origin, copy_training, metrics_of, train_to_the_end
 
 RESULT = "result.json"
 
@@ -42,8 +31,9 @@ class FoldResult:
 def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
     """Train the sweep's best configuration on all folds but one, into folds/<k>/.
 
-    The best trial left out fold 0, so it is that fold's model already; it is trained again only if
-    the configuration or the data set is another by now.
+    The best trial left out fold 0, so it is that fold's model already; so may be what `select` has
+    trained of it for another fold. It is trained again only if the configuration or the data set is
+    another by now.
 
     Raises:
         TrainingError: the training ended without a usable model.
@@ -56,23 +46,8 @@ def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
         say(f"fold {fold} is trained already")
         return read_fold_results(run, [fold])[0]
     reused = _reuse_trial(run, sweep_id, best.trial, origin)
-    told = finished_epochs(run, key)
-
-    def on_epoch(metrics: "EpochMetrics") -> bool:
-        # A training that is resumed begins by reporting what it had finished.
-        if metrics.epoch > told:
-            hmean = metrics.values["val/hmean"]
-            say(f"epoch {metrics.epoch}/{config.trainer.max_epochs} · val/hmean {hmean:.4f}")
-        return True
-
     # A trial that was stopped early is taken on to its last epoch.
-    trained = train_in_store(run, key, config, folds, fold, on_epoch)
-    if trained.status == "preempted":
-        raise TrainingError(
-            f"fold {fold} was told to end before it was trained",
-            where=run.store.url(key),
-            remedy="run it again: it continues from its last finished epoch",
-        )
+    trained = train_to_the_end(run, key, config, folds, fold, f"fold {fold}")
     scores = metrics_of(run, key, trained.best_epoch)
     result = FoldResult(fold, trained.best_epoch, scores, reused)
     run.store.write(f"{key}/{RESULT}", json.dumps(asdict(result), indent=1))
@@ -82,16 +57,17 @@ def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
 def _reuse_trial(run: Run, sweep_id: str, trial: int, origin: Origin) -> int | None:
     """Make the trial's model the fold's, if it is one of the same origin; the trial's number, or
     None if it cannot be."""
-    if origin.fold != SWEEP_FOLD:
+    fold = origin.fold
+    key = trial_key(sweep_id, trial) if fold == SWEEP_FOLD else rescored_key(sweep_id, trial, fold)
+    taken = Origin.read(run, key)
+    if taken != origin:
+        if taken is not None:
+            say(f"trial {trial} had another configuration or other data: trained anew")
         return None
-    key = trial_key(sweep_id, trial)
-    if Origin.read(run, key) != origin:
-        say(f"trial {trial} had another configuration or other data: fold 0 is trained anew")
-        return None
-    say(f"trial {trial} left out fold 0 and is its model")
-    if Origin.read(run, fold_key(origin.fold)) != origin:
-        run.store.remove(fold_key(origin.fold))
-        copy_training(run, key, fold_key(origin.fold))
+    say(f"trial {trial} left out fold {fold} and is its model")
+    if Origin.read(run, fold_key(fold)) != origin:
+        run.store.remove(fold_key(fold))
+        copy_training(run, key, fold_key(fold))
     return trial
 
 

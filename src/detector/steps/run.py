@@ -1,11 +1,13 @@
 """A run: what the steps leave for each other in the run store, as typed values."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import yaml
 
+from detector.choosing.pages import PAGES, PageScores
+from detector.choosing.ranking import Choice
 from detector.config import Config, config_from_tree
 from detector.data.folds import Folds, Manifest, open_folds
 from detector.data.source import fetch
@@ -29,6 +31,8 @@ class Best:
         metric: what the sweep went by, and `value` its best over the trial's epochs.
         epoch: the epoch of that value, from 1.
         overrides: `params` as words for the command line.
+        low, high: the 95 % interval of `value`, None where none could be drawn.
+        reasons: why this trial, in sentences.
     """
 
     trial: int
@@ -37,9 +41,12 @@ class Best:
     value: float
     epoch: int
     overrides: list[str]
+    low: float | None = None
+    high: float | None = None
+    reasons: list[str] = field(default_factory=list)
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(asdict(self), sort_keys=False)
+        return yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
 
 
 class Run:
@@ -78,6 +85,18 @@ class Run:
             for row in rows
         ]
 
+    def choice(self, sweep_id: str) -> Choice | None:
+        """Why the best trial was chosen; None where trials could not be compared by page."""
+        key = f"sweeps/{sweep_id}/choice.json"
+        return Choice.from_json(self.store.read(key).decode()) if self.store.exists(key) else None
+
+    def pages(self, training: str) -> PageScores | None:
+        """The counts by page of the training below a key, None where it has left none."""
+        key = f"{training}/{PAGES}"
+        if not self.store.exists(key):
+            return None
+        return PageScores.from_json(self.store.read(key).decode(), self.store.url(key))
+
     def _read(self, key: str, step: str) -> bytes:
         if not self.store.exists(key):
             raise StoreError(
@@ -90,6 +109,11 @@ class Run:
 
 def trial_key(sweep_id: str, trial: int) -> str:
     return f"sweeps/{sweep_id}/trials/{trial}"
+
+
+def rescored_key(sweep_id: str, trial: int, fold: int) -> str:
+    """Where a trial's configuration is trained without another fold than the sweep's."""
+    return f"sweeps/{sweep_id}/rescored/{trial}/{fold}"
 
 
 def fold_key(fold: int) -> str:

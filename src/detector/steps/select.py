@@ -1,15 +1,26 @@
-"""The fourth step: choose the sweep's best configuration, and report the sweep."""
+"""The fourth step: choose the sweep's best configuration, say why, and report the sweep."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from detector.choosing.pages import PAGES, PageScores
+from detector.choosing.ranking import Choice, Contender, Rescore, choose_trial, off_centre
+from detector.config import apply_params
 from detector.console import say
 from detector.errors import SweepError
 from detector.report.content import ReportData
 from detector.report.html import render_report
-from detector.steps.run import Best, Run
+from detector.steps.agent import SWEEP_FOLD
+from detector.steps.run import Best, Run, rescored_key, trial_key
+from detector.steps.trained import train_to_the_end, training_seconds
 from detector.sweep.backends import open_backend
-from detector.sweep.best import best_trial, override_line, override_words
+from detector.sweep.best import best_trial, override_line, override_words, scored_trials
+from detector.sweep.spec import MetricSpec, SweepSpec
+from detector.sweep.trial import TrialRecord
+
+COMPARED_BY = "val/hmean"
+"""The metric whose counts by page every training keeps."""
 
 
 @dataclass(frozen=True)
@@ -21,31 +32,29 @@ class Selection:
 
 
 def select(store_url: str, backend_url: str, sweep_id: str) -> Selection:
-    """Write best.yaml and report.html of the sweep.
+    """Write best.yaml, choice.json and report.html of the sweep.
+
+    Trials that tie may be trained again on other folds, as `folds.rescore` allows.
 
     Raises:
         SweepError: no trial has a score.
+        TrainingError: a training was told to end before it had its last epoch.
     """
     run = Run(store_url)
     backend = open_backend(backend_url)
     spec, trials = backend.spec(sweep_id), backend.trials(sweep_id)
-    winner = best_trial(trials, spec.metric.goal)
-    point = winner.best(spec.metric.goal) if winner else None
-    if winner is None or point is None:
+    leader = best_trial(trials, spec.metric.goal)
+    if leader is None:
         reasons = "; ".join(f"trial {t.number}: {t.reason}" for t in trials if t.reason)
         raise SweepError(
             f"none of the {len(trials)} trials has a score. {reasons}",
             where=f"sweep {sweep_id}",
             remedy="mend the reason, then begin a new run in another store",
         )
-    best = Best(
-        trial=winner.number,
-        params=dict(winner.params),
-        metric=spec.metric.name,
-        value=point[1],
-        epoch=point[0],
-        overrides=override_words(winner.params),
-    )
+    choice = _choose(run, sweep_id, spec, trials, leader)
+    chosen = leader.number if choice is None else choice.trial
+    winner = next(trial for trial in trials if trial.number == chosen)
+    best = _as_best(winner, spec.metric, choice)
     report = render_report(
         ReportData(
             title=f"Sweep {spec.name or sweep_id}",
@@ -54,14 +63,92 @@ def select(store_url: str, backend_url: str, sweep_id: str) -> Selection:
             goal=spec.metric.goal,
             trials=trials,
             best=winner,
+            choice=choice,
             bands=spec.bands(),
             commands=[
                 ("Train the best configuration", f"detsweep train {override_line(winner.params)}")
             ],
         )
     )
-    run.store.write(f"sweeps/{sweep_id}/best.yaml", best.to_yaml())
-    run.store.write(f"sweeps/{sweep_id}/trials.json", json.dumps([asdict(t) for t in trials]))
-    run.store.write(f"sweeps/{sweep_id}/report.html", report)
+    folder = f"sweeps/{sweep_id}"
+    if choice is not None:
+        run.store.write(f"{folder}/choice.json", choice.to_json())
+    run.store.write(f"{folder}/best.yaml", best.to_yaml())
+    run.store.write(f"{folder}/trials.json", json.dumps([asdict(t) for t in trials]))
+    run.store.write(f"{folder}/report.html", report)
+    for reason in best.reasons:
+        say(reason)
     say(f"best of {len(trials)} trials: trial {best.trial}, {best.metric} {best.value:.4f}")
     return Selection(best, report)
+
+
+def _choose(
+    run: Run,
+    sweep_id: str,
+    spec: SweepSpec,
+    trials: Sequence[TrialRecord],
+    leader: TrialRecord,
+) -> Choice | None:
+    """The choice by pages; None where the sweep goes by something that pages do not tell."""
+    metric = spec.metric
+    if not spec.trains_detector or (metric.name, metric.goal) != (COMPARED_BY, "maximize"):
+        return None
+    config = run.config()
+    contenders, incumbent = [], None
+    for trial in scored_trials(trials):
+        key = trial_key(sweep_id, trial.number)
+        pages = run.pages(key)
+        if pages is None:
+            continue
+        own = apply_params(config, trial.params)
+        cost = training_seconds(run, key, own.trainer.max_epochs)
+        centre = off_centre(trial.params, spec.parameters)
+        contenders.append(Contender(trial.number, pages, cost, centre))
+        if incumbent is None and own.digest() == config.digest():
+            incumbent = trial.number
+    if leader.number not in {contender.trial for contender in contenders}:
+        return None
+    return choose_trial(
+        contenders,
+        incumbent,
+        budget=config.folds.rescore,
+        folds=[fold for fold in range(config.folds.count) if fold != SWEEP_FOLD],
+        rescore=_rescore_by_training(run, sweep_id, trials),
+    )
+
+
+def _rescore_by_training(run: Run, sweep_id: str, trials: Sequence[TrialRecord]) -> Rescore:
+    params = {trial.number: trial.params for trial in trials}
+
+    def rescore(trial: int, fold: int) -> PageScores:
+        say(f"training trial {trial} again without fold {fold}, for it ties with others")
+        key = rescored_key(sweep_id, trial, fold)
+        config = apply_params(run.config(), params[trial])
+        train_to_the_end(run, key, config, run.folds(), fold, f"trial {trial} on fold {fold}")
+        return PageScores.from_json(run.store.read(f"{key}/{PAGES}").decode())
+
+    return rescore
+
+
+def _as_best(winner: TrialRecord, metric: MetricSpec, choice: Choice | None) -> Best:
+    epoch, value = winner.best(metric.goal) or (0, float("nan"))
+    if choice is None:
+        reasons = [
+            f"Trial {winner.number} has the best {metric.name}. Its lead may be noise: counts by "
+            f"page are kept for {COMPARED_BY} alone."
+        ]
+        interval = None
+    else:
+        reasons = list(choice.reasons)
+        interval = next(s.score for s in choice.standings if s.trial == winner.number)
+    return Best(
+        trial=winner.number,
+        params=dict(winner.params),
+        metric=metric.name,
+        value=value,
+        epoch=epoch,
+        overrides=override_words(winner.params),
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        reasons=reasons,
+    )

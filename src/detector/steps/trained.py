@@ -4,10 +4,13 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 from detector.config import Config
+from detector.console import say
 from detector.data.folds import Folds
+from detector.errors import TrainingError
 from detector.steps.run import Run
 
 if TYPE_CHECKING:
@@ -70,6 +73,33 @@ def train_in_store(
         return train(config, folds, fold, folder.path, after_epoch)
 
 
+def train_to_the_end(
+    run: Run, key: str, config: Config, folds: Folds, fold: int, name: str
+) -> "TrainResult":
+    """`train_in_store`, telling each new epoch.
+
+    Raises:
+        TrainingError: it was told to end before all its epochs were trained.
+    """
+    told = finished_epochs(run, key)
+
+    def on_epoch(metrics: "EpochMetrics") -> bool:
+        # A training that is resumed begins by reporting what it had finished.
+        if metrics.epoch > told:
+            hmean = metrics.values["val/hmean"]
+            say(f"epoch {metrics.epoch}/{config.trainer.max_epochs} · val/hmean {hmean:.4f}")
+        return True
+
+    trained = train_in_store(run, key, config, folds, fold, on_epoch)
+    if trained.status == "preempted":
+        raise TrainingError(
+            f"{name} was told to end before it was trained",
+            where=run.store.url(key),
+            remedy="run it again: it continues from its last finished epoch",
+        )
+    return trained
+
+
 def copy_training(run: Run, source: str, target: str) -> None:
     """Put a copy of the training below `source` below `target`."""
     with run.store.folder(source) as taken, run.store.folder(target) as folder:
@@ -87,6 +117,12 @@ def finished_epochs(run: Run, key: str) -> int:
     """How many epochs the training below `key` has behind it."""
     path = f"{key}/{METRICS}"
     return len(run.store.read(path).splitlines()) if run.store.exists(path) else 0
+
+
+def training_seconds(run: Run, key: str, epochs: int) -> float:
+    """How long `epochs` epochs take, by the middle one of those that the training has told of."""
+    rows = run.store.read(f"{key}/{METRICS}").decode().splitlines()
+    return epochs * median(json.loads(row)["seconds"] for row in rows)
 
 
 def metrics_of(run: Run, key: str, epoch: int) -> Mapping[str, float]:

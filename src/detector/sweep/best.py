@@ -10,17 +10,22 @@ from detector.sweep.hyperband import Goal
 from detector.sweep.trial import TrialRecord
 
 
-def best_trial(trials: Sequence[TrialRecord], goal: Goal) -> TrialRecord | None:
-    """The trial whose curve reached the best value; of equals the earliest.
+def scored_trials(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trials that a sweep may be judged by.
 
     A stopped trial counts as a finished one does. Trials that run or wait do not, nor those that
     failed, whatever they reached: nobody vouches for their checkpoint.
     """
+    return [trial for trial in trials if trial.state in {"finished", "stopped"} and trial.curve]
+
+
+def best_trial(trials: Sequence[TrialRecord], goal: Goal) -> TrialRecord | None:
+    """Of `scored_trials` the one whose curve reached the best value; of equals the earliest."""
     sign = 1 if goal == "minimize" else -1
     scored = [
         (sign * best[1], trial.number, trial)
-        for trial in trials
-        if trial.state in {"finished", "stopped"} and (best := trial.best(goal)) is not None
+        for trial in scored_trials(trials)
+        if (best := trial.best(goal)) is not None
     ]
     return min(scored)[2] if scored else None
 

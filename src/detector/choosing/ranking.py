@@ -1,0 +1,250 @@
+"""Which trial to take: the best one, unless others are within noise of it.
+
+Trials are compared on the pages that all of them were measured on. Those that tie with the leader
+may be measured again on another fold's pages, within a budget of trainings; what still ties is
+settled by what is known without noise: the cheaper training, then the more central configuration.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from detector.choosing.bootstrap import Interval, difference, score
+from detector.choosing.pages import PageScores
+from detector.sweep.space import Distribution
+from detector.sweep.space import Interval as AxisInterval
+
+TOP = 3
+"""How many trials may compete for being named."""
+SAME_COST = 1.25
+"""Trainings whose durations differ by less than this factor cost the same: agents on one machine
+slow each other down by as much."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A trial that could be taken.
+
+    Attributes:
+        trial: its number.
+        pages: its counts on the validation pages.
+        seconds: duration of its whole training.
+        off_centre: from 0, in the middle of every range searched, to 1, at the ends of all.
+    """
+
+    trial: int
+    pages: PageScores
+    seconds: float
+    off_centre: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a trial compares with the leader, the trial of the best score.
+
+    Attributes:
+        score: its H-Mean.
+        behind: the leader's H-Mean less its own, on the same pages.
+    """
+
+    trial: int
+    score: Interval
+    behind: Interval
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The trial that was taken, and why.
+
+    Attributes:
+        trial: its number.
+        standings: of all contenders as the sweep measured them, best first.
+        reasons: sentences that a person can repeat.
+    """
+
+    trial: int
+    standings: Sequence[Standing]
+    reasons: Sequence[str]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Choice":
+        tree = json.loads(text)
+        standings = [
+            Standing(row["trial"], Interval(**row["score"]), Interval(**row["behind"]))
+            for row in tree["standings"]
+        ]
+        return cls(tree["trial"], standings, tree["reasons"])
+
+
+Rescore = Callable[[int, int], PageScores]
+"""Train the configuration of a trial without the pages of a fold, and measure it on them."""
+
+
+def choose_trial(
+    contenders: Sequence[Contender],
+    incumbent: int | None = None,
+    *,
+    budget: int = 0,
+    folds: Sequence[int] = (),
+    rescore: Rescore | None = None,
+) -> Choice:
+    """Name one trial.
+
+    Args:
+        contenders: at least one, all measured on the same pages.
+        incumbent: the trial of the configuration that is in use by now.
+        budget: the most trainings that `rescore` may be asked for.
+        folds: whose pages the contenders have not been measured on.
+        rescore: measures a trial again; None where nothing can be trained.
+    """
+    ranked = sorted(contenders, key=_rank)
+    leader = ranked[0]
+    standings = [
+        Standing(c.trial, score(c.pages), difference(leader.pages, c.pages)) for c in ranked
+    ]
+    reasons = [_describe_leader(standings[0], len(leader.pages))]
+    within_noise = {s.trial for s in standings if s.behind.contains_zero}
+    tied = [c for c in ranked if c.trial in within_noise][:TOP]
+    if len(ranked) > 1:
+        reasons.append(_describe_followers(standings))
+    else:
+        reasons.append("No other trial has a score.")
+    if len(within_noise) > len(tied):
+        reasons.append(f"The {len(tied)} best of these compete for being taken.")
+    if rescore is not None:
+        tied = _play_off(tied, budget, folds, rescore, reasons)
+    chosen = _settle(tied, reasons) if len(ranked) > 1 else leader
+    reasons.append(_describe_incumbent(chosen, ranked, incumbent))
+    return Choice(chosen.trial, standings, reasons)
+
+
+def off_centre(params: Mapping[str, object], space: Mapping[str, Distribution]) -> float:
+    """How far a configuration lies from the middle of the ranges searched; see `Contender`.
+
+    Values that have no order, and parameters that were not searched, do not count.
+    """
+    distances = [
+        abs(2 * _position(float(value), axis) - 1)
+        for name, distribution in space.items()
+        if isinstance(axis := distribution.axis(), AxisInterval)
+        and isinstance(value := params.get(name), int | float)
+    ]
+    return float(np.mean(distances)) if distances else 0.0
+
+
+def _position(value: float, axis: AxisInterval) -> float:
+    low, high = float(axis.low), float(axis.high)
+    if axis.log:
+        value, low, high = np.log(max(value, low)), np.log(low), np.log(high)
+    return float(np.clip((value - low) / (high - low), 0, 1)) if high > low else 0.5
+
+
+def _rank(contender: Contender) -> tuple[float, int]:
+    return -contender.pages.total.hmean, contender.trial
+
+
+def _play_off(
+    tied: Sequence[Contender],
+    budget: int,
+    folds: Sequence[int],
+    rescore: Rescore,
+    reasons: list[str],
+) -> list[Contender]:
+    """Those that still tie after they were measured on the pages of further folds."""
+    tied = list(tied)
+    for fold in folds:
+        if len(tied) < 2:
+            break
+        if len(tied) > budget:
+            reasons.append(
+                f"To train them again on fold {fold} takes {len(tied)} trainings, of which the "
+                f"budget has {budget} left."
+            )
+            break
+        budget -= len(tied)
+        tied = sorted((replace(c, pages=c.pages | rescore(c.trial, fold)) for c in tied), key=_rank)
+        leader = tied[0]
+        reasons.append(
+            f"Trained again without fold {fold} and measured on its pages too ({len(leader.pages)} "
+            "pages in all): "
+            + ", ".join(f"trial {c.trial} {c.pages.total.hmean:.4f}" for c in tied)
+            + "."
+        )
+        tied = [c for c in tied if difference(leader.pages, c.pages).contains_zero]
+    return tied
+
+
+def _settle(tied: Sequence[Contender], reasons: list[str]) -> Contender:
+    """The cheaper of those that tie, then the more central."""
+    leader = tied[0]
+    if len(tied) == 1:
+        reasons.append(f"Trial {leader.trial} is taken: its lead is more than noise.")
+        return leader
+    limit = SAME_COST * min(c.seconds for c in tied)
+    cheap = [c for c in tied if c.seconds <= limit]
+    chosen = min(cheap, key=lambda c: (c.off_centre, _rank(c)))
+    names = _listed([c.trial for c in sorted(tied, key=lambda c: c.trial)])
+    if len(cheap) == 1:
+        why = f"its training is the cheapest ({_minutes(chosen.seconds)})"
+    else:
+        others = "all" if len(cheap) == len(tied) else f"{_listed([c.trial for c in cheap])} alike"
+        why = (
+            f"they cost {others} (about {_minutes(chosen.seconds)}), and its values lie nearest to "
+            "the middle of the ranges searched"
+        )
+    reasons.append(f"{names.capitalize()} tie, and trial {chosen.trial} is taken: {why}.")
+    return chosen
+
+
+def _describe_leader(best: Standing, pages: int) -> str:
+    return (
+        f"Trial {best.trial} has the best H-Mean, {best.score.value:.4f} "
+        f"({best.score.low:.4f} to {best.score.high:.4f} with 95 % confidence, {pages} pages)."
+    )
+
+
+def _describe_followers(standings: Sequence[Standing]) -> str:
+    runner_up, *_ = followers = standings[1:]
+    within = [s.trial for s in followers if s.behind.contains_zero]
+    told = f"Trial {runner_up.trial} follows {_difference(runner_up.behind)} behind"
+    if not within:
+        return f"{told}: more than noise, as is the distance to every other trial."
+    if len(within) == 1 and within[0] == runner_up.trial:
+        return f"{told}: within noise."
+    return f"{told}. Within noise of the best: {_listed(within)}."
+
+
+def _describe_incumbent(
+    chosen: Contender, ranked: Sequence[Contender], incumbent: int | None
+) -> str:
+    if incumbent is None:
+        return "No trial has the configuration that the sweep began from, so the gain is unknown."
+    if incumbent == chosen.trial:
+        return "It is the configuration that the sweep began from: the search found none better."
+    before = next(c for c in ranked if c.trial == incumbent)
+    gain = difference(chosen.pages.only(list(before.pages.counts)), before.pages)
+    noise = "within noise" if gain.contains_zero else "more than noise"
+    return (
+        f"Against the configuration that the sweep began from (trial {incumbent}, "
+        f"{before.pages.total.hmean:.4f}) the difference is {_difference(gain)}: {noise}."
+    )
+
+
+def _difference(interval: Interval) -> str:
+    return f"{interval.value:+.4f} ({interval.low:+.4f} to {interval.high:+.4f})"
+
+
+def _listed(trials: Sequence[int]) -> str:
+    if len(trials) == 1:
+        return f"trial {trials[0]}"
+    *first, last = map(str, trials)
+    return f"trials {', '.join(first)} and {last}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"

@@ -1,0 +1,91 @@
+"""The fourth step: the choice between real trials, its reasons, and what is trained for it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from detector.data.synthetic import draw_receipts
+from detector.steps.agent import run_sweep_agent
+from detector.steps.fold import train_fold
+from detector.steps.prepare import prepare
+from detector.steps.run import Run
+from detector.steps.select import Selection, select
+from detector.steps.sweep_init import init_sweep
+
+SWEEP = """\
+method: grid
+metric: {name: val/hmean, goal: maximize}
+parameters:
+  models.optimizer.lr: {values: [0.003, 0.0030001]}
+"""
+OVERRIDES = [
+    "preset=quickstart",
+    "data.resize.side=128",
+    "data.crop_size=64",
+    "data.batch_size=4",
+    "models.encoder.model_name=mobilenetv3_small_050",
+    "models.decoder.inner_channels=16",
+    "models.scheduler.T_max=1",
+    "trainer.max_epochs=1",
+    "folds.count=2",
+    "folds.rescore=2",
+]
+
+
+class Swept:
+    """A run whose two trials have been trained and compared."""
+
+    def __init__(self, folder: Path):
+        self.store, self.backend = str(folder / "run"), f"sqlite:///{folder}/sweep.db"
+        draw_receipts(folder / "data", train=8, held_out=2, seed=1)
+        prepare(self.store, [*OVERRIDES, f"data.path={folder / 'data'}"])
+        self.sweep = init_sweep(self.store, self.backend, SWEEP)
+        run_sweep_agent(self.store, self.backend, self.sweep, "a1")
+        self.selection: Selection = select(self.store, self.backend, self.sweep)
+
+    def file(self, name: str) -> Path:
+        return Path(self.store) / "sweeps" / self.sweep / name
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    return Swept(tmp_path_factory.mktemp("swept"))
+
+
+def test_best_yaml_says_why_with_an_interval(swept: Swept) -> None:
+    best = yaml.safe_load(swept.file("best.yaml").read_text())
+    assert 0 <= best["low"] <= best["value"] <= best["high"] <= 1
+    assert any("best H-Mean" in reason for reason in best["reasons"])
+    assert any("the sweep began from" in reason for reason in best["reasons"])
+    assert Run(swept.store).best(swept.sweep) == swept.selection.best
+
+
+def test_the_report_gives_the_same_reasons(swept: Swept) -> None:
+    for reason in swept.selection.best.reasons:
+        assert reason in swept.selection.report
+    assert swept.file("report.html").read_text() == swept.selection.report
+
+
+def test_trials_that_tie_are_measured_on_another_fold_too(swept: Swept) -> None:
+    choice = Run(swept.store).choice(swept.sweep)
+    assert choice is not None
+    assert [s.trial for s in choice.standings if s.behind.contains_zero] == [0, 1]
+    assert any(r.startswith("Trained again without fold 1") for r in choice.reasons)
+    for trial in (0, 1):
+        assert json.loads(swept.file(f"rescored/{trial}/1/pages.json").read_text())["pages"]
+
+
+def test_select_run_again_says_the_same_and_trains_nothing(swept: Swept) -> None:
+    metrics = swept.file("rescored/0/1/metrics.jsonl")
+    before = metrics.read_bytes()
+    assert select(swept.store, swept.backend, swept.sweep) == swept.selection
+    assert metrics.read_bytes() == before
+
+
+def test_what_was_trained_for_the_choice_is_that_folds_model(swept: Swept) -> None:
+    best = swept.selection.best.trial
+    assert train_fold(swept.store, swept.sweep, 1).reused_trial == best
+    fold = Path(swept.store) / "folds/1/best.ckpt"
+    assert fold.read_bytes() == swept.file(f"rescored/{best}/1/best.ckpt").read_bytes()
