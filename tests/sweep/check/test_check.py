@@ -234,6 +234,10 @@ MISTAKES = [
         None,
     ),
     Mistake("stopping_rule", "note", "min_iter: 5", "min_iter: 3", "early_terminate", None),
+    Mistake(
+        "stopping_rule", "note", "early_terminate:\n  type: hyperband\n  min_iter: 5\n", "",
+        "method", None,
+    ),
     Mistake("metric_that_is_not_logged", "error", "val/hmean", "val/hmaen", "name", "val/hmean"),
     Mistake(
         "goal_against_the_metric", "error", "\n  goal: maximize", "", "name",

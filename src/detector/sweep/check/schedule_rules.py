@@ -8,6 +8,7 @@ from detector.sweep.check.finding import Edit, Finding
 from detector.sweep.check.numbers import as_yaml, round_down, round_up
 from detector.sweep.check.subject import Subject, is_number, samples
 from detector.sweep.hyperband import Hyperband
+from detector.sweep.search import rungs
 from detector.sweep.space import Categorical, Distribution, IntUniform, LogUniform, Uniform
 
 
@@ -167,19 +168,38 @@ def bands_that_cannot_act(subject: Subject) -> Iterator[Finding]:
 
 def stopping_rule(subject: Subject) -> Iterator[Finding]:
     """Which epochs decide, and what that should save."""
-    rule, section = subject.hyperband, subject.document.get("early_terminate")
+    section = subject.document.get("early_terminate")
     epochs = subject.epochs[1] if subject.epochs else None
-    if rule is None or section is None or epochs is None:
+    if epochs is None or (section is not None and subject.hyperband is None):
         return
+    judged = rungs(epochs)
+    if section is not None and subject.hyperband is not None:
+        yield from _bands_decide(subject.hyperband, section.line, epochs, judged)
+    elif subject.method == "bayes" and judged:
+        yield Finding(
+            "note",
+            subject.line("method"),
+            f"trials are judged at epoch {_listed(judged)} of {epochs}, by the model of their "
+            "curves",
+            f"one that is stopped costs {judged[0] / epochs:.0%} to {judged[-1] / epochs:.0%} of "
+            "a whole trial",
+            "early_terminate would compare them as W&B does, at its bands",
+        )
+
+
+def _bands_decide(
+    rule: Hyperband, line: int, epochs: int, judged: Sequence[int]
+) -> Iterator[Finding]:
     acting = [band for band in sorted(set(rule.bands())) if band < epochs]
     if acting:
         yield Finding(
             "note",
-            section.line,
+            line,
             f"trials are compared at epoch {_listed(acting)} of {epochs}, as W&B does",
             f"if one in {rule.eta:g} goes on at each, a trial takes "
             f"{_expected_epochs(acting, epochs, rule):.1f} epochs on average",
-            "a smaller min_iter stops bad trials sooner, and good ones that start slowly too",
+            "a smaller min_iter stops bad trials sooner, and good ones that start slowly too; "
+            f"--stopping adaptive would judge them at epoch {_listed(judged)}",
         )
 
 
