@@ -135,8 +135,7 @@ class OptunaBackend:
         stop = self._stop(sweep_id)
         if stop == _NOW:
             return Idle.DONE
-        self._requeue_the_dead(sweep_id)
-        sweep = self.slots(sweep_id)
+        sweep = self._requeue_the_dead(sweep_id)
         if self._has_no_place(sweep_id, sweep, agent):
             return Idle.UNSURE
         elsewhere, here = self._by_where_they_failed(sweep, agent)
@@ -220,8 +219,11 @@ class OptunaBackend:
         here = [slot for slot in waiting if slot not in elsewhere]
         return elsewhere, [slot for slot in here if not (others_work and slot in failed_here)]
 
-    def _requeue_the_dead(self, sweep_id: str) -> None:
-        for slot in filter(self._watch.is_dead, _running(self.slots(sweep_id))):
+    def _requeue_the_dead(self, sweep_id: str) -> list[attempts.Slot]:
+        """Let the trials of dead agents wait; the sweep as it stands then."""
+        sweep = self.slots(sweep_id)
+        dead = [slot for slot in _running(sweep) if self._watch.is_dead(slot)]
+        for slot in dead:
             attrs = slot.current.user_attrs
             advanced = slot.epoch > attrs.get(attempts.FIRST_EPOCH, 0)
             lapses = 1 if advanced else attrs.get(attempts.IDLE_LAPSES, 0) + 1
@@ -230,6 +232,7 @@ class OptunaBackend:
                 continue
             suspect = {} if advanced else {attempts.FAILED_ON: slot.lease.get("node")}
             self.requeue(sweep_id, slot, {attempts.IDLE_LAPSES: lapses, **suspect})
+        return self.slots(sweep_id) if dead else sweep
 
     def _give_up(self, sweep_id: str, slot: attempts.Slot, lapses: int) -> None:
         reason = f"{lapses} agents in a row died before they finished epoch {slot.epoch + 1}"
