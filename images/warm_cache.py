@@ -20,7 +20,9 @@ def main() -> None:
         data = Path(scratch) / "data"
         draw_receipts(data, train=4, held_out=2, seed=0)
         command = [sys.executable, "-c", "from detector.cli.main import run; run()", "train"]
-        subprocess.run([*command, "--fold=0", f"data.path={data}", *_SMALL], check=True, cwd=scratch)
+        subprocess.run(
+            [*command, "--fold=0", f"data.path={data}", *_SMALL], check=True, cwd=scratch
+        )
 
 
 if __name__ == "__main__":
