@@ -75,7 +75,7 @@ def work(backend, sweep_id, objective=by_x, agent="a1", **options):
 def test_two_agents_share_exactly_run_cap_trials(backend, new_sweep, start_agent, epochs_of):
     sweep_id = new_sweep(run_cap=9)
     agents = [start_agent(sweep_id, name) for name in ("a1", "a2")]
-    assert [agent.wait(60) for agent in agents] == [0, 0]
+    assert [agent.wait(180) for agent in agents] == [0, 0]
     trials = backend.trials(sweep_id)
     assert [trial.number for trial in trials] == list(range(9))
     assert {trial.state for trial in trials} == {"finished"}
@@ -97,7 +97,7 @@ def test_a_trial_is_resumed_from_its_last_epoch_after_sigkill_by_one_agent_only(
     victim.kill()
     victim.wait()
     rescuers = [start_agent(sweep_id, name, lease=2) for name in ("r1", "r2")]
-    assert [agent.wait(60) for agent in rescuers] == [0, 0]
+    assert [agent.wait(180) for agent in rescuers] == [0, 0]
 
     (after,) = backend.trials(sweep_id)
     assert after.state == "finished"
@@ -133,7 +133,7 @@ def test_two_agents_run_every_point_of_a_grid_once(backend, new_sweep, start_age
         parameters={"x": {"values": [0, 0.5, 1]}, "flag": {"values": [True, None]}},
     )
     agents = [start_agent(sweep_id, name) for name in ("a1", "a2")]
-    assert [agent.wait(60) for agent in agents] == [0, 0]
+    assert [agent.wait(180) for agent in agents] == [0, 0]
     trials = backend.trials(sweep_id)
     assert {trial.state for trial in trials} == {"finished"}
     points = [(trial.params["x"], trial.params["flag"]) for trial in trials]
