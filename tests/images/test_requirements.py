@@ -1,0 +1,81 @@
+"""What an image installs, of what pyproject.toml asks for."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "images" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+requirements = load("requirements").requirements
+
+PROJECT = """\
+[project]
+dependencies = ["torch>=2.10", "wandb>=0.24", "kfp>=2,<3"]
+[project.optional-dependencies]
+postgresql = ["psycopg2-binary>=2.9"]
+dev = ["pytest"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    path = tmp_path / "pyproject.toml"
+    path.write_text(PROJECT)
+    return path
+
+
+def test_extras_are_added_and_names_are_left_out(project: Path) -> None:
+    assert requirements(project, ["postgresql"], ["kfp", "torch"]) == [
+        "wandb>=0.24",
+        "psycopg2-binary>=2.9",
+    ]
+
+
+def test_a_name_that_is_not_required_is_an_error(project: Path) -> None:
+    """Otherwise a renamed requirement would come back into the image unseen."""
+    with pytest.raises(ValueError, match="tensorflow"):
+        requirements(project, [], ["tensorflow"])
+
+
+def test_an_unknown_extra_is_an_error(project: Path) -> None:
+    with pytest.raises(ValueError, match="mysql"):
+        requirements(project, ["mysql"], [])
+
+
+@pytest.mark.parametrize("image", ["trainer", "controller"])
+def test_each_image_leaves_out_only_what_the_project_requires(image: str) -> None:
+    dockerfile = (ROOT / "images" / image / "Dockerfile").read_text().replace("\\\n", " ")
+    without = re.search(r"--without ([^>]*)>", dockerfile)
+    assert without is not None
+    names = without[1].split()
+    wanted = requirements(ROOT / "pyproject.toml", ["postgresql"], names)
+    assert not any(re.match(rf"{name}\b(?!-)", line) for line in wanted for name in names)
+    assert any(line.startswith("psycopg2") for line in wanted)
+    assert not any(line.startswith(("pytest", "ruff", "mypy")) for line in wanted)
+
+
+@pytest.mark.parametrize("image", ["trainer", "controller"])
+def test_the_builder_is_given_all_that_an_image_copies(image: str) -> None:
+    dockerfile = (ROOT / "images" / image / "Dockerfile").read_text()
+    allowed = [
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ]
+    for line in re.findall(r"^COPY (?!--from)(.*)$", dockerfile, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (ROOT / source).exists(), source
+            assert any(Path(source).match(pattern) for pattern in allowed), source
