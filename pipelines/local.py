@@ -32,7 +32,7 @@ from kfp.local.orchestrator.enhanced_dag_orchestrator import ParallelExecutor
 from detector.errors import DetsweepError
 from pipelines.sweep import sweep_pipeline
 
-_GPU_STEPS = frozenset({"agent", "fold"})
+_GPU_STEPS = frozenset({"agent", "select", "fold"})
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 _EXECUTOR_LINE = re.compile(r"\[KFP Executor .*\]: ")
 

@@ -64,7 +64,9 @@ def sweep_pipeline(
     overrides: list[str] = ["preset=hrnet_w44_1280"],  # noqa: B006  (kfp reads it, nobody changes it)
     agents: list[int] = [1, 2],  # noqa: B006
     trials_per_agent: int = 0,
-) -> None:
+    prefer: str = "balance",
+    baseline: str = "",
+) -> str:
     """From a labelled data set and a sweep file to one ONNX text detector.
 
     Args:
@@ -75,6 +77,12 @@ def sweep_pipeline(
         overrides: words that change the configuration, such as `preset=receipts_cpu`.
         agents: the numbers of the agents; there are as many agents as numbers.
         trials_per_agent: how many trials an agent may run; 0 for no limit.
+        prefer: which candidate becomes the model: `balance` (the fastest within noise of the best),
+            `accuracy`, `speed`, or a candidate's name.
+        baseline: the model in use, an ONNX file's URL or an H-Mean, which the new one is judged by.
+
+    Returns:
+        "promoted", "within noise" or "worse"; empty without a baseline.
     """
     prepared = prepare(store_url=store_url, data=data, overrides=overrides)
     _on_cluster(prepared, "Check the data")
@@ -103,7 +111,8 @@ def sweep_pipeline(
         sweep=created.outputs["sweep"],
         agents=dsl.Collected(working.outputs["trials"]),
     )
-    _on_cluster(selected, "Choose the best")
+    # Trials that tie are trained on another fold before one is named.
+    _on_gpu(selected, "Choose the best")
 
     with dsl.ParallelFor(prepared.outputs["Output"], name="folds") as fold_number:
         trained = fold(
@@ -116,7 +125,10 @@ def sweep_pipeline(
 
     built = ensemble(
         store_url=store_url,
+        prefer=prefer,
+        baseline=baseline,
         sweep=created.outputs["sweep"],
         folds=dsl.Collected(trained.outputs["scores"]),
     )
     _on_cluster(built, "Build the ensemble")
+    return built.outputs["Output"]

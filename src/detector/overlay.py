@@ -14,10 +14,16 @@ from numpy.typing import NDArray
 
 from detector.data.page import TextBox
 from detector.geometry import regions
+from detector.mistakes import Mistakes
 
-FOUND = (22, 163, 74)
-MISSED = (220, 38, 38)
-DONT_CARE = (140, 140, 140)
+Color = tuple[int, int, int]
+
+FOUND: Color = (22, 163, 74)
+MISSED: Color = (220, 38, 38)
+SPLIT: Color = (234, 138, 12)
+MERGED: Color = (147, 51, 234)
+FALSE: Color = (37, 99, 235)
+DONT_CARE: Color = (140, 140, 140)
 
 _FOUND_IOU = 0.5
 _FILL = 0.16
@@ -51,6 +57,13 @@ def draw_overlay(
         (predictions, FOUND),
         ([points for points, hit in zip(cared, found, strict=True) if not hit], MISSED),
     )
+    return _draw(image, layers)
+
+
+def _draw(
+    image: NDArray[np.uint8], layers: Sequence[tuple[Sequence[NDArray[Any]], Color]]
+) -> NDArray[np.uint8]:
+    """The page with outlines in colors, later ones on top."""
     filled = image.copy()
     for outlines, color in layers:
         for points in outlines:
@@ -62,6 +75,38 @@ def draw_overlay(
         outlined = [_pixels(points) for points in outlines]
         cv2.polylines(drawn, outlined, isClosed=True, color=color, thickness=width)
     return np.asarray(drawn, np.uint8)
+
+
+def draw_mistakes(
+    image: NDArray[np.uint8],
+    predictions: Sequence[NDArray[Any]],
+    truth: Sequence[TextBox],
+    mistakes: Mistakes,
+) -> NDArray[np.uint8]:
+    """The page with its true outlines at the left, and with what was found at the right: missed
+    words in red, split ones in orange, merging predictions in violet, false ones in blue.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        predictions, truth, mistakes: as `detector.mistakes.find_mistakes` takes and gives them.
+
+    Returns:
+        (H, 2 W, 3) uint8 RGB.
+    """
+    cared = [box.points for box in truth if not box.ignore]
+    left = _draw(image, [(cared, FOUND), ([b.points for b in truth if b.ignore], DONT_CARE)])
+    right = _draw(
+        image,
+        [
+            ([box.points for box in truth if box.ignore], DONT_CARE),
+            (predictions, FOUND),
+            ([predictions[i] for i in mistakes.false], FALSE),
+            ([predictions[i] for i in mistakes.merged], MERGED),
+            ([truth[i].points for i in mistakes.split], SPLIT),
+            ([truth[i].points for i in mistakes.missed], MISSED),
+        ],
+    )
+    return np.concatenate([left, right], axis=1)
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:

@@ -98,6 +98,12 @@ def test_the_gain_over_the_incumbent_is_told_with_its_interval() -> None:
     assert "the gain is unknown" in choose_trial(trials).reasons[-1]
 
 
+def test_pages_of_one_group_tell_no_noise() -> None:
+    one_shop = PageScores(pages(GOOD).counts, dict.fromkeys(pages(GOOD).counts, "shop"))
+    choice = choose_trial([Contender(0, one_shop, 100, 0.5)])
+    assert "pages of one group" in choice.reasons[0]
+
+
 def test_one_trial_is_taken() -> None:
     choice = choose_trial([contender(4, GOOD)])
     assert choice.trial == 4

@@ -12,7 +12,8 @@ from detector.data.folds import Folds
 from detector.data.images import read_image
 from detector.engines import Engine, open_engine
 from detector.ensemble import EnsembleResult, build_ensemble
-from detector.errors import DataError, ExportError
+from detector.ensemble.networks import average_weights
+from detector.errors import ConfigError, DataError, ExportError
 from detector.export.card import Card
 from detector.export.onnx import MeanOfMaps, export_onnx, measure_parity
 from detector.model.dbnet import DBNet
@@ -24,7 +25,10 @@ from detector.training import ModelCheckpoint
 def built(
     checkpoints: dict[str, Path], folds: Folds, tmp_path_factory: pytest.TempPathFactory
 ) -> EnsembleResult:
-    return build_ensemble(checkpoints, folds.held_out, tmp_path_factory.mktemp("ensemble"))
+    out = tmp_path_factory.mktemp("ensemble")
+    return build_ensemble(
+        checkpoints, folds.training(None), folds.held_out, out, prefer="mean of maps"
+    )
 
 
 def networks(checkpoints: dict[str, Path]) -> list[DBNet]:
@@ -55,9 +59,41 @@ def test_the_measured_parity_is_that_of_rounding(built: EnsembleResult) -> None:
 
 
 def test_every_fold_and_the_ensemble_are_measured(built: EnsembleResult) -> None:
-    assert [score.name for score in built.candidates] == ["fold 0", "fold 1", "mean of maps"]
-    assert built.chosen == "mean of maps"
+    names = ["fold 0", "fold 1", "mean of weights", "mean of maps"]
+    assert [score.name for score in built.candidates] == names
     assert all(score.ms_per_page > 0 for score in built.candidates)
+    assert all(score.low <= score.hmean <= score.high for score in built.candidates)
+
+
+def test_the_choice_is_told_with_its_reason_and_its_pages(
+    built: EnsembleResult, folds: Folds
+) -> None:
+    assert (built.chosen, built.reason) == ("mean of maps", "it was asked for by name")
+    assert set(built.pages.counts) == {page.name for page in folds.held_out}
+
+
+def test_a_candidate_that_is_not_there_is_refused_with_those_that_are(
+    checkpoints: dict[str, Path], folds: Folds, tmp_path: Path
+) -> None:
+    one = {"fold 0": checkpoints["fold 0"]}
+    with pytest.raises(ConfigError, match=r"balance, accuracy, speed, 'fold 0'"):
+        build_ensemble(one, folds.training(None), folds.held_out, tmp_path, prefer="fold 7")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_mean_of_equal_weights_is_the_network_with_statistics_of_the_pages(
+    checkpoints: dict[str, Path], folds: Folds
+) -> None:
+    model = ModelCheckpoint.load(checkpoints["fold 0"])
+    averaged = average_weights([model, model], folds.training(None)).state_dict()
+    for name, tensor in model.weights.items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(averaged[name], tensor)
+    assert any(
+        not torch.allclose(averaged[name], tensor)
+        for name, tensor in model.weights.items()
+        if "running_mean" in name
+    )
 
 
 def test_the_card_travels_inside_and_beside_the_file(
@@ -102,7 +138,7 @@ def test_folds_that_prepare_their_input_differently_are_refused(
     ModelCheckpoint(**{**vars(first), "config": config}).save(tmp_path / "other.ckpt")
     mixed = {**checkpoints, "fold 1": tmp_path / "other.ckpt"}
     with pytest.raises(DataError, match="prepare their input differently"):
-        build_ensemble(mixed, folds.held_out, tmp_path)
+        build_ensemble(mixed, folds.training(None), folds.held_out, tmp_path)
 
 
 @pytest.mark.parametrize("engine", Engine)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detector.choosing.promotion import Promotion
 from detector.data.images import read_image
 from detector.data.synthetic import draw_receipts
 from detector.predict import Detector
@@ -45,7 +46,7 @@ class Finished:
         self.output = self.run().stdout
 
     def run(self) -> subprocess.CompletedProcess[str]:
-        command = [DETSWEEP, "run", "--data", self.data, "--sweep", self.sweep]
+        command = [DETSWEEP, "run", "--data", self.data, "--sweep", self.sweep, "--baseline", "0"]
         return subprocess.run(
             [*command, "--store", self.store, *OVERRIDES],
             check=True,
@@ -82,6 +83,26 @@ def test_every_trial_fold_and_candidate_is_in_the_summary(finished: Finished) ->
     assert all(row.pages == 3 for row in summary.candidates)
     for word in summary.best.overrides:
         assert word in finished.output
+
+
+def test_the_choices_are_told_with_their_reasons_and_intervals(finished: Finished) -> None:
+    summary = finished.summary()
+    assert any("best H-Mean" in reason for reason in summary.best.reasons)
+    assert summary.out_of_fold.pages == sum(row.pages for row in summary.folds)
+    for row in (*summary.folds, summary.out_of_fold, *summary.candidates):
+        assert row.interval is not None
+        assert row.interval[0] <= row.hmean <= row.interval[1]
+    report = Path(summary.report).read_text()
+    assert f"The model is {summary.chosen}" in report
+    assert "all, out of fold" in report
+
+
+def test_the_model_is_judged_by_the_baseline(finished: Finished) -> None:
+    summary = finished.summary()
+    stored = json.loads((finished.store / "ensemble/promotion.json").read_text())
+    assert summary.promotion == Promotion.from_dict(stored)
+    assert stored["baseline_hmean"] == 0
+    assert summary.promotion.sentence()[:40] in finished.output
 
 
 def test_the_run_store_has_the_layout_that_it_promises(finished: Finished) -> None:

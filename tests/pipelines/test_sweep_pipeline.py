@@ -11,8 +11,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "pipelines" / "sweep.yaml"
 KFP = Path(sys.executable).with_name("kfp")
-GPU_STEPS = {"agent", "fold"}
-STEPS = {"prepare", "sweep-init", "select", "ensemble"} | GPU_STEPS
+GPU_STEPS = {"agent", "select", "fold"}
+STEPS = {"prepare", "sweep-init", "ensemble"} | GPU_STEPS
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_image_comes_from_the_environment(
     assert images == {"registry.example/detsweep:7"}
 
 
-def test_every_agent_and_every_fold_asks_for_one_gpu_and_no_other_step_does(
+def test_every_step_that_trains_asks_for_one_gpu_and_no_other_step_does(
     containers: dict[str, dict[str, Any]],
 ) -> None:
     gpus = {

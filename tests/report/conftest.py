@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import websocket
 
+from detector.choosing import Interval
+from detector.choosing.promotion import Promotion
+from detector.choosing.ranking import Choice, Standing
 from detector.data.synthetic import draw_receipt
 from detector.overlay import draw_overlay, encode_jpeg
 from detector.report.content import Overlay, ReportData, ScoreRow
@@ -54,8 +57,13 @@ def full_report() -> ReportData:
     ]
     folds = [ScoreRow(f"fold {k}", 40, 0.86, 0.89, 0.875, 0.87, None, None) for k in range(3)]
     candidates = [
-        ScoreRow("fold 0", 60, 0.87, 0.9, 0.885, 0.88, 0.79, 41.0),
-        ScoreRow("mean of maps", 60, 0.88, 0.91, 0.8954, 0.89, 0.8, 121.4),
+        ScoreRow("fold 0", 60, 0.87, 0.9, 0.885, 0.88, 0.79, 41.0, 0.871, 0.9),
+        ScoreRow("mean of maps", 60, 0.88, 0.91, 0.8954, 0.89, 0.8, 121.4, 0.88, 0.91),
+    ]
+    standings = [
+        Standing(2, Interval(0.7871, 0.77, 0.8), Interval(0, 0, 0)),
+        Standing(0, Interval(0.7846, 0.76, 0.79), Interval(0.0025, -0.0011, 0.0061)),
+        Standing(1, Interval(0.6533, 0.63, 0.68), Interval(0.1338, 0.12, 0.15)),
     ]
     receipts = [draw_receipt(number, seed=5) for number in range(6)]
     overlays = [
@@ -72,10 +80,16 @@ def full_report() -> ReportData:
         goal="maximize",
         trials=trials,
         best=trials[2],
+        choice=Choice(2, standings, ["Trial 2 has the best H-Mean.", "Trial 0 is within noise."]),
         bands=[3],
         folds=folds,
         ensemble=candidates,
         chosen="mean of maps",
+        chosen_because="it has the best score, and none within noise of it is faster",
+        expected=Interval(0.8921, 0.88, 0.9),
+        promotion=Promotion(
+            "s3://models/base.onnx", 60, 0.8954, 0.871, Interval(0.0244, 0.01, 0.04)
+        ),
         overlays=overlays,
         commands=[
             ("Train the best configuration", "detsweep train models.optimizer.lr=0.0002 " * 4)

@@ -56,6 +56,15 @@ def test_the_headline_is_the_models_score_then_the_sweeps_best(full_report: Repo
     assert "mean of maps, on 60 held-out pages" in text
 
 
+def test_every_choice_is_told_with_its_reasons_and_its_noise(full_report: ReportData) -> None:
+    text = " ".join(_Structure(render_report(full_report)).text.split())
+    assert "Why trial 2 Trial 2 has the best H-Mean. Trial 0 is within noise." in text
+    assert "0.0025 (-0.0011 to 0.0061)within noise" in text
+    assert "The model is mean of maps: it has the best score" in text
+    assert "the choice comes to 0.8921 (0.8800 to 0.9000)" in text
+    assert "Against the baselinepromoted0.0244 (0.0100 to 0.0400)" in text
+
+
 def test_every_trial_has_its_line_and_only_varied_parameters_a_chart(
     full_report: ReportData,
 ) -> None:
@@ -71,7 +80,7 @@ def test_what_is_not_there_yet_is_left_out(full_report: ReportData) -> None:
     page = _Structure(
         render_report(replace(full_report, folds=(), ensemble=(), chosen=None, overlays=()))
     )
-    for absent in ("Folds", "Candidates", "Samples", "held-out"):
+    for absent in ("Folds", "Candidates", "cost most", "held-out"):
         assert absent not in page.text
     assert "Learning curves" in page.text
 

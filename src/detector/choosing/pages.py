@@ -44,6 +44,11 @@ class PageScores:
     def __len__(self) -> int:
         return len(self.counts)
 
+    @property
+    def group_count(self) -> int:
+        """How many groups there are, a page without one being its own."""
+        return int(self.clusters(list(self.counts)).max(initial=-1)) + 1
+
     def __or__(self, other: "PageScores") -> "PageScores":
         """Both sets of pages as one; `other` counts where a page is in both."""
         return PageScores({**self.counts, **other.counts}, {**self.groups, **other.groups})

@@ -107,7 +107,7 @@ def choose_trial(
     standings = [
         Standing(c.trial, score(c.pages), difference(leader.pages, c.pages)) for c in ranked
     ]
-    reasons = [_describe_leader(standings[0], len(leader.pages))]
+    reasons = [_describe_leader(standings[0], leader.pages)]
     within_noise = {s.trial for s in standings if s.behind.contains_zero}
     tied = [c for c in ranked if c.trial in within_noise][:TOP]
     if len(ranked) > 1:
@@ -116,7 +116,7 @@ def choose_trial(
         reasons.append("No other trial has a score.")
     if len(within_noise) > len(tied):
         reasons.append(f"The {len(tied)} best of these compete for being taken.")
-    if rescore is not None:
+    if rescore is not None and budget:
         tied = _play_off(tied, budget, folds, rescore, reasons)
     chosen = _settle(tied, reasons) if len(ranked) > 1 else leader
     reasons.append(_describe_incumbent(chosen, ranked, incumbent))
@@ -192,26 +192,33 @@ def _settle(tied: Sequence[Contender], reasons: list[str]) -> Contender:
     if len(cheap) == 1:
         why = f"its training is the cheapest ({_minutes(chosen.seconds)})"
     else:
-        others = "all" if len(cheap) == len(tied) else f"{_listed([c.trial for c in cheap])} alike"
+        alike = "they" if len(cheap) == len(tied) else _listed([c.trial for c in cheap])
         why = (
-            f"they cost {others} (about {_minutes(chosen.seconds)}), and its values lie nearest to "
-            "the middle of the ranges searched"
+            f"{alike} take about as long to train ({_minutes(chosen.seconds)}), and its values lie "
+            "nearest to the middle of the ranges searched"
         )
     reasons.append(f"{names.capitalize()} tie, and trial {chosen.trial} is taken: {why}.")
     return chosen
 
 
-def _describe_leader(best: Standing, pages: int) -> str:
+def _describe_leader(best: Standing, pages: PageScores) -> str:
+    told = f"Trial {best.trial} has the best H-Mean, {best.score.value:.4f}"
+    if pages.group_count < 2:
+        return f"{told}, but on pages of one group, which do not tell its noise."
     return (
-        f"Trial {best.trial} has the best H-Mean, {best.score.value:.4f} "
-        f"({best.score.low:.4f} to {best.score.high:.4f} with 95 % confidence, {pages} pages)."
+        f"{told} "
+        f"({best.score.low:.4f} to {best.score.high:.4f} with 95 % confidence, {len(pages)} pages)."
     )
 
 
 def _describe_followers(standings: Sequence[Standing]) -> str:
     runner_up, *_ = followers = standings[1:]
     within = [s.trial for s in followers if s.behind.contains_zero]
-    told = f"Trial {runner_up.trial} follows {_difference(runner_up.behind)} behind"
+    behind = runner_up.behind
+    told = (
+        f"Trial {runner_up.trial} follows {behind.value:.4f} behind "
+        f"({behind.low:.4f} to {behind.high:.4f})"
+    )
     if not within:
         return f"{told}: more than noise, as is the distance to every other trial."
     if len(within) == 1 and within[0] == runner_up.trial:

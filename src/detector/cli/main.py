@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from detector import __version__
-from detector.cli import config, data, predict, sweep, train
+from detector.cli import config, data, errors, predict, promote, sweep, train
 from detector.cli import run as run_command
 from detector.console import plain_errors
 
@@ -19,6 +19,8 @@ app.command("run")(run_command.run_sweep)
 app.command("train")(train.train_run)
 app.command("predict")(predict.predict_images)
 app.command("evaluate")(predict.evaluate_model)
+app.command("promote")(promote.promote_model)
+app.command("errors")(errors.show_errors)
 app.add_typer(data.app)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(config.app)

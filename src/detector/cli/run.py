@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from detector.choosing.candidates import BALANCE
 from detector.config import load_config
 from detector.errors import DetsweepError
 
@@ -37,6 +38,16 @@ BackendUrl = Annotated[
 Agents = Annotated[
     int, typer.Option(min=1, help="How many trials, and later folds, are trained at once.")
 ]
+Prefer = Annotated[
+    str,
+    typer.Option(
+        help="Which candidate becomes the model: balance (the fastest within noise of the best "
+        "score), accuracy, speed, or a candidate's name."
+    ),
+]
+Baseline = Annotated[
+    str, typer.Option(help="The model in use, which the new one is judged by: ONNX or an H-Mean.")
+]
 
 
 def run_sweep(
@@ -46,6 +57,8 @@ def run_sweep(
     store: Store = None,
     backend: BackendUrl = None,
     agents: Agents = 2,
+    prefer: Prefer = BALANCE,
+    baseline: Baseline = "",
 ) -> None:
     """Sweep, train the folds, build the ensemble: the pipeline of Kubeflow, on this machine.
 
@@ -68,6 +81,8 @@ def run_sweep(
         "backend_url": backend or _sqlite_in(store_url),
         "overrides": words,
         "agents": list(range(1, agents + 1)),
+        "prefer": prefer,
+        "baseline": _absolute(baseline) if Path(baseline).is_file() else baseline,
     }
     runner = StepRunner(
         machine=Machine(cores=len(os.sched_getaffinity(0)), gpus=_gpu_count()),
@@ -114,12 +129,19 @@ def _print_summary(summary: "Summary", console: Console) -> None:
     for word in best.overrides:
         console.print(f"  {word}", highlight=False)
     console.print(_trial_table(summary))
-    console.print(_score_table("Folds, each on its own pages", summary.folds))
+    for reason in best.reasons:
+        console.print(f"  {reason}", highlight=False)
+    console.print(
+        _score_table("Folds, each on its own pages", [*summary.folds, summary.out_of_fold])
+    )
     console.print(
         _score_table(
             "On the held-out pages (✓ is in the ONNX file)", summary.candidates, summary.chosen
         )
     )
+    console.print(f"{summary.chosen}: {summary.chosen_because}", highlight=False)
+    if summary.promotion:
+        console.print(f"[bold]{summary.promotion.sentence()}[/]", highlight=False)
     for name, url in (
         ("model", summary.model),
         ("report", summary.report),
@@ -143,13 +165,15 @@ def _trial_table(summary: "Summary") -> Table:
 
 
 def _score_table(title: str, rows: Sequence["ScoreRow"], chosen: str | None = None) -> Table:
-    headers = ("model", "pages", "H-Mean", "recall", "precision", "IoU", "ms/page")
+    headers = ("model", "pages", "H-Mean", "95 % interval", "recall", "precision", "IoU", "ms/page")
     table = Table(*headers, title=title)
     for row in rows:
         table.add_row(
             f"{row.name} ✓" if row.name == chosen else row.name,
             str(row.pages),
-            *(_number(score, 4) for score in (row.hmean, row.recall, row.precision, row.iou_hmean)),
+            _number(row.hmean, 4),
+            "-" if row.interval is None else "{:.4f} to {:.4f}".format(*row.interval),
+            *(_number(score, 4) for score in (row.recall, row.precision, row.iou_hmean)),
             _number(row.ms_per_page, 1),
             style="bold green" if row.name == chosen else None,
         )

@@ -1,28 +1,31 @@
-"""From the folds' checkpoints to one model: measure each, join them, export, measure the export."""
+"""From the folds' checkpoints to one model: export each candidate, measure it, choose, write."""
 
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from detector import __version__
+from detector.choosing import Interval, PageScores, score
+from detector.choosing.candidates import BALANCE, Candidate, choose_candidate, cross_fit
 from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
 from detector.data.resize import pad_to_stride, resize_page
+from detector.ensemble.networks import candidate_networks
 from detector.errors import DataError
 from detector.export.card import Card
-from detector.export.onnx import OPSET, MeanOfMaps, export_onnx, measure_parity, write_card
+from detector.export.onnx import OPSET, export_onnx, measure_parity, write_card
 from detector.inference import normalise
 from detector.predict import Detector
 from detector.scoring import Scores, score_pages
 from detector.storage import write_atomically
 from detector.training.checkpoint import ModelCheckpoint
-from detector.training.validate import torch_detector
 
-MEAN_OF_MAPS = "mean of maps"
 _IOU = 0.5
 
 
@@ -31,8 +34,9 @@ class CandidateScore:
     """How well one candidate found the text of the held-out pages; scores from 0 to 1.
 
     Attributes:
-        name: "fold 0", or "mean of maps".
+        name: "fold 0", "mean of weights", "mean of maps".
         recall, precision, hmean: CLEval over all pages together.
+        low, high: the 95 % interval of `hmean`.
         hmean_pages: the mean of the pages' own H-Means.
         iou_hmean: H-Mean of matches at IoU >= 0.5.
         ms_per_page: from pixels to outlines.
@@ -42,6 +46,8 @@ class CandidateScore:
     recall: float
     precision: float
     hmean: float
+    low: float
+    high: float
     hmean_pages: float
     iou_hmean: float
     ms_per_page: float
@@ -52,63 +58,96 @@ class EnsembleResult:
     """The exported model and what it was chosen from.
 
     Attributes:
-        candidates: every fold's model as torch runs it, and the ensemble as onnxruntime does.
-        chosen: the name of the candidate that was exported.
+        candidates: each as onnxruntime runs it.
+        chosen: the name of the candidate that is the model.
+        reason: why, as a half sentence.
+        pages: the counts of the choice on pages that did not make it; see `cross_fit`.
         model: the ONNX file.
         parity: its largest difference to torch's probability map.
     """
 
     candidates: tuple[CandidateScore, ...]
     chosen: str
+    reason: str
+    pages: PageScores
     model: Path
     parity: float
 
 
-def build_ensemble(
-    checkpoints: Mapping[str, Path], held_out: Sequence[Page], out_dir: Path
-) -> EnsembleResult:
-    """Export the mean of the checkpoints' probability maps, and measure it from the ONNX file.
+@dataclass(frozen=True)
+class _Measured:
+    """A candidate in its file."""
 
-    The mean is taken because it is the ensemble, not because it scored best: the held-out pages
-    choose nothing, so its score on them is an honest one. Writes `model.onnx` and `card.json`.
+    file: Path
+    parity: float
+    score: CandidateScore
+    candidate: Candidate
+
+
+def build_ensemble(
+    checkpoints: Mapping[str, Path],
+    training: Sequence[Page],
+    held_out: Sequence[Page],
+    out_dir: Path,
+    prefer: str = BALANCE,
+) -> EnsembleResult:
+    """Export every candidate, measure it on the held-out pages, and keep one.
+
+    Writes `model.onnx` and `card.json`.
 
     Args:
         checkpoints: the folds' models, by name.
+        training: the pages that the folds were trained on.
         held_out: pages that no fold was trained on.
         out_dir: where to write.
+        prefer: see `choose_candidate`.
 
     Raises:
         DataError: the checkpoints come from different configurations.
-        ExportError: the exported model differs from its source by more than rounding.
+        ConfigError: no candidate has the preferred name.
+        ExportError: an exported model differs from its source by more than rounding.
     """
     models = {name: ModelCheckpoint.load(path) for name, path in checkpoints.items()}
     _require_one_input(models)
     first = next(iter(models.values()))
-    max_pixels = first.config.data.max_pixels
-
-    candidates = []
-    for name, model in models.items():
-        detect = torch_detector(model.build_model(), first.config)
-        scores = score_pages(held_out, detect, max_pixels, [_IOU])
-        candidates.append(_announce(_candidate(name, scores)))
-
-    network = MeanOfMaps([model.build_model() for model in models.values()]).eval()
-    path = out_dir / "model.onnx"
-    # Beside and renamed: a killed export leaves no half model behind.
-    beside = out_dir / ".model.onnx.tmp"
-    export_onnx(network, beside)
-    parity = measure_parity(network, beside, _normalised_page(held_out[0], first))
-    say(f"exported; the largest difference to torch's probability map is {parity:.1e}")
-
-    card = _card(list(models), first, parity, scores={})
-    write_card(beside, card)
-    scores = score_pages(held_out, Detector.load(beside).detect, max_pixels, [_IOU])
-    ensemble = _announce(_candidate(MEAN_OF_MAPS, scores))
-    card = _card(list(models), first, parity, _score_table(ensemble))
-    write_card(beside, card)
-    beside.replace(path)
+    with tempfile.TemporaryDirectory(prefix="detsweep-candidates-") as scratch:
+        measured = {
+            name: _measure(name, network, first, held_out, Path(scratch) / f"{name}.onnx")
+            for name, network in candidate_networks(models, training)
+        }
+        candidates = [m.candidate for m in measured.values()]
+        chosen, reason = choose_candidate(candidates, prefer)
+        pages = cross_fit(candidates, prefer)
+        taken = measured[chosen]
+        card = _card(chosen, list(models), first, taken.parity, _score_table(taken, score(pages)))
+        write_card(taken.file, card)
+        path = out_dir / "model.onnx"
+        write_atomically(path, taken.file.read_bytes())
     write_atomically(out_dir / "card.json", card.to_json().encode())
-    return EnsembleResult((*candidates, ensemble), MEAN_OF_MAPS, path, parity)
+    scores = tuple(m.score for m in measured.values())
+    return EnsembleResult(scores, chosen, reason, pages, path, taken.parity)
+
+
+def _measure(
+    name: str,
+    network: nn.Module,
+    model: ModelCheckpoint,
+    held_out: Sequence[Page],
+    file: Path,
+) -> _Measured:
+    """Export a candidate, and measure what the file does."""
+    export_onnx(network, file)
+    parity = measure_parity(network, file, _normalised_page(held_out[0], model))
+    write_card(file, _card(name, [], model, parity, {}))
+    detect = Detector.load(file).detect
+    scores = score_pages(held_out, detect, model.config.data.max_pixels, [_IOU])
+    pages = PageScores.of(held_out, scores.cleval)
+    row = _candidate(name, scores, score(pages))
+    say(
+        f"{name}: CLEval H-Mean {row.hmean:.4f} ({row.low:.4f} to {row.high:.4f}), "
+        f"IoU>={_IOU} H-Mean {row.iou_hmean:.4f}, {row.ms_per_page:.0f} ms a page"
+    )
+    return _Measured(file, parity, row, Candidate(name, pages, scores.ms_per_page))
 
 
 def _require_one_input(models: Mapping[str, ModelCheckpoint]) -> None:
@@ -133,34 +172,38 @@ def _normalised_page(page: Page, model: ModelCheckpoint) -> np.ndarray:
     return normalise(pad_to_stride(resized.pixels), data.mean, data.std)
 
 
-def _candidate(name: str, scores: Scores) -> CandidateScore:
+def _candidate(name: str, scores: Scores, interval: Interval) -> CandidateScore:
     return CandidateScore(
         name=name,
         recall=scores.cleval.recall,
         precision=scores.cleval.precision,
-        hmean=scores.cleval.hmean,
+        hmean=interval.value,
+        low=interval.low,
+        high=interval.high,
         hmean_pages=scores.cleval.hmean_pages,
         iou_hmean=scores.iou[_IOU].hmean,
         ms_per_page=scores.ms_per_page,
     )
 
 
-def _announce(score: CandidateScore) -> CandidateScore:
-    say(f"{score.name}: CLEval H-Mean {score.hmean:.4f}, IoU>={_IOU} H-Mean {score.iou_hmean:.4f}")
-    return score
-
-
-def _score_table(score: CandidateScore) -> dict[str, float]:
-    return {k: v for k, v in vars(score).items() if isinstance(v, float) and not math.isnan(v)}
+def _score_table(taken: _Measured, expected: Interval) -> dict[str, float]:
+    """What the card says: the model's own scores, and what the choice is expected to score."""
+    table = {k: v for k, v in vars(taken.score).items() if isinstance(v, float)}
+    of_choice = {f"expected_{name}": value for name, value in vars(expected).items()}
+    return {k: v for k, v in (table | of_choice).items() if not math.isnan(v)}
 
 
 def _card(
-    names: Sequence[str], model: ModelCheckpoint, parity: float, scores: Mapping[str, float]
+    name: str,
+    folds: Sequence[str],
+    model: ModelCheckpoint,
+    parity: float,
+    scores: Mapping[str, float],
 ) -> Card:
     config = model.config
     data = config.data.model_dump(mode="json")
     return Card(
-        name=f"{MEAN_OF_MAPS} of {', '.join(names)}",
+        name=name if name in folds else f"{name} of {', '.join(folds)}",
         detsweep=__version__,
         opset=OPSET,
         resize=data["resize"],

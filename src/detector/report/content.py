@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from detector.choosing import Interval
+from detector.choosing.promotion import Promotion
 from detector.choosing.ranking import Choice
 from detector.sweep.hyperband import Goal
 from detector.sweep.trial import TrialRecord
@@ -19,6 +21,7 @@ class ScoreRow:
         hmean_pages: the mean of the pages' own H-Means.
         iou_hmean: H-Mean of the plain IoU matching.
         ms_per_page: duration of one page, milliseconds.
+        low, high: the 95 % interval of `hmean`.
     """
 
     name: str
@@ -29,11 +32,18 @@ class ScoreRow:
     hmean_pages: float | None
     iou_hmean: float | None
     ms_per_page: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """`low` and `high`, None where either is missing."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """A page with what was found on it, as `detector.overlay.encode_jpeg` encodes it."""
+    """A page, its truth at the left and what was found at the right, as a JPEG."""
 
     caption: str
     jpeg: bytes
@@ -52,6 +62,9 @@ class ReportData:
         folds: each measured on the fold's own pages.
         ensemble: the candidates, all measured on the held-out pages.
         chosen: the name of the candidate that became the model.
+        chosen_because: why, as a half sentence.
+        expected: H-Mean of the choice on pages that did not make it.
+        promotion: how the model compares with the one in use.
         commands: a label and a command line each, to reproduce the result.
         facts: what else identifies the run: data, model, versions.
     """
@@ -67,6 +80,9 @@ class ReportData:
     folds: Sequence[ScoreRow] = ()
     ensemble: Sequence[ScoreRow] = ()
     chosen: str | None = None
+    chosen_because: str | None = None
+    expected: Interval | None = None
+    promotion: Promotion | None = None
     overlays: Sequence[Overlay] = ()
     commands: Sequence[tuple[str, str]] = ()
     facts: Mapping[str, str] = field(default_factory=dict)

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from detector.choosing import Interval
 from detector.report.content import ReportData, ScoreRow
@@ -38,6 +39,14 @@ def format_interval(interval: Interval) -> str:
     '0.0012 (-0.0003 to 0.0027)'
     """
     return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+
+
+def format_range(limits: tuple[float, float] | None) -> str:
+    """
+    >>> format_range((0.94, 0.97)), format_range(None)
+    ('0.9400 to 0.9700', '–')
+    """
+    return NOTHING if limits is None else f"{limits[0]:.4f} to {limits[1]:.4f}"
 
 
 def format_value(value: object) -> str:
@@ -86,10 +95,11 @@ class ScoreTable:
     rows: list[tuple[ScoreRow, list[str]]]
 
 
-_COLUMNS: dict[str, tuple[str, Callable[[float | None], str]]] = {
+_COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "recall": ("Recall", format_score),
     "precision": ("Precision", format_score),
     "hmean": ("H-Mean", format_score),
+    "interval": ("95 % interval", format_range),
     "hmean_pages": ("Mean of pages", format_score),
     "iou_hmean": ("IoU H-Mean", format_score),
     "ms_per_page": ("ms a page", format_duration),
@@ -102,7 +112,13 @@ def headlines(data: ReportData) -> list[Headline]:
     chosen = next((row for row in data.ensemble if row.name == data.chosen), None)
     if chosen:
         note = f"{chosen.name}, on {chosen.pages} held-out pages"
+        if chosen.interval:
+            note += f"; {format_range(chosen.interval)} with 95 % confidence"
         lines.append(Headline("H-Mean of the model", format_score(chosen.hmean), note))
+    if data.promotion:
+        gain = format_interval(data.promotion.gain)
+        note = f"{gain} above {data.promotion.baseline}"
+        lines.append(Headline("Against the baseline", data.promotion.verdict, note))
     point = data.best.best(data.goal) if data.best else None
     if data.best and point:
         note = f"trial {data.best.number}, epoch {point[0]}"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -13,15 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import __version__
+from detector.choosing import Interval, PageScores, score
+from detector.choosing.candidates import BALANCE
+from detector.choosing.promotion import Promotion
 from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
 from detector.errors import DataError
-from detector.overlay import draw_overlay, encode_jpeg, encode_png
+from detector.metrics.cleval import DatasetScore
+from detector.mistakes import worst_first
+from detector.overlay import draw_mistakes, draw_overlay, encode_jpeg, encode_png
 from detector.report.content import Overlay, ReportData, ScoreRow
 from detector.report.html import render_report
 from detector.steps.fold import FoldResult, read_fold_results
 from detector.steps.prepare import Prepared
+from detector.steps.promote import compare_with_baseline
 from detector.steps.run import Best, Run, fold_key
 from detector.sweep.spec import parse_sweep
 
@@ -32,11 +39,14 @@ FOLDER = "ensemble"
 SUMMARY = f"{FOLDER}/summary.json"
 MODEL = f"{FOLDER}/model.onnx"
 CARD = f"{FOLDER}/card.json"
+PROMOTION = f"{FOLDER}/promotion.json"
 REPORT = f"{FOLDER}/report.html"
 OVERLAY = f"{FOLDER}/overlay.png"
 BEST_CHECKPOINT = "best.ckpt"
 
-_OVERLAYS = 4
+_WORST = 10
+_WORST_BYTES = 60_000
+"""Ten pictures of this size leave the report below 3 MB."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +66,26 @@ class Summary:
     Attributes:
         trials: measured by the sweep's metric on the pages of fold 0.
         folds: measured on their own pages.
+        out_of_fold: all of them together, each page by the fold that left it out.
         candidates: measured on the held-out pages; the model is the one named `chosen`.
+        chosen_because: why, as a half sentence.
+        expected: H-Mean of the choice on pages that did not make it.
+        promotion: how the model compares with the one in use, None without a baseline.
         reused_trial: the trial that is fold 0's model, None if that was trained again.
         model, card, report, overlay: URLs.
-        inputs: SHA-256 of the folds' checkpoints, which the model was built from.
+        inputs: SHA-256 of what the model was built from: checkpoints, preference and baseline.
     """
 
     sweep_id: str
     best: Best
     trials: list[TrialScore]
     folds: list[ScoreRow]
+    out_of_fold: ScoreRow
     candidates: list[ScoreRow]
     chosen: str
+    chosen_because: str
+    expected: Interval
+    promotion: Promotion | None
     reused_trial: int | None
     model: str
     card: str
@@ -81,18 +99,33 @@ class Summary:
         tree["best"] = Best(**tree["best"])
         tree["trials"] = [TrialScore(**trial) for trial in tree["trials"]]
         tree["folds"] = [ScoreRow(**row) for row in tree["folds"]]
+        tree["out_of_fold"] = ScoreRow(**tree["out_of_fold"])
         tree["candidates"] = [ScoreRow(**row) for row in tree["candidates"]]
+        tree["expected"] = Interval(**tree["expected"])
+        if tree["promotion"]:
+            tree["promotion"] = Promotion.from_dict(tree["promotion"])
         return cls(**tree)
 
+    def to_json(self) -> str:
+        tree = asdict(self)
+        if self.promotion:
+            tree["promotion"] = self.promotion.to_dict()
+        return json.dumps(tree, indent=1)
 
-def build(store_url: str, sweep_id: str) -> Summary:
+
+def build(store_url: str, sweep_id: str, prefer: str = BALANCE, baseline: str = "") -> Summary:
     """Choose between the folds' models and their ensembles, and write the chosen one as ONNX.
 
-    Writes model.onnx, card.json, report.html, overlay.png and summary.json. A model that was built
-    from the same checkpoints before is left as it is.
+    Writes model.onnx, card.json, report.html, overlay.png and summary.json, and with a baseline
+    promotion.json. A model that was built from the same before is left as it is.
+
+    Args:
+        prefer: see `detector.choosing.candidates.choose_candidate`.
+        baseline: see `compare_with_baseline`; empty for none.
 
     Raises:
-        ExportError: the ONNX model does not agree with its checkpoints.
+        ConfigError: no candidate has the preferred name.
+        ExportError: the ONNX model does not agree with its checkpoints, or the baseline is none.
         DataError: no page is held out.
     """
     run = Run(store_url)
@@ -106,13 +139,14 @@ def build(store_url: str, sweep_id: str) -> Summary:
             f"fold {k}": folder.path / BEST_CHECKPOINT
             for k, folder in zip(prepared.fold_numbers, folders, strict=True)
         }
-        inputs = _sha256(checkpoints.values())
+        inputs = _sha256(checkpoints.values(), prefer, baseline)
         if run.store.exists(SUMMARY):
             summary = read_summary(store_url)
             if summary.inputs == inputs:
                 say("the ensemble is built already")
                 return summary
-        held_out = run.folds().held_out
+        folds = run.folds()
+        held_out = folds.held_out
         if not held_out:
             raise DataError(
                 "no page is held out, so the ensemble cannot be measured",
@@ -124,13 +158,18 @@ def build(store_url: str, sweep_id: str) -> Summary:
         from detector.ensemble import build_ensemble  # noqa: PLC0415
 
         with run.store.folder(FOLDER) as out:
-            built = build_ensemble(checkpoints, held_out, out.path)
-    summary = _summarise(run, sweep_id, prepared, results, built, len(held_out), inputs)
-    overlays = _draw_overlays(run, held_out)
-    run.store.write(OVERLAY, encode_png(overlays[0][1]))
-    run.store.write(REPORT, _report(run, summary, prepared, overlays))
+            built = build_ensemble(checkpoints, folds.training(None), held_out, out.path, prefer)
+    say(f"the model is {built.chosen}: {built.reason}")
+    promotion = compare_with_baseline(built.pages, held_out, baseline) if baseline else None
+    if promotion:
+        say(promotion.sentence())
+        run.store.write(PROMOTION, json.dumps(promotion.to_dict(), indent=1))
+    summary = _summarise(run, sweep_id, prepared, results, built, promotion, inputs)
+    run.store.write(OVERLAY, encode_png(_draw_sample(run, held_out[0])))
+    worst = _draw_worst(run, held_out)
+    run.store.write(REPORT, _report(run, summary, prepared, worst))
     # Last, for its presence says that all of them are written.
-    run.store.write(SUMMARY, json.dumps(asdict(summary), indent=1))
+    run.store.write(SUMMARY, summary.to_json())
     say(f"chosen: {summary.chosen}, written to {summary.model}")
     return summary
 
@@ -140,8 +179,8 @@ def read_summary(store_url: str) -> Summary:
     return Summary.from_json(Run(store_url).store.read(SUMMARY).decode())
 
 
-def _sha256(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
+def _sha256(files: Iterable[Path], *words: str) -> str:
+    digest = hashlib.sha256(json.dumps(words).encode())
     for file in files:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
@@ -153,7 +192,7 @@ def _summarise(
     prepared: Prepared,
     results: Sequence[FoldResult],
     built: "EnsembleResult",
-    held_out: int,
+    promotion: Promotion | None,
     inputs: str,
 ) -> Summary:
     spec = parse_sweep(run.sweep_yaml(sweep_id), "sweep.yaml")
@@ -165,9 +204,13 @@ def _summarise(
         sweep_id=sweep_id,
         best=run.best(sweep_id),
         trials=trials,
-        folds=[_fold_row(result, prepared) for result in results],
-        candidates=[_candidate_row(score, held_out) for score in built.candidates],
+        folds=[_fold_row(result, run.pages(fold_key(result.fold))) for result in results],
+        out_of_fold=_out_of_fold_row(run, prepared),
+        candidates=[_candidate_row(row, len(built.pages)) for row in built.candidates],
         chosen=built.chosen,
+        chosen_because=built.reason,
+        expected=score(built.pages),
+        promotion=promotion,
         reused_trial=results[0].reused_trial,
         model=run.store.url(MODEL),
         card=run.store.url(CARD),
@@ -177,17 +220,38 @@ def _summarise(
     )
 
 
-def _fold_row(result: FoldResult, prepared: Prepared) -> ScoreRow:
-    scores = result.scores
+def _fold_row(result: FoldResult, pages: PageScores) -> ScoreRow:
     return ScoreRow(
         name=f"fold {result.fold}",
-        pages=sum(page.fold == result.fold for page in prepared.manifest.pages),
-        recall=scores["val/recall"],
-        precision=scores["val/precision"],
-        hmean=scores["val/hmean"],
-        hmean_pages=scores["val/hmean_pages"],
+        pages=len(pages),
+        recall=result.scores["val/recall"],
+        precision=result.scores["val/precision"],
+        hmean=result.scores["val/hmean"],
+        hmean_pages=result.scores["val/hmean_pages"],
         iou_hmean=None,
         ms_per_page=None,
+        low=score(pages).low,
+        high=score(pages).high,
+    )
+
+
+def _out_of_fold_row(run: Run, prepared: Prepared) -> ScoreRow:
+    """One honest score over all pages that folds have left out."""
+    pages = PageScores({}, {})
+    for fold in prepared.fold_numbers:
+        pages |= run.pages(fold_key(fold))
+    interval = score(pages)
+    return ScoreRow(
+        name="all, out of fold",
+        pages=len(pages),
+        recall=pages.total.recall,
+        precision=pages.total.precision,
+        hmean=interval.value,
+        hmean_pages=DatasetScore(tuple(pages.counts.values())).hmean_pages,
+        iou_hmean=None,
+        ms_per_page=None,
+        low=interval.low,
+        high=interval.high,
     )
 
 
@@ -200,29 +264,39 @@ def _candidate_row(score: "CandidateScore", pages: int) -> ScoreRow:
     return ScoreRow(pages=pages, **measured)
 
 
-def _draw_overlays(run: Run, pages: Sequence[Page]) -> list[tuple[str, NDArray[np.uint8]]]:
-    """Name and picture of a few held-out pages, evenly taken from all of them."""
+def _draw_worst(run: Run, held_out: Sequence[Page]) -> list[Overlay]:
+    """The held-out pages that cost the model most, with its mistakes on them."""
     from detector.predict import Detector  # noqa: PLC0415
 
     max_pixels = run.config().data.max_pixels
-    shown = [pages[i * len(pages) // _OVERLAYS] for i in range(min(_OVERLAYS, len(pages)))]
     with run.store.folder(FOLDER) as folder:
-        detector = Detector.load(folder.path / "model.onnx")
-        images = [(page, read_image(page.image, max_pixels)) for page in shown]
-        return [
-            (page.name, draw_overlay(image, detector.detect(image).polygons, page.boxes))
-            for page, image in images
-        ]
+        detect = Detector.load(folder.path / "model.onnx").detect
+        pages = worst_first(held_out, detect, max_pixels)[:_WORST]
+    overlays = []
+    for page in pages:
+        image = read_image(page.page.image, max_pixels)
+        drawn = draw_mistakes(image, page.predictions, page.page.boxes, page.mistakes)
+        overlays.append(Overlay(page.page.name, encode_jpeg(drawn, max_bytes=_WORST_BYTES)))
+    return overlays
+
+
+def _draw_sample(run: Run, page: Page) -> NDArray[np.uint8]:
+    from detector.predict import Detector  # noqa: PLC0415
+
+    with run.store.folder(FOLDER) as folder:
+        detect = Detector.load(folder.path / "model.onnx").detect
+    image = read_image(page.image, run.config().data.max_pixels)
+    return draw_overlay(image, detect(image).polygons, page.boxes)
 
 
 def _report(
     run: Run,
     summary: Summary,
     prepared: Prepared,
-    overlays: Sequence[tuple[str, NDArray[np.uint8]]],
+    worst: Sequence[Overlay],
 ) -> str:
     spec = parse_sweep(run.sweep_yaml(summary.sweep_id), "sweep.yaml")
-    trials = run.trials(summary.sweep_id)
+    trials, best = run.trials(summary.sweep_id), summary.best
     return render_report(
         ReportData(
             title=spec.name or summary.sweep_id,
@@ -230,13 +304,24 @@ def _report(
             metric=spec.metric.name,
             goal=spec.metric.goal,
             trials=trials,
-            best=next(trial for trial in trials if trial.number == summary.best.trial),
+            best=next(trial for trial in trials if trial.number == best.trial),
             bands=spec.bands(),
-            folds=summary.folds,
+            choice=run.choice(summary.sweep_id),
+            folds=[*summary.folds, summary.out_of_fold],
             ensemble=summary.candidates,
             chosen=summary.chosen,
-            overlays=[Overlay(name, encode_jpeg(picture)) for name, picture in overlays],
-            commands=[("Find text", f"detsweep predict --model {summary.model} PAGE.jpg")],
+            chosen_because=summary.chosen_because,
+            expected=summary.expected,
+            promotion=summary.promotion,
+            overlays=worst,
+            commands=[
+                ("Train the best configuration", f"detsweep train {shlex.join(best.overrides)}"),
+                ("Find text", f"detsweep predict --model {summary.model} PAGE.jpg"),
+                (
+                    "See what it gets wrong",
+                    f"detsweep errors --model {summary.model} --data {prepared.config.data.path}",
+                ),
+            ],
             facts={
                 "data set": prepared.config.data.path,
                 **{name: str(count) for name, count in prepared.page_counts.items()},

@@ -90,11 +90,13 @@ class Run:
         key = f"sweeps/{sweep_id}/choice.json"
         return Choice.from_json(self.store.read(key).decode()) if self.store.exists(key) else None
 
-    def pages(self, training: str) -> PageScores | None:
-        """The counts by page of the training below a key, None where it has left none."""
+    def has_pages(self, training: str) -> bool:
+        """Whether the training below a key has left its counts by page."""
+        return self.store.exists(f"{training}/{PAGES}")
+
+    def pages(self, training: str) -> PageScores:
+        """The counts by page of the training below a key."""
         key = f"{training}/{PAGES}"
-        if not self.store.exists(key):
-            return None
         return PageScores.from_json(self.store.read(key).decode(), self.store.url(key))
 
     def _read(self, key: str, step: str) -> bytes:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from detector.choosing.pages import PAGES, PageScores
+from detector.choosing import PageScores
 from detector.choosing.ranking import Choice, Contender, Rescore, choose_trial, off_centre
 from detector.config import apply_params
 from detector.console import say
@@ -97,9 +97,9 @@ def _choose(
     contenders, incumbent = [], None
     for trial in scored_trials(trials):
         key = trial_key(sweep_id, trial.number)
-        pages = run.pages(key)
-        if pages is None:
+        if not run.has_pages(key):
             continue
+        pages = run.pages(key)
         own = apply_params(config, trial.params)
         cost = training_seconds(run, key, own.trainer.max_epochs)
         centre = off_centre(trial.params, spec.parameters)
@@ -125,7 +125,7 @@ def _rescore_by_training(run: Run, sweep_id: str, trials: Sequence[TrialRecord])
         key = rescored_key(sweep_id, trial, fold)
         config = apply_params(run.config(), params[trial])
         train_to_the_end(run, key, config, run.folds(), fold, f"trial {trial} on fold {fold}")
-        return PageScores.from_json(run.store.read(f"{key}/{PAGES}").decode())
+        return run.pages(key)
 
     return rescore
 

@@ -1,0 +1,108 @@
+"""Which candidate becomes the model: the best within noise that is fastest, or what was asked for.
+
+The pages that choose flatter what they chose. `cross_fit` measures the choice itself: each half of
+the pages is scored by the candidate that the other half would have chosen.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from detector.choosing.bootstrap import difference
+from detector.choosing.pages import PageScores
+from detector.errors import ConfigError
+
+BALANCE, ACCURACY, SPEED = "balance", "accuracy", "speed"
+SAME_SPEED = 1.25
+"""Candidates whose durations differ by less than this factor are equally fast."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What could become the model.
+
+    Attributes:
+        pages: its counts on the pages that all candidates were measured on.
+        ms_per_page: from pixels to outlines.
+    """
+
+    name: str
+    pages: PageScores
+    ms_per_page: float
+
+
+def choose_candidate(candidates: Sequence[Candidate], prefer: str) -> tuple[str, str]:
+    """Name and reason of one candidate.
+
+    Args:
+        candidates: at least one, all measured on the same pages.
+        prefer: "balance" takes the fastest of those within noise of the best score, "accuracy" the
+            best score, "speed" the fastest; or the name of a candidate. Of equally fast ones the
+            best score is taken.
+
+    Raises:
+        ConfigError: no candidate has this name.
+    """
+    leader = max(candidates, key=_hmean)
+    if prefer == ACCURACY:
+        return leader.name, "it has the best score, as was preferred"
+    if prefer == SPEED:
+        return _fastest(candidates).name, "it is the fastest, as was preferred"
+    if prefer != BALANCE:
+        return _named(candidates, prefer).name, "it was asked for by name"
+    tied = [c for c in candidates if difference(leader.pages, c.pages).contains_zero]
+    chosen = _fastest(tied)
+    if len(tied) == 1:
+        return chosen.name, "its score is better than any other's by more than noise"
+    if chosen is leader:
+        return chosen.name, "it has the best score, and none within noise of it is faster"
+    others = difference(leader.pages, chosen.pages)
+    return chosen.name, (
+        f"it takes {chosen.ms_per_page:.0f} ms a page, {leader.name} takes "
+        f"{leader.ms_per_page:.0f}; the difference of {others.value:.4f} between them "
+        f"({others.low:.4f} to {others.high:.4f}) is within noise"
+    )
+
+
+def cross_fit(candidates: Sequence[Candidate], prefer: str) -> PageScores:
+    """The counts of a choice on pages that did not make it."""
+    halves = _halves(candidates[0].pages)
+    measured = {c.name: c.pages for c in candidates}
+    result = PageScores({}, {})
+    for choosing, judged in (halves, halves[::-1]):
+        name, _ = choose_candidate([_on(c, choosing) for c in candidates], prefer)
+        result |= measured[name].only(judged)
+    return result
+
+
+def _halves(pages: PageScores) -> tuple[list[str], list[str]]:
+    """Two lists of pages, no group in both, the same whenever they are drawn."""
+    groups: dict[str, list[str]] = {}
+    for name in pages.counts:
+        groups.setdefault(pages.groups.get(name, name), []).append(name)
+    drawn = sorted(groups, key=lambda group: hashlib.sha256(group.encode()).hexdigest())
+    one, other = drawn[::2], drawn[1::2]
+    return [n for g in one for n in groups[g]], [n for g in other for n in groups[g]]
+
+
+def _on(candidate: Candidate, names: Sequence[str]) -> Candidate:
+    return Candidate(candidate.name, candidate.pages.only(names), candidate.ms_per_page)
+
+
+def _fastest(candidates: Sequence[Candidate]) -> Candidate:
+    limit = SAME_SPEED * min(c.ms_per_page for c in candidates)
+    return max((c for c in candidates if c.ms_per_page <= limit), key=_hmean)
+
+
+def _named(candidates: Sequence[Candidate], name: str) -> Candidate:
+    for candidate in candidates:
+        if candidate.name == name:
+            return candidate
+    choices = ", ".join([BALANCE, ACCURACY, SPEED, *(repr(c.name) for c in candidates)])
+    raise ConfigError(
+        f"there is no candidate {name!r}", where="prefer", remedy=f"choose one of {choices}"
+    )
+
+
+def _hmean(candidate: Candidate) -> float:
+    return candidate.pages.total.hmean

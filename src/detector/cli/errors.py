@@ -1,0 +1,104 @@
+"""`detsweep errors`: what a model gets wrong on labelled pages, for whoever labels more of them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from detector.cli.predict import Model, RunBy
+from detector.data.images import read_image
+from detector.engines import Engine
+from detector.storage import write_atomically
+
+if TYPE_CHECKING:
+    from detector.mistakes import PageMistakes, TextKind
+
+
+def show_errors(
+    data: Annotated[str, typer.Option(help="A labelled data set.", envvar="DETSWEEP_DATA")],
+    model: Model,
+    engine: RunBy = Engine.ONNXRUNTIME,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the pictures of the worst pages and errors.json.")
+    ] = Path("errors"),
+    worst: Annotated[int, typer.Option(min=0, help="How many pages to draw.")] = 10,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Look at every page, even where some are held out.")
+    ] = False,
+) -> None:
+    """Show the kinds of text that a model misses, and draw the pages that cost most.
+
+    Each picture has the truth at the left and the finds at the right: missed words red, split ones
+    orange, merging finds violet, false ones blue.
+    """
+    from detector.data.formats import load_pages
+    from detector.data.source import fetch
+    from detector.mistakes import by_angle, by_density, by_height, worst_first
+    from detector.overlay import draw_mistakes, encode_png
+    from detector.predict import Detector
+
+    pages = load_pages(fetch(data))
+    held_out = [page for page in pages if page.held_out]
+    detector = Detector.load(model, engine)
+    max_pixels = detector.card.max_pixels()
+    looked_at = pages if everything or not held_out else held_out
+    ordered = worst_first(looked_at, detector.detect, max_pixels)
+
+    console = Console()
+    for title, rows in (
+        ("By height", by_height(ordered)),
+        ("By tilt", by_angle(ordered)),
+        ("By density", by_density(ordered)),
+    ):
+        console.print(_kinds_table(title, rows))
+    console.print(_pages_table(ordered[:worst]))
+    for rank, page in enumerate(ordered[:worst], start=1):
+        image = read_image(page.page.image, max_pixels)
+        drawn = draw_mistakes(image, page.predictions, page.page.boxes, page.mistakes)
+        write_atomically(out / f"{rank:02d}-{Path(page.page.name).stem}.png", encode_png(drawn))
+    write_atomically(out / "errors.json", _as_json(ordered).encode())
+    console.print(f"pictures and errors.json are in {out}", highlight=False, soft_wrap=True)
+
+
+def _kinds_table(title: str, rows: "Sequence[TextKind]") -> Table:
+    table = Table("text", "words", "found", "finds", "true", title=title)
+    for row in rows:
+        table.add_row(
+            row.label,
+            str(row.words),
+            _percent(row.found, row.words),
+            str(row.predictions),
+            _percent(row.true, row.predictions),
+        )
+    return table
+
+
+def _pages_table(pages: "Sequence[PageMistakes]") -> Table:
+    table = Table("page", "missed", "split", "merged", "false", title="Worst pages")
+    for page in pages:
+        kinds = page.mistakes
+        counts = (kinds.missed, kinds.split, kinds.merged, kinds.false)
+        table.add_row(page.page.name, *(str(len(kind)) for kind in counts))
+    return table
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def _as_json(pages: "Sequence[PageMistakes]") -> str:
+    rows = [
+        {
+            "page": page.page.name,
+            "missed": [page.page.boxes[i].points.tolist() for i in page.mistakes.missed],
+            "split": [page.page.boxes[i].points.tolist() for i in page.mistakes.split],
+            "merged": [page.predictions[i].round(1).tolist() for i in page.mistakes.merged],
+            "false": [page.predictions[i].round(1).tolist() for i in page.mistakes.false],
+        }
+        for page in pages
+    ]
+    return json.dumps({"pages": rows}, indent=1, ensure_ascii=False) + "\n"

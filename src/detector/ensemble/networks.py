@@ -1,0 +1,68 @@
+"""The folds' networks as candidates: each alone, the mean of their maps, the mean of their weights.
+
+What they are worth is measured elsewhere: a mean of weights may be as good as a mean of maps at the
+price of one network (model soups, Wortsman et al. 2022, arXiv 2203.05482), or worth nothing, where
+the networks have not learnt the same features in the same places.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from detector.data.images import read_image
+from detector.data.page import Page
+from detector.data.resize import pad_to_stride, resize_page
+from detector.export.onnx import MeanOfMaps
+from detector.inference import normalise
+from detector.model.dbnet import DBNet
+from detector.training.checkpoint import ModelCheckpoint
+
+MEAN_OF_MAPS, MEAN_OF_WEIGHTS = "mean of maps", "mean of weights"
+_STATISTICS_PAGES = 32
+"""Enough for the statistics of batch norm: a page has thousands of positions."""
+
+
+def candidate_networks(
+    models: Mapping[str, ModelCheckpoint], training: Sequence[Page]
+) -> Iterator[tuple[str, nn.Module]]:
+    """Name and network of each candidate, one after the other: only one is in memory whole.
+
+    Args:
+        models: the folds' models, by name.
+        training: pages to take the statistics of averaged networks from.
+    """
+    for name, model in models.items():
+        yield name, MeanOfMaps([model.build_model()]).eval()
+    if len(models) > 1:
+        averaged = average_weights(list(models.values()), training)
+        yield MEAN_OF_WEIGHTS, MeanOfMaps([averaged]).eval()
+        yield MEAN_OF_MAPS, MeanOfMaps([m.build_model() for m in models.values()]).eval()
+
+
+def average_weights(models: Sequence[ModelCheckpoint], training: Sequence[Page]) -> DBNet:
+    """The mean of the models' weights, its batch norm's statistics taken anew from pages: those of
+    the parts are not those of the mean."""
+    network = models[0].build_model()
+    network.load_state_dict(
+        {name: _mean([m.weights[name] for m in models]) for name in models[0].weights}
+    )
+    update_bn(_pictures(models[0], training), network)
+    return network.eval()
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    """Counters, which are whole numbers, stay those of the first."""
+    if not tensors[0].is_floating_point():
+        return tensors[0]
+    return torch.stack(list(tensors)).mean(dim=0)
+
+
+def _pictures(model: ModelCheckpoint, pages: Sequence[Page]) -> Iterator[Tensor]:
+    """(1, 3, H, W) of a few pages, evenly taken from all, as the network sees them."""
+    data = model.config.data
+    count = min(_STATISTICS_PAGES, len(pages))
+    for page in (pages[i * len(pages) // count] for i in range(count)):
+        resized = resize_page(read_image(page.image, data.max_pixels), data.resize)
+        yield torch.from_numpy(normalise(pad_to_stride(resized.pixels), data.mean, data.std))

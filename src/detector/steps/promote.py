@@ -1,0 +1,71 @@
+"""The gate at the end: is the new model better than the one in use, by more than noise?"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import fsspec
+
+from detector.choosing import PageScores
+from detector.choosing.promotion import Promotion, judge, judge_number
+from detector.console import say
+from detector.data.page import Page
+from detector.engines import Engine
+from detector.errors import DataError, ExportError
+
+
+def compare_with_baseline(model: PageScores, pages: Sequence[Page], baseline: str) -> Promotion:
+    """Compare a model's counts with a baseline.
+
+    Args:
+        model: the model's counts on `pages`.
+        pages: labelled pages that neither was trained on.
+        baseline: an ONNX file that detsweep exported (a path or a URL), which is run on the same
+            pages; or an H-Mean from 0 to 1.
+
+    Raises:
+        DataError: the number is no H-Mean.
+        ExportError: the file is missing or no model.
+    """
+    number = _as_number(baseline)
+    if number is not None:
+        return judge_number(model, number)
+    say(f"measuring the baseline {baseline} on {len(pages)} pages")
+    return judge(model, measure(_local(baseline), pages), baseline)
+
+
+def measure(model: Path, pages: Sequence[Page], engine: Engine = Engine.ONNXRUNTIME) -> PageScores:
+    """The counts of an exported model on labelled pages.
+
+    Raises:
+        ExportError: the file is missing or no model.
+    """
+    from detector.predict import Detector  # noqa: PLC0415  # it loads what finds its work done saves
+    from detector.scoring import score_pages  # noqa: PLC0415
+
+    detector = Detector.load(model, engine)
+    scores = score_pages(pages, detector.detect, detector.card.max_pixels())
+    return PageScores.of(pages, scores.cleval)
+
+
+def _as_number(baseline: str) -> float | None:
+    try:
+        number = float(baseline)
+    except ValueError:
+        return None
+    if not 0 <= number <= 1:
+        raise DataError(
+            f"{baseline} is no H-Mean",
+            where="baseline",
+            remedy="give a number from 0 to 1, such as 0.9714, or an ONNX file",
+        )
+    return number
+
+
+def _local(url: str) -> Path:
+    """Where the file lies, or a copy of it."""
+    if "://" not in url:
+        return Path(url)
+    try:
+        return Path(fsspec.open_local(f"simplecache::{url}"))
+    except (OSError, ValueError, ImportError) as error:
+        raise ExportError(f"cannot read the baseline: {error}", where=url) from error

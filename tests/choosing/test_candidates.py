@@ -1,0 +1,77 @@
+"""Which candidate becomes the model, and what the choice itself is worth."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from detector.choosing import PageScores
+from detector.choosing.candidates import Candidate, choose_candidate, cross_fit
+from detector.errors import ConfigError
+from detector.metrics.cleval import CLEvalCounts
+
+
+def candidate(name: str, found: list[int], ms: float) -> Candidate:
+    counts = [CLEvalCounts(gt_chars=100, det_chars=100, tp_chars=n) for n in found]
+    return Candidate(name, PageScores({f"page {i}": c for i, c in enumerate(counts)}, {}), ms)
+
+
+MEAN = candidate("mean of maps", [97, 95, 98, 96, 97, 95, 98, 96], 60)
+FOLD = candidate("fold 0", [95, 97, 96, 98, 95, 97, 97, 96], 20)
+POOR = candidate("fold 1", [80, 81, 85, 80, 80, 82, 83, 84], 10)
+ALL = [FOLD, POOR, MEAN]
+
+
+@pytest.mark.parametrize(
+    ("prefer", "chosen"),
+    [
+        ("balance", "fold 0"),
+        ("accuracy", "mean of maps"),
+        ("speed", "fold 1"),
+        ("fold 1", "fold 1"),
+    ],
+)
+def test_the_fastest_within_noise_is_taken_unless_something_else_is_preferred(
+    prefer: str, chosen: str
+) -> None:
+    assert choose_candidate(ALL, prefer)[0] == chosen
+
+
+def test_a_lead_beyond_noise_is_worth_its_time() -> None:
+    name, reason = choose_candidate([POOR, MEAN], "balance")
+    assert name == "mean of maps"
+    assert reason == "its score is better than any other's by more than noise"
+
+
+def test_the_reason_for_a_faster_one_has_both_durations_and_the_interval() -> None:
+    _, reason = choose_candidate(ALL, "balance")
+    assert reason.startswith(
+        "it takes 20 ms a page, mean of maps takes 60; the difference of 0.001"
+    )
+    assert reason.endswith("is within noise")
+
+
+def test_a_name_that_is_no_candidate_is_refused() -> None:
+    with pytest.raises(ConfigError, match="choose one of balance, accuracy, speed, 'fold 0'"):
+        choose_candidate(ALL, "fold 9")
+
+
+def test_every_page_is_scored_by_what_other_pages_chose() -> None:
+    pages = cross_fit(ALL, "accuracy")
+    assert pages.counts.keys() == MEAN.pages.counts.keys()
+    assert pages.total.gt_chars == MEAN.pages.total.gt_chars
+
+
+def test_the_best_of_many_equals_flatters_itself_and_the_cross_fit_does_not(
+    draw_detectors: Callable[..., list[PageScores]],
+) -> None:
+    rng = np.random.default_rng(5)
+    flattery, honest = [], []
+    for _ in range(100):
+        drawn = draw_detectors(rng, 20, [0.9] * 8)
+        equals = [Candidate(str(n), pages, 10) for n, pages in enumerate(drawn)]
+        own = np.mean([pages.total.hmean for pages in drawn])
+        flattery.append(max(pages.total.hmean for pages in drawn) - own)
+        honest.append(cross_fit(equals, "accuracy").total.hmean - own)
+    assert np.mean(flattery) > 0.003
+    assert abs(np.mean(honest)) < 0.001
