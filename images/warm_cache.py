@@ -18,7 +18,7 @@ _SMALL = [
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "data"
-        draw_receipts(data, train=4, held_out=2, seed=0)
+        draw_receipts(data, train=8, held_out=2, seed=3)
         command = [sys.executable, "-c", "from detector.cli.main import run; run()", "train"]
         subprocess.run(
             [*command, "--fold=0", f"data.path={data}", *_SMALL], check=True, cwd=scratch
