@@ -65,6 +65,17 @@ def test_every_fold_and_the_ensemble_are_measured(built: EnsembleResult) -> None
     assert all(score.low <= score.hmean <= score.high for score in built.candidates)
 
 
+def test_candidates_of_as_many_networks_are_equally_fast(
+    checkpoints: dict[str, Path], folds: Folds, tmp_path: Path
+) -> None:
+    training, held_out = folds.training(None), folds.held_out
+    built = build_ensemble(checkpoints, training, held_out, tmp_path, prefer="speed")
+    singles = [score for score in built.candidates if score.name != "mean of maps"]
+    assert built.chosen in {
+        score.name for score in singles if score.hmean == max(s.hmean for s in singles)
+    }
+
+
 def test_the_choice_is_told_with_its_reason_and_its_pages(
     built: EnsembleResult, folds: Folds
 ) -> None:

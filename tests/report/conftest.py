@@ -37,6 +37,7 @@ def make_trial(number: int, state: TrialState, epochs: int, lr: float) -> TrialR
         },
         state,
         curve,
+        agent=None if state == "waiting" else f"agent-{number % 2}",
         started=0.0 if state == "waiting" else 100.0,
         ended=700.0 if state in {"finished", "stopped"} else None,
         reason=reason,

@@ -32,7 +32,7 @@ def test_it_fits_the_window_without_scrolling_sideways(browser, report: Path, wi
 def test_every_chart_has_marks_and_the_console_stays_silent(browser, report: Path) -> None:
     page = browser.open(report, width=1200)
     marks = page.evaluate(_MARKS)
-    assert len(marks) == 3 and all(marks)
+    assert len(marks) == 4 and all(marks)
     assert page.complaints == []
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from detector.report.content import ReportData
-from detector.report.figures import COLORS, learning_curves, parameter_scores
+from detector.report.figures import COLORS, learning_curves, parameter_scores, timeline
 from detector.sweep.trial import TrialRecord
 
 
@@ -22,6 +22,16 @@ def test_curves_name_each_kind_once_and_draw_the_best_on_top(full_report: Report
     assert sorted(legend) == ["best", "finished", "running", "stopped"]
     assert figure.data[-1].name == "best"
     assert figure.data[-1].line.color == COLORS["best"]
+
+
+def test_the_timeline_has_a_bar_for_each_trial_that_has_begun(full_report: ReportData) -> None:
+    figure = timeline(full_report)
+    assert figure is not None
+    assert len(figure.data) == 5
+    assert {trace.y[0] for trace in figure.data} == {"agent-0", "agent-1"}
+    finished = figure.data[0]
+    assert list(finished.x) == pytest.approx([0, 600 / 3600])
+    assert timeline(ReportData("t", "s", "val/hmean", "maximize", [])) is None
 
 
 def test_only_trials_that_ended_early_close_with_a_cross(full_report: ReportData) -> None:

@@ -56,6 +56,11 @@ def test_the_headline_is_the_models_score_then_the_sweeps_best(full_report: Repo
     assert "mean of maps, on 60 held-out pages" in text
 
 
+def test_it_says_how_much_time_stopping_early_saved(full_report: ReportData) -> None:
+    # 10 minutes for 3 of 9 epochs.
+    assert "stopping early saved about 20 min" in _Structure(render_report(full_report)).text
+
+
 def test_every_choice_is_told_with_its_reasons_and_its_noise(full_report: ReportData) -> None:
     text = " ".join(_Structure(render_report(full_report)).text.split())
     assert "Why trial 2 Trial 2 has the best H-Mean. Trial 0 is within noise." in text
@@ -72,7 +77,7 @@ def test_every_trial_has_its_line_and_only_varied_parameters_a_chart(
     for state in ("finished", "stopped", "failed", "running", "waiting"):
         assert state in page.text
     assert "CUDA out of memory" in page.text
-    assert page.charts() == ["curves", "parameter-0", "parameter-1"]
+    assert page.charts() == ["curves", "parameter-0", "parameter-1", "timeline"]
     assert "trainer.max_epochs=9" in page.text
 
 

@@ -130,7 +130,7 @@ def _print_summary(summary: "Summary", console: Console) -> None:
         console.print(f"  {word}", highlight=False)
     console.print(_trial_table(summary))
     for reason in best.reasons:
-        console.print(f"  {reason}", highlight=False)
+        console.print(f"  {reason}", highlight=False, soft_wrap=True)
     console.print(
         _score_table("Folds, each on its own pages", [*summary.folds, summary.out_of_fold])
     )
@@ -139,9 +139,9 @@ def _print_summary(summary: "Summary", console: Console) -> None:
             "On the held-out pages (✓ is in the ONNX file)", summary.candidates, summary.chosen
         )
     )
-    console.print(f"{summary.chosen}: {summary.chosen_because}", highlight=False)
+    console.print(f"{summary.chosen}: {summary.chosen_because}", highlight=False, soft_wrap=True)
     if summary.promotion:
-        console.print(f"[bold]{summary.promotion.sentence()}[/]", highlight=False)
+        console.print(f"[bold]{summary.promotion.sentence()}[/]", highlight=False, soft_wrap=True)
     for name, url in (
         ("model", summary.model),
         ("report", summary.report),
@@ -172,7 +172,7 @@ def _score_table(title: str, rows: Sequence["ScoreRow"], chosen: str | None = No
             f"{row.name} ✓" if row.name == chosen else row.name,
             str(row.pages),
             _number(row.hmean, 4),
-            "-" if row.interval is None else "{:.4f} to {:.4f}".format(*row.interval),
+            "-" if row.interval is None else "{:.4f}\N{EN DASH}{:.4f}".format(*row.interval),
             *(_number(score, 4) for score in (row.recall, row.precision, row.iou_hmean)),
             _number(row.ms_per_page, 1),
             style="bold green" if row.name == chosen else None,

@@ -95,7 +95,7 @@ class Folds:
 
     @property
     def held_out(self) -> list[Page]:
-        """The pages that nothing is trained on or chosen by."""
+        """The pages that nothing is trained on and no configuration is chosen by."""
         return [page for page in self.pages if page.held_out]
 
     def training(self, fold: int | None) -> list[Page]:

@@ -31,7 +31,8 @@ class Page:
         name: the image's path below the data set's root, with `/` between folders; unique.
         image: where the image file lies.
         boxes: its text, in the order of the annotation.
-        held_out: True for a page that is never trained on, nor used to choose anything.
+        held_out: True for a page that nothing is trained on and no configuration is chosen by: it
+            measures finished models.
         group: pages of one group (receipts of one shop) are never split between folds.
     """
 

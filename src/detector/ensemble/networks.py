@@ -8,7 +8,7 @@ the networks have not learnt the same features in the same places.
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from detector.data.images import read_image
@@ -26,7 +26,7 @@ _STATISTICS_PAGES = 32
 
 def candidate_networks(
     models: Mapping[str, ModelCheckpoint], training: Sequence[Page]
-) -> Iterator[tuple[str, nn.Module]]:
+) -> Iterator[tuple[str, MeanOfMaps]]:
     """Name and network of each candidate, one after the other: only one is in memory whole.
 
     Args:

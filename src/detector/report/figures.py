@@ -1,4 +1,5 @@
-"""The report's charts as plotly figures: learning curves, and each parameter against the score.
+"""The report's charts as plotly figures: learning curves, each parameter against the score, and who
+trained what when.
 
 Colors of lines and points read well on white and on black; the page gives text and grid their
 colors, for it alone knows whether it is shown light or dark.
@@ -56,6 +57,36 @@ def learning_curves(data: ReportData) -> go.Figure | None:
             "yanchor": "bottom",
         }
     )
+    return figure
+
+
+def timeline(data: ReportData) -> go.Figure | None:
+    """Which agent trained which trial when, in hours since the first; None before any has begun.
+
+    A trial that more than one agent worked on is shown with the last.
+    """
+    begun = [trial for trial in data.trials if trial.started is not None and trial.agent]
+    if not begun:
+        return None
+    first = min(trial.started or 0 for trial in begun)
+    last = max(max(trial.started or 0, trial.ended or 0) for trial in begun)
+    figure = _figure()
+    for trial in begun:
+        kind = _kind(trial, data)
+        hours = [((time or last) - first) / 3600 for time in (trial.started, trial.ended)]
+        figure.add_trace(
+            go.Scatter(
+                x=hours,
+                y=[html.escape(str(trial.agent))] * 2,
+                mode="lines+markers",
+                line={"color": COLORS[kind], "width": 7},
+                marker={"symbol": "line-ns", "size": 14, "line": {"width": 2}},
+                hovertemplate=f"trial {trial.number} · %{{x:.2f}} h<extra>{kind}</extra>",
+            )
+        )
+    figure.update_xaxes(title="hours", rangemode="tozero")
+    figure.update_yaxes(type="category")
+    figure.update_layout(showlegend=False)
     return figure
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from detector.report.content import ReportData
-from detector.report.figures import learning_curves, parameter_scores
+from detector.report.figures import learning_curves, parameter_scores, timeline
 from detector.report.tables import (
     fixed_parameters,
     format_value,
@@ -33,7 +33,7 @@ def render_report(data: ReportData) -> str:
     before an epoch has finished) are left out.
     """
     varied = varied_parameters(data.trials)
-    charts = {"curves": learning_curves(data)}
+    charts = {"curves": learning_curves(data), "timeline": timeline(data)}
     charts |= {f"parameter-{i}": parameter_scores(name, data) for i, name in enumerate(varied)}
     # Through plotly's own encoder, which knows that JSON has no NaN.
     figures = {key: json.loads(chart.to_json()) for key, chart in charts.items() if chart}

@@ -128,9 +128,25 @@ def headlines(data: ReportData) -> list[Headline]:
     lines.append(Headline("Trials", str(len(data.trials)), note))
     minutes = sum(t.ended - t.started for t in data.trials if t.started and t.ended) / 60
     if minutes:
-        length = f"{minutes / 60:.1f} h" if minutes >= 60 else f"{minutes:.0f} min"
-        lines.append(Headline("Training", length, "all trials together"))
+        note = "all trials together"
+        if saved := _minutes_saved(data.trials):
+            note += f"; stopping early saved about {_length(saved)}"
+        lines.append(Headline("Training", _length(minutes), note))
     return lines
+
+
+def _minutes_saved(trials: Sequence[TrialRecord]) -> float:
+    """What stopped trials had taken to the last epoch that any trial reached, at their own pace."""
+    whole = max((trial.epoch for trial in trials), default=0)
+    return sum(
+        (t.ended - t.started) / t.epoch * (whole - t.epoch) / 60
+        for t in trials
+        if t.state == "stopped" and t.started is not None and t.ended is not None and t.epoch
+    )
+
+
+def _length(minutes: float) -> str:
+    return f"{minutes / 60:.1f} h" if minutes >= 60 else f"{minutes:.0f} min"
 
 
 def trial_rows(data: ReportData) -> list[TrialRow]:
