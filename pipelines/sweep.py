@@ -7,6 +7,8 @@ Between steps go artifacts, never parameters: kfp.local gives a step inside a Pa
 item in place of a parameter that comes straight from an earlier step.
 """
 
+import os
+
 from kfp import dsl, kubernetes
 
 from components.agent import agent
@@ -27,25 +29,39 @@ _SECRETS = {
 }
 """Secrets of the pipeline's namespace: name → key → environment variable. All are optional."""
 
+_SWEEP = os.environ.get("DETSWEEP_SWEEP", "default")
+"""Names a run's pods, for `kubectl logs -l detsweep.io/sweep=NAME`. Read when the pipeline is
+compiled, since Kubeflow fills no parameter into a label."""
+
+_HOUR_S = 3600
+_CPU_TIMEOUT_S, _GPU_TIMEOUT_S = 6 * _HOUR_S, 7 * 24 * _HOUR_S
+"""A step that hangs holds its node no longer than this; it is tried again and goes on."""
+
 _SHARED_MEMORY = "8Gi"
 """Data loading hands its batches over through /dev/shm, of which a pod has 64 MiB by default."""
 
 
-def _on_cluster(task: dsl.PipelineTask, display_name: str) -> None:
+def _on_cluster(task: dsl.PipelineTask, display_name: str, timeout_s: int = _CPU_TIMEOUT_S) -> None:
     """What every step has in common. Never cached: a step's outcome lies in the run store, which
     Kubeflow does not see. Tried again: a step that starts over finds what it had finished."""
     task.set_display_name(display_name)
     task.set_caching_options(False)
     task.set_retry(num_retries=3, backoff_duration="30s", backoff_factor=2)
     kubernetes.add_pod_label(task, "app.kubernetes.io/name", "detsweep")
-    kubernetes.add_pod_label(task, "detsweep/step", task.name.replace("_", "-"))
+    kubernetes.add_pod_label(task, "detsweep.io/sweep", _SWEEP)
+    kubernetes.add_pod_label(task, "detsweep.io/step", task.name.replace("_", "-"))
+    kubernetes.set_timeout(task, timeout_s)
     for secret, keys in _SECRETS.items():
         kubernetes.use_secret_as_env(task, secret, keys, optional=True)
 
 
-def _on_gpu(task: dsl.PipelineTask, display_name: str) -> None:
-    _on_cluster(task, display_name)
+def _on_gpu(
+    task: dsl.PipelineTask, display_name: str, node_selector: object, tolerations: object
+) -> None:
+    _on_cluster(task, display_name, _GPU_TIMEOUT_S)
     task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(1)
+    kubernetes.add_node_selector_json(task, node_selector)
+    kubernetes.add_toleration_json(task, tolerations)
     kubernetes.empty_dir_mount(
         task, "shared-memory", "/dev/shm", medium="Memory", size_limit=_SHARED_MEMORY
     )
@@ -66,6 +82,8 @@ def sweep_pipeline(
     trials_per_agent: int = 0,
     prefer: str = "balance",
     baseline: str = "",
+    node_selector: dict = {},  # noqa: B006
+    tolerations: list = [],  # noqa: B006
 ) -> str:
     """From a labelled data set and a sweep file to one ONNX text detector.
 
@@ -80,6 +98,9 @@ def sweep_pipeline(
         prefer: which candidate becomes the model: `balance` (the fastest within noise of the best),
             `accuracy`, `speed`, or a candidate's name.
         baseline: the model in use, an ONNX file's URL or an H-Mean, which the new one is judged by.
+        node_selector: labels of the nodes that steps with a GPU run on, such as
+            `{"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}`.
+        tolerations: taints of those nodes that are tolerated, as Kubernetes writes them.
 
     Returns:
         "promoted", "within noise" or "worse"; empty without a baseline.
@@ -103,7 +124,7 @@ def sweep_pipeline(
             backend_url=backend_url,
             sweep=created.outputs["sweep"],
         )
-        _on_gpu(working, "Run trials")
+        _on_gpu(working, "Run trials", node_selector, tolerations)
 
     selected = select(
         store_url=store_url,
@@ -112,7 +133,7 @@ def sweep_pipeline(
         agents=dsl.Collected(working.outputs["trials"]),
     )
     # Trials that tie are trained on another fold before one is named.
-    _on_gpu(selected, "Choose the best")
+    _on_gpu(selected, "Choose the best", node_selector, tolerations)
 
     with dsl.ParallelFor(prepared.outputs["Output"], name="folds") as fold_number:
         trained = fold(
@@ -121,7 +142,7 @@ def sweep_pipeline(
             sweep=created.outputs["sweep"],
             best=selected.outputs["best"],
         )
-        _on_gpu(trained, "Train a fold")
+        _on_gpu(trained, "Train a fold", node_selector, tolerations)
 
     built = ensemble(
         store_url=store_url,

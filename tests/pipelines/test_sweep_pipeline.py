@@ -45,6 +45,7 @@ def test_the_compiled_pipeline_is_that_of_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DETSWEEP_IMAGE", raising=False)
+    monkeypatch.delenv("DETSWEEP_SWEEP", raising=False)
     compiled = tmp_path / "sweep.yaml"
     command = [KFP, "dsl", "compile", "--py", "pipelines/sweep.py", "--output", compiled]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -93,8 +94,37 @@ def test_every_step_is_labelled_and_takes_its_optional_secrets(
 ) -> None:
     assert pods.keys() == STEPS
     for name, spec in pods.items():
-        assert spec["podMetadata"]["labels"]["detsweep/step"] == name
+        assert spec["podMetadata"]["labels"]["detsweep.io/step"] == name
         assert all(secret["optional"] for secret in spec["secretAsEnv"])
+
+
+def test_steps_that_train_go_to_the_nodes_that_a_run_names(
+    pods: dict[str, dict[str, Any]],
+) -> None:
+    placed = {name: spec for name, spec in pods.items() if "nodeSelector" in spec}
+    assert placed.keys() == GPU_STEPS
+    for spec in placed.values():
+        selector = spec["nodeSelector"]["nodeSelectorJson"]["componentInputParameter"]
+        (toleration,) = spec["tolerations"]
+        assert selector.endswith("node_selector")
+        assert toleration["tolerationJson"]["componentInputParameter"].endswith("tolerations")
+
+
+def test_no_step_holds_its_node_for_ever(pods: dict[str, dict[str, Any]]) -> None:
+    assert all(int(spec["activeDeadlineSeconds"]) > 0 for spec in pods.values())
+
+
+def test_a_sweep_is_labelled_by_its_name_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETSWEEP_SWEEP", "receipts")
+    compiled = tmp_path / "sweep.yaml"
+    command = [KFP, "dsl", "compile", "--py", "pipelines/sweep.py", "--output", compiled]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    _, platform = yaml.safe_load_all(compiled.read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    labels = [spec["podMetadata"]["labels"]["detsweep.io/sweep"] for spec in executors.values()]
+    assert set(labels) == {"receipts"}
 
 
 def test_no_step_is_cached_and_each_is_tried_again(tasks: dict[str, dict[str, Any]]) -> None:
