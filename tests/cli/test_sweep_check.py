@@ -32,7 +32,7 @@ def test_a_finding_is_printed_with_level_line_cost_and_fix(file):
     assert f"{file}:4: warning: models.optimizer.lr: the configuration has 0.00045" in result.stdout
     assert "the best that is known cannot be found" in result.stdout
     assert "→ widen the range: max: 0.0009" in result.stdout
-    assert result.stdout.endswith("0 errors, 2 warnings, 0 notes\n")
+    assert result.stdout.endswith("0 errors, 2 warnings, 1 note\n")
 
 
 def test_errors_make_the_command_fail(file):
@@ -57,17 +57,20 @@ def test_fix_writes_the_mended_file_and_says_what_it_did(file):
         "  models.optimizer.lr: {distribution: log_uniform_values, min: 1.0e-5, max: 0.0009}\n"
     )
     again = check(file, "--fix")
-    assert again.stdout.endswith("0 errors, 0 warnings, 0 notes\n")
+    assert again.stdout.endswith("0 errors, 0 warnings, 1 note\n")
 
 
 def test_json_holds_every_finding_with_its_edits(file):
     tree = json.loads(check(file, "--json").stdout)
     assert [(finding["rule"], finding["line"]) for finding in tree["findings"]] == [
         ("run_cap_missing", 1),
+        ("stopping_rule", 1),
         ("incumbent_outside_its_range", 4),
     ]
-    assert tree["findings"][1]["edits"][0]["text"] == "0.0009"
-    assert json.loads(check(file, "--json", "--fix").stdout)["mended"] == tree["findings"]
+    assert tree["findings"][2]["edits"][0]["text"] == "0.0009"
+    assert json.loads(check(file, "--json", "--fix").stdout)["mended"] == [
+        finding for finding in tree["findings"] if finding["level"] != "note"
+    ]
 
 
 def test_more_agents_than_trials_are_found(file):
