@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from detector.choosing.candidates import BALANCE
 from detector.config import load_config
 from detector.errors import DetsweepError
 
@@ -39,10 +38,10 @@ Agents = Annotated[
     int, typer.Option(min=1, help="How many trials, and later folds, are trained at once.")
 ]
 Prefer = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="Which candidate becomes the model: balance (the fastest within noise of the best "
-        "score), accuracy, speed, or a candidate's name."
+        help="Which candidate becomes the model: balance (by default: the fastest within noise of "
+        "the best score), accuracy, speed, or a candidate's name."
     ),
 ]
 Baseline = Annotated[
@@ -57,14 +56,15 @@ def run_sweep(
     store: Store = None,
     backend: BackendUrl = None,
     agents: Agents = 2,
-    prefer: Prefer = BALANCE,
+    prefer: Prefer = None,
     baseline: Baseline = "",
 ) -> None:
     """Sweep, train the folds, build the ensemble: the pipeline of Kubeflow, on this machine.
 
     Stopped or failed, it continues where it was when it is given the same store.
     """
-    # The pipeline stands beside this package, and no other command needs kfp.
+    # The pipeline stands beside this package, and no other command needs kfp or the metric.
+    from detector.choosing.candidates import BALANCE
     from detector.steps.ensemble import read_summary
     from detector.sweep.spec import parse_sweep
     from pipelines.local import Machine, StepRunner, run_pipeline
@@ -81,7 +81,7 @@ def run_sweep(
         "backend_url": backend or _sqlite_in(store_url),
         "overrides": words,
         "agents": list(range(1, agents + 1)),
-        "prefer": prefer,
+        "prefer": prefer or BALANCE,
         "baseline": _absolute(baseline) if Path(baseline).is_file() else baseline,
     }
     runner = StepRunner(

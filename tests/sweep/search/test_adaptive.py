@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from detector.sweep import space
-from detector.sweep.search import AdaptiveSearch, Trial, rungs
+from detector.sweep.rungs import rungs
+from detector.sweep.search import AdaptiveSearch, Trial
 from detector.sweep.search.adaptive import SPREAD_TRIALS
 
 HORIZON = 20

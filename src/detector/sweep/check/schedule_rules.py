@@ -8,7 +8,7 @@ from detector.sweep.check.finding import Edit, Finding
 from detector.sweep.check.numbers import as_yaml, round_down, round_up
 from detector.sweep.check.subject import Subject, is_number, samples
 from detector.sweep.hyperband import Hyperband
-from detector.sweep.search import rungs
+from detector.sweep.rungs import rungs
 from detector.sweep.space import Categorical, Distribution, IntUniform, LogUniform, Uniform
 
 

@@ -4,7 +4,7 @@ Plain data in, plain data out; where trials are kept and who runs them is not kn
 saves against W&B's engine is measured in `benchmarks/sweep`.
 """
 
-from detector.sweep.search.adaptive import AdaptiveSearch, rungs
+from detector.sweep.search.adaptive import AdaptiveSearch
 from detector.sweep.search.curves import Trial
 
-__all__ = ["AdaptiveSearch", "Trial", "rungs"]
+__all__ = ["AdaptiveSearch", "Trial"]

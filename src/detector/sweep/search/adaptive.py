@@ -22,6 +22,7 @@ from scipy.special import ndtr
 from scipy.stats import qmc
 
 from detector.sweep.hyperband import Goal
+from detector.sweep.rungs import rungs
 from detector.sweep.search.curves import CURVES_TO_COMPARE, Curves, Trial, curves
 from detector.sweep.search.model import Belief, CurveModel, Observed
 from detector.sweep.search.unit import Rows, UnitCube
@@ -29,8 +30,6 @@ from detector.sweep.space import Coordinate, Space
 
 SPREAD_TRIALS = 8
 """The first configurations are spread evenly over the space."""
-_RUNG_SHARES = (0.1, 0.2)
-"""Where in its course a trial is judged."""
 _ODDS = 30.0
 """A new trial must promise so many times the improvement of a running one, for each epoch."""
 
@@ -47,16 +46,6 @@ _REACHES = (0.05, 0.2)
 _REFINED, _REFINEMENTS, _REFINEMENT_REACHES = 4, 25, (0.1, 0.03)
 _SHARE_MOVED = 0.7
 _COLLAPSE_REACH = 0.2
-
-
-def rungs(horizon: int) -> tuple[int, ...]:
-    """After how many values of its metric a trial of `horizon` epochs is judged.
-
-    >>> rungs(20), rungs(3)
-    ((2, 4), (1,))
-    """
-    marks = {max(1, round(share * horizon)) for share in _RUNG_SHARES}
-    return tuple(sorted(mark for mark in marks if mark < horizon))
 
 
 @dataclass(frozen=True)
