@@ -1,5 +1,8 @@
 """The errors a person can meet. Each says what is wrong, where, and what to do about it."""
 
+import difflib
+from collections.abc import Collection
+
 
 class DetsweepError(Exception):
     """Base of every error that is the user's to mend; printed without a traceback.
@@ -47,3 +50,13 @@ class StoreError(DetsweepError):
 
 class ExportError(DetsweepError):
     """A model cannot be exported, or the exported model does not agree with its source."""
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """A hint for the end of a problem, empty where nothing known is near.
+
+    >>> did_you_mean("maximise", ["minimize", "maximize"]), did_you_mean("x", ["maximize"])
+    ("; did you mean 'maximize'?", '')
+    """
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

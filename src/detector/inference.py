@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.config.schema import PostprocessConfig, ResizeConfig
+from detector.config.schema import DataConfig, PostprocessConfig, ResizeConfig
 from detector.data.resize import pad_to_stride, resize_page
 from detector.postprocess import Detections, decode, rescale
 
@@ -41,6 +41,12 @@ def detect_text(
     )
     scale_x, scale_y = 1 / resized.scale_x, 1 / resized.scale_y
     return rescale(found, scale_x, scale_y, image.shape[1], image.shape[0])
+
+
+def network_input(image: Image, data: DataConfig) -> NDArray[np.float32]:
+    """An (H, W, 3) uint8 image as the network takes it: (1, 3, h, w) float32, scaled and padded."""
+    pixels = pad_to_stride(resize_page(image, data.resize).pixels)
+    return normalise(pixels, data.mean, data.std)
 
 
 def normalise(picture: Image, mean: Channels, std: Channels) -> NDArray[np.float32]:

@@ -11,6 +11,13 @@ CHART = Path(__file__).parents[2] / "charts" / "detsweep-storage"
 NAMESPACE = "sweeps"
 KUBERNETES = [f"1.{minor}" for minor in range(28, 35)]
 
+RESTRICTED_CONTAINER = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+"""What the restricted Pod Security Standard asks of a container, and a read-only root."""
+
 Manifest = dict[str, Any]
 
 

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.charts.rendering import CHART, KUBERNETES, containers, find, pod_specs, render
+from tests.charts.rendering import (
+    CHART,
+    KUBERNETES,
+    RESTRICTED_CONTAINER,
+    containers,
+    find,
+    pod_specs,
+    render,
+)
 
 EXTERNAL: dict[str, Any] = {
     "s3": {"enabled": False, "existingSecret": "company-s3"},
@@ -82,11 +90,7 @@ def test_every_pod_meets_the_restricted_standard(values: Mapping[str, Any]) -> N
             "emptyDir",
         }
         for container in containers(spec):
-            assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            }, name
+            assert container["securityContext"] == RESTRICTED_CONTAINER, name
 
 
 @every_matrix_entry

@@ -13,7 +13,7 @@ import yaml
 
 from detector.data.synthetic import draw_receipts
 from detector.steps.ensemble import read_summary
-from tests.charts.rendering import KUBERNETES, containers, find, pod_specs
+from tests.charts.rendering import KUBERNETES, RESTRICTED_CONTAINER, containers, find, pod_specs
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted(path.parent.name for path in ROOT.glob("k8s/overlays/*/kustomization.yaml"))
@@ -61,11 +61,7 @@ def test_every_pod_meets_the_restricted_standard_that_its_namespace_asks_for(
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         for container in containers(spec):
-            assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            }, name
+            assert container["securityContext"] == RESTRICTED_CONTAINER, name
 
 
 @every_overlay

@@ -37,9 +37,14 @@ class PageScores:
         )
 
     @property
+    def together(self) -> DatasetScore:
+        """The score over all pages."""
+        return DatasetScore(tuple(self.counts.values()))
+
+    @property
     def total(self) -> CLEvalCounts:
         """The pages' counts, summed."""
-        return DatasetScore(tuple(self.counts.values())).counts
+        return self.together.counts
 
     def __len__(self) -> int:
         return len(self.counts)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from detector.cli.labelled import Everything, Labelled, labelled_pages
 from detector.cli.predict import Model, RunBy
 from detector.data.images import read_image
 from detector.engines import Engine
@@ -19,34 +20,27 @@ if TYPE_CHECKING:
 
 
 def show_errors(
-    data: Annotated[str, typer.Option(help="A labelled data set.", envvar="DETSWEEP_DATA")],
+    data: Labelled,
     model: Model,
     engine: RunBy = Engine.ONNXRUNTIME,
     out: Annotated[
         Path, typer.Option(help="Folder for the pictures of the worst pages and errors.json.")
     ] = Path("errors"),
     worst: Annotated[int, typer.Option(min=0, help="How many pages to draw.")] = 10,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Look at every page, even where some are held out.")
-    ] = False,
+    everything: Everything = False,
 ) -> None:
     """Show the kinds of text that a model misses, and draw the pages that cost most.
 
     Each picture has the truth at the left and the finds at the right: missed words red, split ones
     orange, merging finds violet, false ones blue.
     """
-    from detector.data.formats import load_pages
-    from detector.data.source import fetch
     from detector.mistakes import by_angle, by_density, by_height, worst_first
     from detector.overlay import draw_mistakes, encode_png
     from detector.predict import Detector
 
-    pages = load_pages(fetch(data))
-    held_out = [page for page in pages if page.held_out]
     detector = Detector.load(model, engine)
     max_pixels = detector.card.max_pixels()
-    looked_at = pages if everything or not held_out else held_out
-    ordered = worst_first(looked_at, detector.detect, max_pixels)
+    ordered = worst_first(labelled_pages(data, everything), detector.detect, max_pixels)
 
     console = Console()
     for title, rows in (

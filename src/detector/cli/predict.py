@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from detector.cli.labelled import Everything, Labelled, labelled_pages
 from detector.data.images import read_image
 from detector.engines import Engine
 from detector.errors import DataError
@@ -62,28 +63,21 @@ def predict_images(
 
 
 def evaluate_model(
-    data: Annotated[str, typer.Option(help="A labelled data set.", envvar="DETSWEEP_DATA")],
+    data: Labelled,
     model: Model,
     engine: RunBy = Engine.ONNXRUNTIME,
-    everything: Annotated[
-        bool,
-        typer.Option("--all", help="Score every page, even where some are marked as held out."),
-    ] = False,
+    everything: Everything = False,
 ) -> None:
     """Score a model on labelled pages: the held-out ones, or all where none is marked."""
-    from detector.data.formats import load_pages
-    from detector.data.source import fetch
     from detector.predict import Detector
     from detector.scoring import score_pages
 
-    pages = load_pages(fetch(data))
-    held_out = [page for page in pages if page.held_out]
-    chosen = pages if everything or not held_out else held_out
+    pages = labelled_pages(data, everything)
     detector = Detector.load(model, engine)
     progress = Console(stderr=True)
-    pages_shown = track(chosen, "scoring", console=progress, disable=not progress.is_terminal)
+    pages_shown = track(pages, "scoring", console=progress, disable=not progress.is_terminal)
     scores = score_pages(pages_shown, detector.detect, detector.card.max_pixels(), [0.5, 0.7])
-    table = Table("score", "H-Mean", "recall", "precision", title=f"{len(chosen)} pages of {data}")
+    table = Table("score", "H-Mean", "recall", "precision", title=f"{len(pages)} pages of {data}")
     rows: dict[str, DatasetScore | IoUCounts] = {"CLEval": scores.cleval}
     rows |= {f"IoU ≥ {threshold}": score for threshold, score in scores.iou.items()}
     for name, score in rows.items():

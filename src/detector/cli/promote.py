@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from detector.cli.labelled import Everything, Labelled, labelled_pages
+
 WITHIN_NOISE_EXIT_CODE = 3
 WORSE_EXIT_CODE = 4
 
@@ -14,24 +16,17 @@ def promote_model(
     baseline: Annotated[
         str, typer.Option(help="The model in use: an ONNX file (a path or a URL), or an H-Mean.")
     ],
-    data: Annotated[str, typer.Option(help="A labelled data set.", envvar="DETSWEEP_DATA")],
-    everything: Annotated[
-        bool,
-        typer.Option("--all", help="Compare on every page, even where some are held out."),
-    ] = False,
+    data: Labelled,
+    everything: Everything = False,
 ) -> None:
     """Compare two models on the same pages: the held-out ones, or all where none is marked.
 
     Exit code 0 says promoted, 3 within noise, 4 worse.
     """
-    from detector.data.formats import load_pages
-    from detector.data.source import fetch
     from detector.steps.promote import compare_with_baseline, measure
 
-    pages = load_pages(fetch(data))
-    held_out = [page for page in pages if page.held_out]
-    judged = pages if everything or not held_out else held_out
-    promotion = compare_with_baseline(measure(model, judged), judged, baseline)
+    pages = labelled_pages(data, everything)
+    promotion = compare_with_baseline(measure(model, pages), pages, baseline)
     typer.echo(promotion.sentence())
     codes = {"promoted": 0, "within noise": WITHIN_NOISE_EXIT_CODE, "worse": WORSE_EXIT_CODE}
     raise typer.Exit(codes[promotion.verdict])

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from detector.config.schema import Config
-from detector.errors import ConfigError
+from detector.errors import ConfigError, did_you_mean
 
 _PRESETS = files("detector.config") / "presets"
 
@@ -107,10 +107,8 @@ def _preset_tree(name: str) -> dict[str, Any]:
         return {"preset": name, **_read_yaml(path.read_text(), name)}
     source = _PRESETS / f"{name}.yaml"
     if not source.is_file():
-        near = difflib.get_close_matches(name, preset_names(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(
-            f"no preset {name!r}{hint}",
+            f"no preset {name!r}{did_you_mean(name, preset_names())}",
             where="preset",
             remedy=f"choose one of {', '.join(preset_names())}, or give the path of a YAML file",
         )

@@ -6,20 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from detector import __version__
 from detector.choosing import Interval, PageScores, score
 from detector.choosing.candidates import BALANCE, Candidate, choose_candidate, cross_fit
 from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
-from detector.data.resize import pad_to_stride, resize_page
 from detector.ensemble.networks import candidate_networks
 from detector.errors import DataError
 from detector.export.card import Card
 from detector.export.onnx import OPSET, MeanOfMaps, export_onnx, measure_parity, write_card
-from detector.inference import normalise
+from detector.inference import network_input
 from detector.predict import Detector
 from detector.scoring import Scores, score_pages
 from detector.storage import write_atomically
@@ -136,13 +133,15 @@ def _measure(
     file: Path,
 ) -> _Measured:
     """Export a candidate, and measure what the file does."""
+    data = model.config.data
+    image = read_image(held_out[0].image, data.max_pixels)
     export_onnx(network, file)
-    parity = measure_parity(network, file, _normalised_page(held_out[0], model))
+    parity = measure_parity(network, file, network_input(image, data))
     write_card(file, _card(name, [], model, parity, {}))
     detect = Detector.load(file).detect
     # The first page takes longer: memory is laid out, kernels are compiled.
-    detect(read_image(held_out[0].image, model.config.data.max_pixels))
-    scores = score_pages(held_out, detect, model.config.data.max_pixels, [_IOU])
+    detect(image)
+    scores = score_pages(held_out, detect, data.max_pixels, [_IOU])
     pages = PageScores.of(held_out, scores.cleval)
     row = _score(name, scores, score(pages))
     say(
@@ -176,12 +175,6 @@ def _require_one_input(models: Mapping[str, ModelCheckpoint]) -> None:
                 where="data.resize, data.mean, data.std",
                 remedy="train all folds with one configuration",
             )
-
-
-def _normalised_page(page: Page, model: ModelCheckpoint) -> np.ndarray:
-    data = model.config.data
-    resized = resize_page(read_image(page.image, data.max_pixels), data.resize)
-    return normalise(pad_to_stride(resized.pixels), data.mean, data.std)
 
 
 def _score(name: str, scores: Scores, interval: Interval) -> CandidateScore:

@@ -13,9 +13,8 @@ from torch.optim.swa_utils import update_bn
 
 from detector.data.images import read_image
 from detector.data.page import Page
-from detector.data.resize import pad_to_stride, resize_page
 from detector.export.onnx import MeanOfMaps
-from detector.inference import normalise
+from detector.inference import network_input
 from detector.model.dbnet import DBNet
 from detector.training.checkpoint import ModelCheckpoint
 
@@ -64,5 +63,4 @@ def _pictures(model: ModelCheckpoint, pages: Sequence[Page]) -> Iterator[Tensor]
     data = model.config.data
     count = min(_STATISTICS_PAGES, len(pages))
     for page in (pages[i * len(pages) // count] for i in range(count)):
-        resized = resize_page(read_image(page.image, data.max_pixels), data.resize)
-        yield torch.from_numpy(normalise(pad_to_stride(resized.pixels), data.mean, data.std))
+        yield torch.from_numpy(network_input(read_image(page.image, data.max_pixels), data))

@@ -7,11 +7,10 @@ import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from detector import __version__
 from detector.choosing import Interval, PageScores, score
@@ -21,7 +20,6 @@ from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
 from detector.errors import DataError
-from detector.metrics.cleval import DatasetScore
 from detector.mistakes import worst_first
 from detector.overlay import draw_mistakes, draw_overlay, encode_jpeg, encode_png
 from detector.report.content import Overlay, ReportData, ScoreRow
@@ -165,8 +163,8 @@ def build(store_url: str, sweep_id: str, prefer: str = BALANCE, baseline: str = 
         say(promotion.sentence())
         run.store.write(PROMOTION, json.dumps(promotion.to_dict(), indent=1))
     summary = _summarise(run, sweep_id, prepared, results, built, promotion, inputs)
-    run.store.write(OVERLAY, encode_png(_draw_sample(run, held_out[0])))
-    worst = _draw_worst(run, held_out)
+    sample, worst = _draw(run, held_out)
+    run.store.write(OVERLAY, sample)
     run.store.write(REPORT, _report(run, summary, prepared, worst))
     # Last, for its presence says that all of them are written.
     run.store.write(SUMMARY, summary.to_json())
@@ -200,12 +198,13 @@ def _summarise(
     for trial in run.trials(sweep_id):
         epoch, value = trial.best(spec.metric.goal) or (None, None)
         trials.append(TrialScore(trial.number, trial.state, epoch, value))
+    left_out = {fold: run.pages(fold_key(fold)) for fold in prepared.fold_numbers}
     return Summary(
         sweep_id=sweep_id,
         best=run.best(sweep_id),
         trials=trials,
-        folds=[_fold_row(result, run.pages(fold_key(result.fold))) for result in results],
-        out_of_fold=_out_of_fold_row(run, prepared),
+        folds=[_left_out_row(f"fold {fold}", pages) for fold, pages in left_out.items()],
+        out_of_fold=_left_out_row("all, out of fold", reduce(or_, left_out.values())),
         candidates=[_candidate_row(row, len(built.pages)) for row in built.candidates],
         chosen=built.chosen,
         chosen_because=built.reason,
@@ -220,34 +219,16 @@ def _summarise(
     )
 
 
-def _fold_row(result: FoldResult, pages: PageScores) -> ScoreRow:
+def _left_out_row(name: str, pages: PageScores) -> ScoreRow:
+    """An honest score: of pages that the model or models were not trained on."""
+    interval, together = score(pages), pages.together
     return ScoreRow(
-        name=f"fold {result.fold}",
+        name=name,
         pages=len(pages),
-        recall=result.scores["val/recall"],
-        precision=result.scores["val/precision"],
-        hmean=result.scores["val/hmean"],
-        hmean_pages=result.scores["val/hmean_pages"],
-        iou_hmean=None,
-        ms_per_page=None,
-        low=score(pages).low,
-        high=score(pages).high,
-    )
-
-
-def _out_of_fold_row(run: Run, prepared: Prepared) -> ScoreRow:
-    """One honest score over all pages that folds have left out."""
-    pages = PageScores({}, {})
-    for fold in prepared.fold_numbers:
-        pages |= run.pages(fold_key(fold))
-    interval = score(pages)
-    return ScoreRow(
-        name="all, out of fold",
-        pages=len(pages),
-        recall=pages.total.recall,
-        precision=pages.total.precision,
-        hmean=interval.value,
-        hmean_pages=DatasetScore(tuple(pages.counts.values())).hmean_pages,
+        recall=together.recall,
+        precision=together.precision,
+        hmean=together.hmean,
+        hmean_pages=together.hmean_pages,
         iou_hmean=None,
         ms_per_page=None,
         low=interval.low,
@@ -264,29 +245,24 @@ def _candidate_row(score: "CandidateScore", pages: int) -> ScoreRow:
     return ScoreRow(pages=pages, **measured)
 
 
-def _draw_worst(run: Run, held_out: Sequence[Page]) -> list[Overlay]:
-    """The held-out pages that cost the model most, with its mistakes on them."""
+def _draw(run: Run, held_out: Sequence[Page]) -> tuple[bytes, list[Overlay]]:
+    """The first held-out page with what the model finds on it, as a PNG; and those that cost it
+    most, with its mistakes on them."""
     from detector.predict import Detector  # noqa: PLC0415
 
     max_pixels = run.config().data.max_pixels
     with run.store.folder(FOLDER) as folder:
         detect = Detector.load(folder.path / "model.onnx").detect
-        pages = worst_first(held_out, detect, max_pixels)[:_WORST]
-    overlays = []
-    for page in pages:
+    pages = worst_first(held_out, detect, max_pixels)
+    first = next(page for page in pages if page.page is held_out[0])
+    image = read_image(first.page.image, max_pixels)
+    sample = encode_png(draw_overlay(image, first.predictions, first.page.boxes))
+    worst = []
+    for page in pages[:_WORST]:
         image = read_image(page.page.image, max_pixels)
         drawn = draw_mistakes(image, page.predictions, page.page.boxes, page.mistakes)
-        overlays.append(Overlay(page.page.name, encode_jpeg(drawn, max_bytes=_WORST_BYTES)))
-    return overlays
-
-
-def _draw_sample(run: Run, page: Page) -> NDArray[np.uint8]:
-    from detector.predict import Detector  # noqa: PLC0415
-
-    with run.store.folder(FOLDER) as folder:
-        detect = Detector.load(folder.path / "model.onnx").detect
-    image = read_image(page.image, run.config().data.max_pixels)
-    return draw_overlay(image, detect(image).polygons, page.boxes)
+        worst.append(Overlay(page.page.name, encode_jpeg(drawn, max_bytes=_WORST_BYTES)))
+    return sample, worst
 
 
 def _report(

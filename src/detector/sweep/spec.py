@@ -5,18 +5,17 @@ not is an error, never silently without effect. Whether a valid file is a good o
 here but in `check`.
 """
 
-import difflib
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from detector.config import known_keys, nearest_key
-from detector.errors import SweepError
+from detector.errors import SweepError, did_you_mean
 from detector.sweep import space
 from detector.sweep.command import MACROS, is_detector, macro_of, plain_words
 from detector.sweep.hyperband import Goal, Hyperband
@@ -349,7 +348,7 @@ def parse_distribution(node: object, where: str, name: str) -> space.Distributio
     family = space.FAMILIES.get(str(kind))
     if family is None:
         raise SweepError(
-            f"there is no distribution {kind!r}{_did_you_mean(str(kind), space.FAMILIES)}",
+            f"there is no distribution {kind!r}{did_you_mean(str(kind), space.FAMILIES)}",
             where=location,
             remedy=f"choose one of {', '.join(sorted(space.FAMILIES))}",
         )
@@ -418,7 +417,7 @@ def _check_command(spec: SweepSpec, where: str) -> None:
         macro = macro_of(word)
         if macro is not None and macro not in MACROS:
             raise SweepError(
-                f"there is no macro {word!r}{_did_you_mean(macro, MACROS)}",
+                f"there is no macro {word!r}{did_you_mean(macro, MACROS)}",
                 where=f"{where}: command",
                 remedy=f"choose one of {', '.join(MACROS)} and envvar:NAME",
             )
@@ -479,7 +478,7 @@ def _unknown_key(path: list[str], model: type[BaseModel], location: str) -> Swee
     owner = sections.get(path[0], model) if len(path) > 1 else model
     allowed = keys_of(owner)
     return SweepError(
-        f"there is no key {key!r} here{_did_you_mean(key, allowed)}",
+        f"there is no key {key!r} here{did_you_mean(key, allowed)}",
         where=location,
         remedy=f"allowed are {', '.join(allowed)}",
     )
@@ -489,8 +488,3 @@ def keys_of(section: type[BaseModel]) -> list[str]:
     """The keys that a section of the file may have."""
     names = {field.alias or name for name, field in section.model_fields.items()}
     return sorted(names - _NOT_IN_THE_FILE)
-
-
-def _did_you_mean(word: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
