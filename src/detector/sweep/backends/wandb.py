@@ -9,6 +9,7 @@ The calls are those of `wandb agent`, through the installed client; they need it
 
 import json
 import logging
+import math
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
@@ -222,7 +223,7 @@ class WandbTrial:
         is_new = epoch > self.epoch
         self.epoch = max(epoch, self.epoch)
         values = {} if metric is None else {self._metric: metric}
-        if metric is not None and metric - metric == 0:  # neither NaN nor infinite
+        if metric is not None and math.isfinite(metric):
             self.curve[epoch] = metric
         if is_new:
             self._run.log({EPOCH: epoch, **values}, step=epoch)
