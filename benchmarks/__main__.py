@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("targets", "postprocess", "cleval", "loading", "inference")
+BENCHMARKS = ("targets", "postprocess", "cleval", "loading", "validation", "inference")
 
 if __name__ == "__main__":
     for name in BENCHMARKS:

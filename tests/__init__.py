@@ -1,1 +1,1 @@
-"""A package, so that no installed one of this name (a peer of the benchmarks brings one) hides it."""
+"""A package, so that no installed one hides it: a peer of the benchmarks brings one so named."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.config.schema import DataConfig, PostprocessConfig, ResizeConfig
-from detector.data.resize import pad_to_stride, resize_page
+from detector.data.resize import ResizedPage, pad_to_stride, resize_page
 from detector.postprocess import Detections, decode, rescale
 
 Image = NDArray[np.uint8]
@@ -27,9 +27,15 @@ def detect_text(
     postprocess: PostprocessConfig,
 ) -> Detections:
     """The text on an (H, W, 3) uint8 RGB image, in the image's own pixels."""
-    resized = resize_page(image, resize)
-    height, width = resized.pixels.shape[:2]
-    probability = probability_map(pad_to_stride(resized.pixels))[:height, :width]
+    return detect_resized(resize_page(image, resize), probability_map, postprocess)
+
+
+def detect_resized(
+    page: ResizedPage, probability_map: ProbabilityMap, postprocess: PostprocessConfig
+) -> Detections:
+    """The text on a page that is scaled already, in the pixels of its image."""
+    height, width = page.pixels.shape[:2]
+    probability = probability_map(pad_to_stride(page.pixels))[:height, :width]
     found = decode(
         np.ascontiguousarray(probability),
         thresh=postprocess.thresh,
@@ -39,8 +45,7 @@ def detect_text(
         max_candidates=postprocess.max_candidates,
         polygons=postprocess.use_polygon,
     )
-    scale_x, scale_y = 1 / resized.scale_x, 1 / resized.scale_y
-    return rescale(found, scale_x, scale_y, image.shape[1], image.shape[0])
+    return rescale(found, 1 / page.scale_x, 1 / page.scale_y, *page.image_size)
 
 
 def network_input(image: Image, data: DataConfig) -> NDArray[np.float32]:

@@ -70,7 +70,7 @@ def test_light_changes_are_repeatable_and_can_be_turned_off() -> None:
 def test_a_resized_page_has_the_side_that_was_asked_for(height: int, width: int) -> None:
     page = np.zeros((height, width, 3), np.uint8)
     rule = ResizeConfig(rule="shortest_side", side=64, max_side=256)
-    pixels, scale_x, scale_y = resize_page(page, rule)
+    pixels, scale_x, scale_y, _ = resize_page(page, rule)
     shortest, longest = sorted(pixels.shape[:2])
     assert longest <= 256
     assert shortest == 64 or longest == 256

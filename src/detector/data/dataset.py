@@ -15,9 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from detector.config.schema import Config
 from detector.data.augment import apply_warp, change_light, draw_warp, warp_outlines
-from detector.data.images import read_image
 from detector.data.page import Page
-from detector.data.resize import ResizedPage, resize_page
+from detector.data.scaled import ScaledPages
 from detector.data.targets import build_targets
 
 _CACHE_BYTES = 2 * 2**30
@@ -62,20 +61,20 @@ class Draw:
 
 
 class CropDataset(Dataset[Crop]):
-    """Crops of pages, by `Draw`. Resized pages are kept in memory up to a bound."""
+    """Crops of pages, by `Draw`."""
 
     def __init__(self, pages: Sequence[Page], config: Config):
         self._pages = pages
         self._config = config
-        self._resized: dict[int, ResizedPage] = {}
-        self._resized_bytes = 0
-        self._cache_bytes = _CACHE_BYTES // max(1, config.data.num_workers)
+        # Each loader process has a copy of its own.
+        bound = _CACHE_BYTES // max(1, config.data.num_workers)
+        self._scaled = ScaledPages(pages, config.data, bound)
 
     def __getitem__(self, draw: Draw) -> Crop:
         config = self._config
         rng = np.random.default_rng((config.seed, draw.epoch, draw.position))
         page = self._pages[draw.page]
-        resized = self._page_at_scale(draw.page)
+        resized = self._scaled[draw.page]
         scale = np.array([resized.scale_x, resized.scale_y])
         boxes = page.boxes
         anchor = (boxes[rng.integers(len(boxes))].points * scale).mean(axis=0) if boxes else None
@@ -102,16 +101,6 @@ class CropDataset(Dataset[Crop]):
             torch.from_numpy(maps.thresh_mask),
             page.name,
         )
-
-    def _page_at_scale(self, index: int) -> ResizedPage:
-        if index in self._resized:
-            return self._resized[index]
-        data = self._config.data
-        resized = resize_page(read_image(self._pages[index].image, data.max_pixels), data.resize)
-        if self._resized_bytes + resized.pixels.nbytes <= self._cache_bytes:
-            self._resized[index] = resized
-            self._resized_bytes += resized.pixels.nbytes
-        return resized
 
 
 class EpochBatches:

@@ -19,11 +19,13 @@ class ResizedPage(NamedTuple):
     Attributes:
         pixels: (h, w, 3) uint8 RGB, unpadded.
         scale_x, scale_y: pixels here for one pixel of the image.
+        image_size: width and height of the image.
     """
 
     pixels: NDArray[np.uint8]
     scale_x: float
     scale_y: float
+    image_size: tuple[int, int]
 
 
 def resize_page(image: NDArray[np.uint8], rule: ResizeConfig) -> ResizedPage:
@@ -35,7 +37,8 @@ def resize_page(image: NDArray[np.uint8], rule: ResizeConfig) -> ResizedPage:
     new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     pixels = cv2.resize(image, (new_width, new_height), interpolation=interpolation)
-    return ResizedPage(np.asarray(pixels, np.uint8), new_width / width, new_height / height)
+    scale_x, scale_y = new_width / width, new_height / height
+    return ResizedPage(np.asarray(pixels, np.uint8), scale_x, scale_y, (width, height))
 
 
 def pad_to_stride(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,13 @@ from detector.data.folds import Folds
 from detector.data.page import Page
 from detector.errors import DataError, TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
-from detector.metrics.cleval import DatasetScore
 from detector.model.dbnet import DBNet
-from detector.scoring import score_pages
 from detector.storage import write_atomically
 from detector.training.checkpoint import ModelCheckpoint, load_tensors, save_tensors
 from detector.training.result import METRIC, EpochMetrics, OnEpoch, TrainResult
 from detector.training.schedule import learning_rate
 from detector.training.step import Stepper
-from detector.training.validate import torch_detector
+from detector.training.validate import Validation
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 
@@ -65,10 +63,10 @@ class _Run:
     def __init__(self, config: Config, folds: Folds, fold: int | None, run_dir: Path):
         self.config, self.fold, self.dir = config, fold, run_dir
         self.data_digest = folds.manifest.digest()
-        self.validation = folds.validation(fold)
+        self.validation = Validation(folds.validation(fold), config)
         pages = folds.training(fold)
         _require_text(pages, "training")
-        _require_text(self.validation, "validation")
+        _require_text(self.validation.pages, "validation")
         run_dir.mkdir(parents=True, exist_ok=True)
         tree = yaml.safe_dump(config.to_dict(), sort_keys=False)
         write_atomically(run_dir / "config.yaml", tree.encode())
@@ -127,7 +125,7 @@ class _Run:
 
     def _finish_epoch(self, epoch: int, started: float) -> EpochMetrics:
         models = self.config.models
-        score = self._validate()
+        score = self.validation.score(self._weights_to_keep().eval())
         row = {
             "epoch": epoch,
             "train/loss": self.loss_sum / self.step_in_epoch,
@@ -141,16 +139,11 @@ class _Run:
         self.history.append(row)
         self.step_in_epoch, self.loss_sum = 0, 0.0
         if row is self._best():
-            self._save_best(row, PageScores.of(self.validation, score))
+            self._save_best(row, PageScores.of(self.validation.pages, score))
         self._save()
         lines = "".join(json.dumps(entry) + "\n" for entry in self.history)
         write_atomically(self.dir / "metrics.jsonl", lines.encode())
         return _as_metrics(row)
-
-    def _validate(self) -> DatasetScore:
-        network = self._weights_to_keep().eval()
-        detect = torch_detector(network, self.config)
-        return score_pages(self.validation, detect, self.config.data.max_pixels).cleval
 
     def _weights_to_keep(self) -> DBNet:
         return self.ema.module if self.ema is not None else self.network
@@ -225,7 +218,7 @@ class _Run:
         )
 
 
-def _require_text(pages: list[Page], purpose: str) -> None:
+def _require_text(pages: Sequence[Page], purpose: str) -> None:
     if not any(not box.ignore for page in pages for box in page.boxes):
         raise DataError(
             f"no {purpose} page has text that is not marked as don't care",
