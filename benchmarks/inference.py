@@ -1,4 +1,4 @@
-"""Inference on the processor, from pixels to outlines: torch, and detsweep's two engines.
+"""Inference on the processor, from pixels to outlines: torch, and detsweep's engines.
 
 Two networks:
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import Contender, compare, console, find_peer, use_threads, version
 from detector.config import Config, load_config
 from detector.data.synthetic import draw_receipt
-from detector.engines import Engine, Run, open_engine
+from detector.engines import Engine, Run, has_bf16, open_engine
 from detector.export.onnx import MeanOfMaps, export_onnx
 from detector.inference import Detect, Image, detect_text, normalise
 from detector.model.dbnet import DBNet
@@ -54,13 +54,14 @@ def time_receipts(checkpoint: Path) -> None:
     pages = [draw_receipt(number, SEED).image for number in range(PAGES)]
     runs = _runs(network)
     detectors = {name: _detector(run, config) for name, run in runs.items()}
-    for engine in Engine:
+    engines = [engine for engine in Engine if engine in detectors]
+    for engine in engines:
         same, boxes = _agreement(pages, detectors["torch"], detectors[engine])
         console.print(f"{engine}: {same} of torch's {boxes} boxes within a pixel")
     compare(
         f"receipts_cpu, longest side {config.data.resize.side}, from pixels to outlines",
         pages,
-        [Contender(engine, detectors[engine]) for engine in Engine],
+        [Contender(engine, detectors[engine]) for engine in engines],
         [Contender("torch", detectors["torch"]), *_rapidocr(config.data.resize.side)],
     )
 
@@ -77,13 +78,14 @@ def time_reference() -> None:
     picture = cv2.resize(draw_receipt(0, SEED).image, (side, side), interpolation=cv2.INTER_AREA)
     page = normalise(np.asarray(picture, np.uint8), config.data.mean, config.data.std)
     expected = runs["torch"](page)
-    for engine in Engine:
+    engines = [engine for engine in Engine if engine in runs]
+    for engine in engines:
         worst = float(np.abs(runs[engine](page) - expected).max())
         console.print(f"{engine}: the map differs from torch's by at most {worst:.1e}")
     compare(
         f"hrnet_w44_1280, one page of {side} x {side}, the map alone",
         [page],
-        [Contender(engine, runs[engine]) for engine in Engine],
+        [Contender(engine, runs[engine]) for engine in engines],
         [Contender("torch", runs["torch"])],
         rounds=3,
     )
@@ -100,7 +102,14 @@ def _runs(network: DBNet) -> dict[str, Run]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export_onnx(alone, path)
-        return {"torch": eager, **{engine: open_engine(path, engine) for engine in Engine}}
+        return {"torch": eager, **{engine: open_engine(path, engine) for engine in _engines()}}
+
+
+def _engines() -> list[Engine]:
+    """Those that this machine can run."""
+    if not find_peer("openvino", "openvino"):
+        return [Engine.ONNXRUNTIME]
+    return [engine for engine in Engine if engine is not Engine.OPENVINO_BF16 or has_bf16()]
 
 
 def _detector(run: Run, config: Config) -> Detect:

@@ -1,6 +1,7 @@
 """What runs an exported network: onnxruntime, or OpenVINO where a processor is all there is.
 
-Both give the same maps but for rounding. Nothing outside this module knows which one it is.
+Both give the same maps but for rounding, of which bfloat16 has more. Nothing outside this module
+knows which one it is.
 """
 
 import os
@@ -19,22 +20,29 @@ Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Engine(StrEnum):
-    """onnxruntime runs on a GPU where it has one, else on the processor; OpenVINO on the
-    processor, and faster there."""
+    """onnxruntime runs on a GPU where it has one, else on the processor; OpenVINO on the processor
+    alone, where it has bfloat16 several times as fast as in float32."""
 
     ONNXRUNTIME = "onnxruntime"
     OPENVINO = "openvino"
+    OPENVINO_BF16 = "openvino-bf16"
 
 
 def open_engine(path: Path, engine: Engine = Engine.ONNXRUNTIME) -> Run:
     """Load an ONNX file's network. `OMP_NUM_THREADS` bounds the threads, as it does for torch.
 
     Raises:
-        ExportError: the file is missing or no ONNX model, or the engine is not installed.
+        ExportError: the file is missing or no ONNX model, the engine is not installed, or the
+            processor has no bfloat16.
     """
-    load = _openvino if engine is Engine.OPENVINO else _onnxruntime
     try:
-        return load(path)
+        if engine is Engine.ONNXRUNTIME:
+            return _onnxruntime(path)
+        if engine is Engine.OPENVINO_BF16:
+            _require_bf16()
+        return _openvino(path, "bf16" if engine is Engine.OPENVINO_BF16 else "f32")
+    except ExportError:
+        raise
     except ImportError as error:
         raise ExportError(
             "OpenVINO is not installed",
@@ -67,13 +75,33 @@ def _onnxruntime(path: Path) -> Run:
     return run
 
 
-def _openvino(path: Path) -> Run:
+def has_bf16() -> bool:
+    """Whether this processor computes in bfloat16, as OpenVINO finds it.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+    """
+    import openvino  # noqa: PLC0415  # an extra
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _require_bf16() -> None:
+    if not has_bf16():
+        raise ExportError(
+            "this processor has no bfloat16",
+            where=f"--engine {Engine.OPENVINO_BF16}",
+            remedy=f"use --engine {Engine.OPENVINO}",
+        )
+
+
+def _openvino(path: Path, precision: str) -> Run:
     import openvino  # noqa: PLC0415  # an extra
 
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         # Where a processor has bfloat16, OpenVINO would take it unasked.
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": precision,
     }
     if threads := _threads():
         settings["INFERENCE_NUM_THREADS"] = threads

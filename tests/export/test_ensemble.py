@@ -10,7 +10,7 @@ import torch
 
 from detector.data.folds import Folds
 from detector.data.images import read_image
-from detector.engines import Engine, open_engine
+from detector.engines import Engine, has_bf16, open_engine
 from detector.ensemble import EnsembleResult, build_ensemble
 from detector.ensemble.networks import average_weights
 from detector.errors import ConfigError, DataError, ExportError
@@ -31,11 +31,15 @@ def built(
     )
 
 
+EXACT = [Engine.ONNXRUNTIME, Engine.OPENVINO]
+"""The engines that compute in float32."""
+
+
 def networks(checkpoints: dict[str, Path]) -> list[DBNet]:
     return [ModelCheckpoint.load(path).build_model() for path in checkpoints.values()]
 
 
-@pytest.mark.parametrize("engine", Engine)
+@pytest.mark.parametrize("engine", EXACT)
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 64, 160), (2, 352, 96)])
 def test_the_file_is_the_mean_of_the_maps_at_any_batch_and_size(
     built: EnsembleResult,
@@ -52,6 +56,19 @@ def test_the_file_is_the_mean_of_the_maps_at_any_batch_and_size(
     found = open_engine(built.model, engine)(images)
     assert found.shape == shape
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_bfloat16_is_near_where_the_processor_has_it_and_refused_elsewhere(
+    built: EnsembleResult,
+) -> None:
+    pytest.importorskip("openvino")
+    if not has_bf16():
+        with pytest.raises(ExportError, match="no bfloat16"):
+            open_engine(built.model, Engine.OPENVINO_BF16)
+        return
+    images = np.random.default_rng(0).normal(size=(1, 3, 96, 160)).astype(np.float32)
+    expected, found = (open_engine(built.model, e)(images) for e in list(Engine)[1:])
+    np.testing.assert_allclose(found, expected, atol=0.05)
 
 
 def test_the_measured_parity_is_that_of_rounding(built: EnsembleResult) -> None:
@@ -152,7 +169,7 @@ def test_folds_that_prepare_their_input_differently_are_refused(
         build_ensemble(mixed, folds.training(None), folds.held_out, tmp_path)
 
 
-@pytest.mark.parametrize("engine", Engine)
+@pytest.mark.parametrize("engine", EXACT)
 @pytest.mark.parametrize("content", [b"", b"no model"])
 def test_what_is_no_model_is_refused(content: bytes, engine: Engine, tmp_path: Path) -> None:
     pytest.importorskip(engine.value)

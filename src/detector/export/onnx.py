@@ -88,7 +88,8 @@ class MeanOfMaps(nn.Module):
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
         maps = [network.probability_map(image_B3HW) for network in self.networks]  # type: ignore[operator]  # ModuleList forgets the type
-        return torch.stack(maps).mean(dim=0)
+        # The mean of one would cost a pass over the map.
+        return torch.stack(maps).mean(dim=0) if len(maps) > 1 else maps[0]
 
 
 def _samples(picture_13hw: NDArray[np.float32]) -> list[NDArray[np.float32]]:
