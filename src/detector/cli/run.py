@@ -152,7 +152,7 @@ def _print_summary(summary: "Summary", console: Console) -> None:
 
 
 def _trial_table(summary: "Summary") -> Table:
-    table = Table("trial", "state", "epoch", summary.best.metric, title="Trials")
+    table = _table("Trials", "trial", "state", "epoch", summary.best.metric)
     for trial in summary.trials:
         table.add_row(
             str(trial.number),
@@ -165,8 +165,8 @@ def _trial_table(summary: "Summary") -> Table:
 
 
 def _score_table(title: str, rows: Sequence["ScoreRow"], chosen: str | None = None) -> Table:
-    headers = ("model", "pages", "H-Mean", "95 % interval", "recall", "precision", "IoU", "ms/page")
-    table = Table(*headers, title=title)
+    numbers = ("pages", "H-Mean", "95 % interval", "recall", "precision", "IoU", "ms/page")
+    table = _table(title, "model", *numbers)
     for row in rows:
         table.add_row(
             f"{row.name} ✓" if row.name == chosen else row.name,
@@ -177,6 +177,15 @@ def _score_table(title: str, rows: Sequence["ScoreRow"], chosen: str | None = No
             _number(row.ms_per_page, 1),
             style="bold green" if row.name == chosen else None,
         )
+    return table
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    """As narrow as it gets, for scores have eight columns and a log has 80 characters."""
+    table = Table(title=f"\n{title}", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column(first)
+    for header in others:
+        table.add_column(header, justify="right", no_wrap=True)
     return table
 
 
