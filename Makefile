@@ -35,11 +35,14 @@ format: venv ## format the code
 typecheck: venv ## check types
 	$(BIN)/mypy
 
-test: venv ## run every test
-	$(BIN)/pytest
+# A file's tests stay together, for they share what its fixtures trained; a process has one core.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+
+test: venv ## run every test, one process a core
+	$(PYTEST)
 
 test-fast: venv ## run the tests but those of the reference network at its full size
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 bench: venv ## time the hot paths beside their peers, which `pip install -e '.[bench]'` installs
 	$(BIN)/python -m benchmarks
