@@ -47,7 +47,7 @@ def test_polygons_follow_the_picture() -> None:
     page = np.full((300, 200, 3), 255, np.uint8)
     page[140:160, 90:110] = 0
     rng = np.random.default_rng(5)
-    config = AugmentConfig(rotate_degrees=30, scale=(0.8, 1.5), aspect=0.2)
+    config = AugmentConfig(rotate_degrees=30, quarter_turn=0.5, scale=(0.8, 1.5), aspect=0.2)
     square = np.array([[90, 140], [110, 140], [110, 160], [90, 160]], np.float64)
     for _ in range(20):
         warp = draw_warp((300, 200), 256, np.array([100.0, 150.0]), config, rng)
@@ -55,6 +55,21 @@ def test_polygons_follow_the_picture() -> None:
         dark_y, dark_x = np.nonzero(picture[..., 0] < 60)
         centre = warp_outlines([square], warp)[0].mean(axis=0)
         assert abs(centre - [dark_x.mean(), dark_y.mean()]).max() < 1.0
+
+
+@given(SIZES, SIZES, st.integers(0, 2**32))
+def test_a_page_comes_sideways_as_often_as_was_asked_for(
+    height: int, width: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    upright, sideways = (
+        AugmentConfig(rotate_degrees=5, aspect=0, quarter_turn=share) for share in (0.0, 1.0)
+    )
+    kept = draw_warp((height, width), 128, None, upright, rng)
+    turned = draw_warp((height, width), 128, None, sideways, rng)
+    angles = [np.rad2deg(np.arctan2(warp[1, 0], warp[0, 0])) for warp in (kept, turned)]
+    assert abs(angles[0]) <= 5
+    assert min(abs(abs(angles[1]) - quarter) for quarter in (90, 180)) <= 5
 
 
 def test_light_changes_are_repeatable_and_can_be_turned_off() -> None:

@@ -43,6 +43,8 @@ class AugmentConfig(_Section):
     aspect: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Relative change of height to width, up or down."""
     rotate_degrees: Annotated[float, Field(ge=0, le=45)] = 5.0
+    quarter_turn: Fraction = 0.0
+    """Probability of a turn by 90, 180 or 270 degrees besides, for pages that come sideways."""
     horizontal_flip: Fraction = 0.0
     brightness: Annotated[float, Field(ge=0, le=1)] = 0.3
     contrast: Annotated[float, Field(ge=0, le=1)] = 0.3

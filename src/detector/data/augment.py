@@ -41,6 +41,8 @@ def draw_warp(
         scale_y = scale_x = np.exp(rng.uniform(*np.log(config.scale)))
         scale_x *= 1 + rng.uniform(-config.aspect, config.aspect)
         angle = np.deg2rad(rng.uniform(-config.rotate_degrees, config.rotate_degrees))
+        if rng.random() < config.quarter_turn:
+            angle += rng.integers(1, 4) * np.pi / 2
         flip = -1.0 if rng.random() < config.horizontal_flip else 1.0
     cos, sin = np.cos(angle), np.sin(angle)
     linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([scale_x * flip, scale_y])
