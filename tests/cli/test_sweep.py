@@ -1,12 +1,16 @@
+import csv
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from detector.cli.sweep import app
+from detector.config import apply_params, load_config
 from detector.errors import SweepError
+from detector.steps.run import Best, Run
 from detector.sweep.agent import run_agent
 from detector.sweep.backends import open_backend, redact
 from detector.sweep.spec import read_sweep
@@ -52,6 +56,7 @@ def test_best_gives_the_same_trial_in_every_form(url, sweep_id):
         "value": 0.9997,
         "epoch": 1,
         "params": {"models.optimizer.lr": 0.0003},
+        "named_by": "best value",
     }
     assert yaml.safe_load(detsweep_sweep(*words, "--yaml")) == content
     overrides = detsweep_sweep(*words, "--overrides")
@@ -67,6 +72,53 @@ def test_best_refuses_two_forms_and_a_sweep_without_scores(url, sweep_id):
         detsweep_sweep("best", empty, "--backend", url)
 
 
+def test_best_names_what_the_pipeline_selected_and_says_which_trial_scored_higher(
+    url, sweep_id, tmp_path
+):
+    run = Run(str(tmp_path / "run"))
+    chosen = Best(0, {"models.optimizer.lr": 0.001}, "val/hmean", 0.999, 1, [], reasons=["A tie."])
+    run.store.write(f"sweeps/{sweep_id}/best.yaml", chosen.to_yaml())
+    words = ["best", sweep_id, "--backend", url, "--store", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
+    content = json.loads(result.stdout)
+    assert (content["trial"], content["value"], content["named_by"]) == (0, 0.999, "selection")
+    assert result.stderr == (
+        "trial 1 has the best val/hmean, 0.9997; the selection named trial 0: A tie.\n"
+    )
+    assert shlex.split(detsweep_sweep(*words, "--overrides")) == ["models.optimizer.lr=0.001"]
+
+
+def test_overrides_begin_with_those_of_the_sweeps_own_store(url, sweep_id, tmp_path):
+    run = Run(str(tmp_path / "run"))
+    config = load_config(["preset=quickstart", "data.path=receipts", "models.optimizer.lr=0.5"])
+    run.store.write("config.yaml", yaml.safe_dump(config.to_dict()))
+    words = ["best", sweep_id, "--backend", url, "--store", str(tmp_path / "run"), "--overrides"]
+    run.store.write("sweep.json", json.dumps({"id": "another"}))
+    assert shlex.split(detsweep_sweep(*words)) == ["models.optimizer.lr=0.0003"]
+    run.store.write("sweep.json", json.dumps({"id": sweep_id}))
+    pasted = shlex.split(detsweep_sweep(*words))
+    assert pasted == ["preset=quickstart", "data.path=receipts", "models.optimizer.lr=0.0003"]
+    assert load_config(pasted) == apply_params(config, {"models.optimizer.lr": 0.0003})
+
+
+def test_export_writes_a_row_for_each_trial_and_for_each_epoch(
+    url, sweep_id, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    said = detsweep_sweep("export", sweep_id, "--backend", url)
+    assert "no other metric than val/hmean is in runs/sweep" in said
+    Run("run").store.write(
+        f"sweeps/{sweep_id}/trials/0/metrics.jsonl",
+        '{"epoch": 1, "val/hmean": 0.999, "train/loss": 2.5}\n',
+    )
+    detsweep_sweep("export", sweep_id, "--backend", url, "--store", "run")
+    trials = list(csv.DictReader(Path(f"{sweep_id}-trials.csv").read_text().splitlines()))
+    assert [row["params.models.optimizer.lr"] for row in trials] == ["0.001", "0.0003"]
+    assert Path(f"{sweep_id}-epochs.csv").read_text() == (
+        "trial,epoch,metrics.val/hmean,metrics.train/loss\n0,1,0.999,2.5\n1,1,0.9997,\n"
+    )
+
+
 def test_status_shows_every_trial_as_table_and_as_json(url, sweep_id):
     table = detsweep_sweep("status", sweep_id, "--backend", url)
     assert f"sweep {sweep_id} · grid · 2 of 2 trials" in table
@@ -76,8 +128,12 @@ def test_status_shows_every_trial_as_table_and_as_json(url, sweep_id):
     assert [trial["state"] for trial in status["trials"]] == ["finished", "finished"]
 
 
-def test_watching_a_sweep_that_is_over_ends(url, sweep_id):
-    assert "2 of 2 trials" in detsweep_sweep("status", sweep_id, "--backend", url, "--watch")
+def test_watching_without_a_terminal_prints_lines_until_the_sweep_is_over(url, sweep_id):
+    shown = detsweep_sweep("status", sweep_id, "--backend", url, "--watch")
+    assert shown.count("\n") == 1
+    assert "2 finished · 0 agents at work · 2 epochs · best val/hmean 0.9997 (trial 1)" in shown
+    status = json.loads(detsweep_sweep("status", sweep_id, "--backend", url, "--watch", "--json"))
+    assert status["is_over"]
 
 
 def test_stop_ends_a_sweep(url, sweep_id):

@@ -1,11 +1,13 @@
-"""`detsweep sweep`: create a sweep, work on it, look at it, end it."""
+"""`detsweep sweep`: create a sweep, work on it, look at it, take it elsewhere, end it."""
 
 import json
 import os
 import socket
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -14,12 +16,18 @@ from rich.live import Live
 
 from detector.cli.sweep_check import check, read_sweep_file
 from detector.console import PREEMPTED_EXIT_CODE, say
-from detector.errors import SweepError
+from detector.errors import ConfigError, SweepError
+from detector.storage import write_atomically
 from detector.sweep.backends import Stopping, open_backend, serve_proxy
 from detector.sweep.best import best_trial, override_line
 from detector.sweep.check import check_sweep, configs_of, refuse_errors
+from detector.sweep.export import encode, epoch_table, trial_table
 from detector.sweep.spec import parse_sweep
-from detector.sweep.status import status_table, sweep_status
+from detector.sweep.status import SweepStatus, sweep_status
+from detector.sweep.status_view import status_line, status_tables
+
+if TYPE_CHECKING:
+    from detector.steps.run import Best
 
 app = typer.Typer(help="Search a configuration: many agents share one sweep.", no_args_is_help=True)
 app.command()(check)
@@ -45,6 +53,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DEFAULT_BACKEND = "sqlite:///detsweep.db"
 _DEFAULT_STORE = "runs/sweep"
 _REFRESH_S = 2.0
+_LOG_WIDTH = 140
 
 
 @app.command()
@@ -125,26 +134,65 @@ def status(
         bool, typer.Option("--watch", help="Refresh until the sweep is over.")
     ] = False,
 ) -> None:
-    """Show every trial: its state, its epochs, its best value and its agent."""
+    """Show the trials, who works on them, where they were stopped and when all will have ended.
+
+    With --watch and no terminal, a line is printed whenever something has changed.
+    """
     sweeps = open_backend(backend)
+    console = _console()
     current = sweep_status(sweeps, sweep)
-    if as_json:
-        typer.echo(json.dumps(current.to_dict(), indent=2))
-        return
-    console = Console()
-    if not watch:
-        console.print(status_table(current))
-        return
-    with Live(status_table(current), console=console, auto_refresh=False) as live:
-        while not current.is_over:
+    with _shown(console, as_json, watch) as show:
+        show(current)
+        while watch and not current.is_over:
             time.sleep(_REFRESH_S)
             current = sweep_status(sweeps, sweep)
-            live.update(status_table(current), refresh=True)
+            show(current)
+
+
+def _console() -> Console:
+    """As wide as the terminal, and wide enough for the table where there is none."""
+    console = Console()
+    is_sized = console.is_terminal or "COLUMNS" in os.environ
+    return console if is_sized else Console(width=_LOG_WIDTH)
+
+
+@contextmanager
+def _shown(console: Console, as_json: bool, watch: bool) -> Iterator[Callable[[SweepStatus], None]]:
+    """How a status is shown, once or again and again."""
+    if not watch:
+        yield (
+            lambda status: (
+                typer.echo(json.dumps(status.to_dict(), indent=2))
+                if as_json
+                else console.print(status_tables(status))
+            )
+        )
+    elif as_json:
+        yield lambda status: say(json.dumps(status.to_dict()))
+    elif console.is_terminal:
+        with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+            yield lambda status: live.update(status_tables(status), refresh=True)
+    else:
+        yield _line_by_line()
+
+
+def _line_by_line() -> Callable[[SweepStatus], None]:
+    last = ""
+
+    def show(status: SweepStatus) -> None:
+        nonlocal last
+        line = status_line(status)
+        if line != last:
+            say(f"{time.strftime('%H:%M:%S')} · {line}")
+        last = line
+
+    return show
 
 
 @app.command()
 def best(
     sweep: SweepId,
+    store: StoreUrl = _DEFAULT_STORE,
     backend: BackendUrl = _DEFAULT_BACKEND,
     as_json: AsJson = False,
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print YAML.")] = False,
@@ -152,39 +200,119 @@ def best(
         bool, typer.Option("--overrides", help="Print one line to paste behind `detsweep train`.")
     ] = False,
 ) -> None:
-    """Show the best trial that has ended and its parameters."""
+    """Show the best trial that has ended and its parameters.
+
+    Once the pipeline has chosen among trials that tie, its choice is the best; otherwise the trial
+    with the best value is. With the --store of the agents, the overrides begin with those that
+    `sweep init` was given.
+    """
     if as_json + as_yaml + overrides > 1:
         raise SweepError(
             "more than one form was asked for", remedy="give one of --json, --yaml and --overrides"
         )
     sweeps = open_backend(backend)
-    metric = sweeps.spec(sweep).metric
-    trial = best_trial(sweeps.trials(sweep), metric.goal)
-    reached = trial.best(metric.goal) if trial else None
-    if trial is None or reached is None:
+    spec = sweeps.spec(sweep)
+    metric = spec.metric
+    leader = best_trial(sweeps.trials(sweep), metric.goal)
+    reached = leader.best(metric.goal) if leader else None
+    if leader is None or reached is None:
         raise SweepError(
             "no trial has ended with a score yet",
             where=f"sweep {sweep}",
             remedy=f"see `detsweep sweep status {sweep}`",
         )
     epoch, value = reached
-    if overrides:
-        typer.echo(override_line(trial.params))
-        return
-    content = {
-        "trial": trial.number,
+    content: dict[str, Any] = {
+        "trial": leader.number,
         "metric": metric.name,
         "value": value,
         "epoch": epoch,
-        "params": dict(trial.params),
+        "params": dict(leader.params),
+        "named_by": "best value",
     }
-    if as_json:
+    chosen = _selected(store, sweep)
+    if chosen is not None:
+        own = {"trial", "metric", "value", "epoch", "params"}
+        content |= {key: entry for key, entry in vars(chosen).items() if key in own}
+        content["named_by"] = "selection"
+        if chosen.trial != leader.number:
+            typer.echo(
+                f"trial {leader.number} has the best {metric.name}, {value:.4f}; the selection "
+                f"named trial {chosen.trial}: {' '.join(chosen.reasons)}",
+                err=True,
+            )
+    line = override_line({**_given_at_init(store, sweep), **content["params"]})
+    if overrides:
+        typer.echo(line)
+    elif as_json:
         typer.echo(json.dumps(content, indent=2))
     elif as_yaml:
         typer.echo(yaml.safe_dump(content, sort_keys=False), nl=False)
     else:
-        typer.echo(f"trial {trial.number} · {metric.name} {value:.4f} at epoch {epoch}")
-        typer.echo(f"detsweep train {override_line(trial.params)}")
+        typer.echo("trial {trial} · {metric} {value:.4f} at epoch {epoch}".format(**content))
+        typer.echo(f"detsweep train {line}" if spec.trains_detector else line)
+
+
+def _selected(store: str, sweep_id: str) -> "Best | None":
+    """What the pipeline's `select` chose; None before it has."""
+    from detector.steps.run import Run
+
+    run = Run(store)
+    return run.best(sweep_id) if run.store.exists(f"sweeps/{sweep_id}/best.yaml") else None
+
+
+def _given_at_init(store: str, sweep_id: str) -> dict[str, object]:
+    """The preset of the store's configuration and what it changes; nothing where the store is not
+    this sweep's, or trains no detector."""
+    from detector.config import changes_of_preset
+    from detector.steps.run import CONFIG, Run
+
+    run = Run(store)
+    sweep = run.sweep()
+    if sweep is None or sweep["id"] != sweep_id or not run.store.exists(CONFIG):
+        return {}
+    try:
+        return changes_of_preset(run.config())
+    except ConfigError as error:  # of a store that another version of detsweep has written
+        typer.echo(f"what `sweep init` was given is left out: {error}", err=True)
+        return {}
+
+
+@app.command()
+def export(
+    sweep: SweepId,
+    trials: Annotated[
+        Path | None, typer.Option(help="The file for one row a trial; ID-trials.csv by default.")
+    ] = None,
+    epochs: Annotated[
+        Path | None, typer.Option(help="The file for one row an epoch; ID-epochs.csv by default.")
+    ] = None,
+    store: StoreUrl = _DEFAULT_STORE,
+    backend: BackendUrl = _DEFAULT_BACKEND,
+) -> None:
+    """Write the sweep's trials and their epochs as tables: CSV, or Parquet for names in .parquet.
+
+    With one of --trials and --epochs, only that one is written.
+    """
+    from detector.steps.run import Run, trial_key
+    from detector.steps.trained import history_of
+
+    if trials is None and epochs is None:
+        trials, epochs = Path(f"{sweep}-trials.csv"), Path(f"{sweep}-epochs.csv")
+    sweeps = open_backend(backend)
+    metric, records = sweeps.spec(sweep).metric, sweeps.trials(sweep)
+    if trials is not None:
+        table = trial_table(records, metric.goal, metric.name)
+        write_atomically(trials, encode(table, trials.name))
+        say(f"{len(table.rows)} trials written to {trials}")
+    if epochs is not None:
+        run = Run(store)
+        known = {trial.number: history_of(run, trial_key(sweep, trial.number)) for trial in records}
+        table = epoch_table(records, metric.name, known)
+        write_atomically(epochs, encode(table, epochs.name))
+        say(f"{len(table.rows)} epochs written to {epochs}")
+        if any(trial.curve for trial in records) and not any(known.values()):
+            say(f"no other metric than {metric.name} is in {store}: give --store of the agents")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from detector.config.loading import (
     apply_params,
+    changes_of_preset,
     config_from_tree,
     known_keys,
     load_config,
@@ -14,6 +15,7 @@ from detector.config.schema import Config
 __all__ = [
     "Config",
     "apply_params",
+    "changes_of_preset",
     "config_from_tree",
     "known_keys",
     "load_config",

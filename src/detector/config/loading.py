@@ -41,6 +41,21 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
     return config_from_tree(_with_params(tree, params))
 
 
+def changes_of_preset(config: Config) -> dict[str, object]:
+    """The parameters that make `config`: its preset, and what differs from that. A preset that is
+    a file of its own may not be there any more, and is spelt out.
+
+    >>> config = load_config(["preset=quickstart", "trainer.max_epochs=3"])
+    >>> changes_of_preset(config)
+    {'preset': 'quickstart', 'trainer.max_epochs': 3}
+    """
+    preset = config.preset if config.preset in preset_names() else None
+    usual = _flat(load_config([f"preset={preset}"] if preset else []).to_dict())
+    own = _flat({**config.to_dict(), "preset": preset})
+    changed = {key: value for key, value in own.items() if value != usual[key]}
+    return {"preset": preset, **changed} if preset else changed
+
+
 def apply_params(config: Config, params: Mapping[str, object]) -> Config:
     """`config` with some keys changed, as a trial does.
 
@@ -139,6 +154,15 @@ def _with_params(tree: Mapping[str, Any], params: Mapping[str, object]) -> dict[
             node = child
         node[leaf] = value
     return result
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    """Values by dotted key."""
+    values: dict[str, object] = {}
+    for key, value in tree.items():
+        nested = isinstance(value, Mapping)
+        values |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return values
 
 
 def _copy_tree(tree: Mapping[str, Any]) -> dict[str, Any]:

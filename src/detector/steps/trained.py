@@ -12,6 +12,7 @@ from detector.console import say
 from detector.data.folds import Folds
 from detector.errors import TrainingError
 from detector.steps.run import Run
+from detector.sweep.reporting import read_history
 
 if TYPE_CHECKING:
     from detector.training import EpochMetrics, TrainResult
@@ -127,7 +128,10 @@ def training_seconds(run: Run, key: str, epochs: int) -> float:
 
 def metrics_of(run: Run, key: str, epoch: int) -> Mapping[str, float]:
     """The metrics of one epoch, from 1, of the training below `key`."""
-    lines = run.store.read(f"{key}/{METRICS}").decode().splitlines()
-    rows = (json.loads(line) for line in lines)
-    row = next(row for row in rows if row["epoch"] == epoch)
-    return {name: value for name, value in row.items() if name != "epoch"}
+    return history_of(run, key)[epoch]
+
+
+def history_of(run: Run, key: str) -> dict[int, dict[str, float]]:
+    """The metrics of every epoch, from 1, of the training or program below `key`."""
+    path = f"{key}/{METRICS}"
+    return read_history(run.store.read(path).decode()) if run.store.exists(path) else {}

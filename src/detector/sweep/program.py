@@ -2,7 +2,7 @@
 
 The program reports its epochs through `detector.sweep.log`, through `wandb.log` or by writing the
 file that `DETSWEEP_METRICS` names (see `reporting`), and is ended with SIGTERM when its trial is to
-stop. What it prints goes to `output.log` in the trial's folder.
+stop. What it prints goes to `output.log` in the trial's folder, what it reports to `metrics.jsonl`.
 """
 
 import contextlib
@@ -19,13 +19,24 @@ import yaml
 
 from detector.errors import TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
+from detector.storage import write_atomically
 from detector.sweep.command import DEFAULT_COMMAND, build_argv, nested
-from detector.sweep.reporting import METRICS_FILE, MetricsReader
+from detector.sweep.reporting import (
+    METRICS_FILE,
+    MetricsReader,
+    ReportedEpoch,
+    read_history,
+    write_history,
+)
 from detector.sweep.spec import SweepSpec
 from detector.sweep.trial import Objective, TrialEnd, TrialHandle
 
 KILL_DELAY_S = 30.0
 """Between SIGTERM and SIGKILL, as W&B's agent has it."""
+
+HISTORY = "metrics.jsonl"
+"""The metrics of a trial's epochs, one line each, in its folder: as a training of the detector
+leaves them."""
 
 _POLL_S = 0.1
 _BRIDGE = Path(__file__).parent / "wandb_bridge"
@@ -93,6 +104,7 @@ def _follow(
             # Asked first, so that what a program wrote just before its end is still read.
             code = child.exit_code()
             for reported in reader.new_epochs():
+                _remember(folder / HISTORY, reported)
                 if not trial.report(reported.epoch, reported.metrics):
                     return "stopped"
             if code == 0:
@@ -104,6 +116,14 @@ def _follow(
             time.sleep(_POLL_S)
     finally:
         child.end()
+
+
+def _remember(path: Path, reported: ReportedEpoch) -> None:
+    """Keep an epoch's metrics, beside those of earlier attempts. A full disk costs no trial."""
+    with contextlib.suppress(OSError):
+        history = read_history(path.read_text(encoding="utf-8")) if path.exists() else {}
+        history[reported.epoch] = dict(reported.metrics)
+        write_atomically(path, write_history(history).encode())
 
 
 @contextlib.contextmanager

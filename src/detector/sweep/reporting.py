@@ -37,6 +37,22 @@ def log(metrics: Mapping[str, SupportsFloat], epoch: int | None = None) -> None:
         file.write(json.dumps(line) + "\n")
 
 
+def read_history(text: str) -> dict[int, dict[str, float]]:
+    """The metrics of each epoch, by number, as a trial's `metrics.jsonl` holds them.
+
+    >>> read_history('{"epoch": 1, "loss": 0.5}')
+    {1: {'loss': 0.5}}
+    """
+    rows = [json.loads(line) for line in text.splitlines()]
+    return {int(row.pop("epoch")): row for row in rows}
+
+
+def write_history(history: Mapping[int, Mapping[str, float]]) -> str:
+    """What `read_history` reads."""
+    rows = ({**metrics, "epoch": epoch} for epoch, metrics in sorted(history.items()))
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
 @dataclass(frozen=True)
 class ReportedEpoch:
     """One epoch as a program reported it: its number, from 1, and its metrics."""

@@ -1,25 +1,54 @@
-"""How a sweep stands: a table for people, plain values for programs. Prints nothing itself."""
+"""How a sweep stands, as plain values: its trials, agents and rungs, and when it will end.
+
+How that is shown is `status_view`'s matter.
+"""
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-
-from rich.markup import escape
-from rich.table import Table
+from statistics import mean
 
 from detector.sweep.backends import Backend
 from detector.sweep.best import best_trial
-from detector.sweep.hyperband import Goal
-from detector.sweep.trial import TrialRecord
+from detector.sweep.hyperband import Goal, finite_values
+from detector.sweep.trial import SWEEP_STOPPED, TrialRecord
 
-_STYLES = {
-    "waiting": "dim",
-    "running": "cyan",
-    "finished": "green",
-    "stopped": "yellow",
-    "failed": "red",
-}
+_FEWEST_ENDED = 3
+"""Trials that have to have ended before an end is foretold."""
+
+
+@dataclass(frozen=True)
+class AgentAtWork:
+    """An agent and the trial that it holds.
+
+    Attributes:
+        epoch: the last that it finished.
+        since, last_sign: when it took the trial and gave its last sign of life, in seconds since
+            1970 by its own clock; None where the backend does not know.
+        lease_seconds: after how long a silence its trial is given to another agent.
+    """
+
+    name: str
+    trial: int
+    epoch: int
+    since: float | None
+    last_sign: float | None
+    lease_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A point at which trials are compared.
+
+    Attributes:
+        epoch: how many values of the metric a trial has there.
+        reached, stopped: how many trials came so far, and how many of them ended there.
+    """
+
+    epoch: int
+    reached: int
+    stopped: int
 
 
 @dataclass(frozen=True)
@@ -27,19 +56,27 @@ class SweepStatus:
     """A sweep at one moment.
 
     Attributes:
+        at: the moment, in seconds since 1970.
         limit: how many trials the sweep has in all; None for no limit.
-        is_stopped: no trial is handed out any more.
+        is_stopped: no trial is begun any more.
         best: number of the best trial so far, None before any has ended with a score.
+        rungs: those that a trial has reached.
+        ends_at: when the last trial will have ended, in seconds since 1970; None where too little
+            is known to say.
     """
 
     sweep_id: str
     method: str
     metric: str
     goal: Goal
+    at: float
     limit: int | None
     is_stopped: bool
     best: int | None
     trials: Sequence[TrialRecord]
+    agents: Sequence[AgentAtWork]
+    rungs: Sequence[Rung]
+    ends_at: float | None
 
     @property
     def is_over(self) -> bool:
@@ -48,9 +85,20 @@ class SweepStatus:
         complete = self.limit is not None and len(self.trials) >= self.limit
         return not open_trials and (complete or self.is_stopped)
 
+    @property
+    def states(self) -> Mapping[str, int]:
+        """How many trials are in each state."""
+        return Counter(trial.state for trial in self.trials)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were trained in all."""
+        return sum(trial.epoch for trial in self.trials)
+
     def to_dict(self) -> dict[str, object]:
         """Plain values, as JSON holds them."""
-        return asdict(self)
+        derived = {"states": dict(self.states), "epochs": self.epochs, "is_over": self.is_over}
+        return {**asdict(self), **derived}
 
 
 def sweep_status(backend: Backend, sweep_id: str) -> SweepStatus:
@@ -61,72 +109,98 @@ def sweep_status(backend: Backend, sweep_id: str) -> SweepStatus:
     """
     spec = backend.spec(sweep_id)
     trials = backend.trials(sweep_id)
+    is_stopped, now = backend.is_stopped(sweep_id), time.time()
     best = best_trial(trials, spec.metric.goal)
     return SweepStatus(
         sweep_id=sweep_id,
         method=spec.method,
         metric=spec.metric.name,
         goal=spec.metric.goal,
+        at=now,
         limit=spec.trial_limit,
-        is_stopped=backend.is_stopped(sweep_id),
+        is_stopped=is_stopped,
         best=best.number if best else None,
         trials=trials,
+        agents=[_agent(trial) for trial in trials if trial.state == "running"],
+        rungs=count_rungs(trials, backend.rungs(sweep_id)),
+        ends_at=foretell_end(trials, spec.trial_limit, is_stopped, now),
     )
 
 
-def status_table(status: SweepStatus) -> Table:
-    """The status as a table, the best trial marked."""
-    table = Table(title=_title(status), title_justify="left", caption=_caption(status))
-    for heading in ("trial", "state", "epoch", f"best {status.metric}", "at", "agent", "tries"):
-        table.add_column(heading, justify="left" if heading in {"state", "agent"} else "right")
-    table.add_column("minutes", justify="right")
-    table.add_column("parameters")
-    for trial in status.trials:
-        table.add_row(*_row(trial, status), style="bold" if trial.number == status.best else None)
-    return table
+def count_rungs(trials: Sequence[TrialRecord], rungs: Sequence[int]) -> list[Rung]:
+    """How many trials came to each rung that any has reached, or to the first before any has.
+
+    >>> stopped = TrialRecord(0, {}, "stopped", {1: 0.2, 2: 0.3})
+    >>> count_rungs([stopped, TrialRecord(1, {}, "running", {1: 0.5})], (2, 4, 8))
+    [Rung(epoch=2, reached=1, stopped=1)]
+    """
+    reached: Counter[int] = Counter()
+    stopped: Counter[int] = Counter()
+    for trial in trials:
+        passed = [rung for rung in rungs if rung <= len(finite_values(trial.curve))]
+        reached.update(passed)
+        if passed and trial.state == "stopped" and trial.reason != SWEEP_STOPPED:
+            stopped[passed[-1]] += 1
+    shown = rungs[: max(1, len(reached))]
+    return [Rung(rung, reached[rung], stopped[rung]) for rung in shown]
 
 
-def _title(status: SweepStatus) -> str:
-    of = "" if status.limit is None else f" of {status.limit}"
-    stopped = ", stopped" if status.is_stopped else ""
-    return f"sweep {status.sweep_id} · {status.method} · {len(status.trials)}{of} trials{stopped}"
+def foretell_end(
+    trials: Sequence[TrialRecord], limit: int | None, is_stopped: bool, now: float
+) -> float | None:
+    """When the last trial will have ended, if the agents at work stay and others end as those
+    before did; None where that would be a guess.
+
+    It is one before a few trials have ended, at least as many as there are agents (the first to
+    end are the shortest); where a trial has run for longer than any before it; without a limit; and
+    while nobody works.
+    """
+    running = [trial for trial in trials if trial.state == "running"]
+    took = [_seconds(trial) for trial in trials if _was_trained_in_one_go(trial)]
+    if is_stopped:
+        to_come = 0
+    elif limit is None:
+        return None
+    else:
+        to_come = limit - len(trials)
+    to_come += sum(trial.state == "waiting" for trial in trials)
+    if not running or len(took) < max(_FEWEST_ENDED, len(running)):
+        return None
+    free_in = []
+    for trial in running:
+        begun = trial.started if trial.held_since is None else trial.held_since
+        so_far = 0.0 if begun is None else max(0.0, now - begun)
+        longer = [seconds for seconds in took if seconds > so_far]
+        if not longer:
+            return None
+        free_in.append(mean(longer) - so_far)
+    for _ in range(to_come):
+        free_in.sort()
+        free_in[0] += mean(took)
+    return now + max(free_in)
 
 
-def _caption(status: SweepStatus) -> str:
-    counts = Counter(trial.state for trial in status.trials)
-    agents = {t.agent for t in status.trials if t.state == "running"}
-    parts = [f"{count} {state}" for state, count in sorted(counts.items())]
-    return " · ".join([*parts, f"{len(agents)} agents at work"])
+def _was_trained_in_one_go(trial: TrialRecord) -> bool:
+    return (
+        trial.state in {"finished", "stopped"}
+        and trial.attempts == 1
+        and trial.started is not None
+        and trial.ended is not None
+    )
 
 
-def _row(trial: TrialRecord, status: SweepStatus) -> list[str]:
-    best = trial.best(status.goal)
-    mark = " ★" if trial.number == status.best else ""
-    style = _STYLES[trial.state]
-    return [
-        f"{trial.number}{mark}",
-        f"[{style}]{trial.state}[/]",
-        str(trial.epoch),
-        f"{best[1]:.4f}" if best else "",
-        str(best[0]) if best else "",
-        escape(trial.agent or ""),
-        str(trial.attempts),
-        _minutes(trial),
-        escape(trial.reason or _params(trial)),
-    ]
+def _seconds(trial: TrialRecord) -> float:
+    assert trial.started is not None
+    assert trial.ended is not None
+    return trial.ended - trial.started
 
 
-def _minutes(trial: TrialRecord) -> str:
-    if trial.started is None or trial.state == "waiting":
-        return ""
-    return f"{((trial.ended or time.time()) - trial.started) / 60:.1f}"
-
-
-def _params(trial: TrialRecord) -> str:
-    """By the last part of each key, which is mostly enough to tell them apart."""
-    return " ".join(
-        f"{key.rsplit('.', 1)[-1]}={value:.4g}"
-        if isinstance(value, float)
-        else f"{key.rsplit('.', 1)[-1]}={value}"
-        for key, value in trial.params.items()
+def _agent(trial: TrialRecord) -> AgentAtWork:
+    return AgentAtWork(
+        name=trial.agent or "?",
+        trial=trial.number,
+        epoch=trial.epoch,
+        since=trial.held_since,
+        last_sign=trial.last_sign,
+        lease_seconds=trial.lease_seconds,
     )

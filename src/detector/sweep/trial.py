@@ -10,6 +10,9 @@ Params = Mapping[str, object]
 TrialState = Literal["waiting", "running", "finished", "stopped", "failed"]
 TrialEnd = Literal["finished", "stopped", "preempted"]
 
+SWEEP_STOPPED = "the sweep was stopped"
+"""The reason of a trial that was stopped for no fault of its own."""
+
 
 @dataclass(frozen=True)
 class TrialRecord:
@@ -23,9 +26,13 @@ class TrialRecord:
         curve: the metric after each finished epoch, by epoch number from 1; finite values only.
         agent: the agent that ran it last.
         started, ended: seconds since 1970, None where it has not.
-        reason: why it failed, if it did; of a trial that is tried again, why it failed before.
+        reason: why it failed or was stopped, where that is known; of a trial that is tried again,
+            why it failed before.
         epoch: the last epoch that finished, whether its metric was a number or not.
         attempts: how many times it was started, or will be once it runs again.
+        held_since, last_sign: of a running trial, when its agent took it and gave its last sign of
+            life, in seconds since 1970 by that agent's clock; None where the backend does not know.
+        lease_seconds: after how long a silence its agent is taken for dead.
     """
 
     number: int
@@ -38,6 +45,9 @@ class TrialRecord:
     reason: str | None = None
     epoch: int = 0
     attempts: int = 1
+    held_since: float | None = None
+    last_sign: float | None = None
+    lease_seconds: float | None = None
 
     def best(self, goal: Goal) -> tuple[int, float] | None:
         """Epoch and value of the curve's best point, the earliest of equals; None without one."""

@@ -134,6 +134,10 @@ class Backend(Protocol):
 
     def is_stopped(self, sweep_id: str) -> bool: ...
 
+    def rungs(self, sweep_id: str) -> tuple[int, ...]:
+        """After how many values of its metric a trial is compared with others, rising. Empty where
+        none is ended early, or where it is not known yet."""
+
 
 def open_backend(
     url: str, lease_seconds: float | None = None, patience_seconds: float = _SHORT_PATIENCE_S

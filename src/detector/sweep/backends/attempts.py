@@ -29,7 +29,8 @@ SUPERSEDES = "supersedes"
 PARAMS = "params"
 """The trial's parameters. Optuna's own hold the coordinates that its samplers learn from."""
 LEASE = "lease"
-"""Who runs the attempt, and the signs of life: `agent`, `node`, `seconds`, `beat`, `epoch`."""
+"""Who runs the attempt, and the signs of life: `agent`, `node`, `seconds`, `beat`, `epoch`; and for
+people, as the times below are, `since` and `at`."""
 STARTED, ENDED = "started", "ended"
 """Seconds since 1970, by the agent's clock: for people, nothing is decided by them."""
 END = "end"
@@ -103,6 +104,7 @@ class Slot:
 
     def record(self) -> TrialRecord:
         attrs = self.current.user_attrs
+        held = self.lease if self.state == "running" else {}
         agents = [a.user_attrs[LEASE]["agent"] for a in self.attempts if LEASE in a.user_attrs]
         return TrialRecord(
             number=self.number,
@@ -115,6 +117,9 @@ class Slot:
             reason=attrs.get(REASON),
             epoch=self.epoch,
             attempts=len(self.attempts),
+            held_since=held.get("since"),
+            last_sign=held.get("at"),
+            lease_seconds=held.get("seconds"),
         )
 
 

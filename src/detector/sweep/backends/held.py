@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from detector.sweep.backends import attempts
 from detector.sweep.backends.patience import UNANSWERED, cause, patiently
-from detector.sweep.trial import Params
+from detector.sweep.trial import SWEEP_STOPPED, Params
 
 if TYPE_CHECKING:
     from detector.sweep.backends.optuna import OptunaBackend
@@ -57,6 +57,8 @@ class HeldTrial:
         self.patience = backend.patience
         self._trial_id = trial_id
         self._agent = agent
+        self._since = time.time()
+        self._why_stopped: str | None = None
         self._beat = 0
         self._beat_lock = threading.Lock()
         self._given_back = threading.Event()
@@ -76,7 +78,11 @@ class HeldTrial:
         except UpdateFinishedTrialError:
             _log.warning("trial %d was taken over by another agent", self.number)
             return False
-        return not (self._backend.ends_now(self._sweep_id) or self._is_beaten())
+        if self._backend.ends_now(self._sweep_id):
+            self._why_stopped = SWEEP_STOPPED
+        elif self._is_beaten():
+            self._why_stopped = f"early termination after epoch {epoch}"
+        return self._why_stopped is None
 
     @patiently
     def finish(self) -> bool:
@@ -84,9 +90,10 @@ class HeldTrial:
 
     @patiently
     def stop(self) -> bool:
+        why: dict[str, object] = {attempts.REASON: self._why_stopped}
         if not self.curve:
-            return self._end(TrialState.FAIL, {attempts.END: "stopped"})
-        return self._end(TrialState.PRUNED, {})
+            return self._end(TrialState.FAIL, {attempts.END: "stopped", **why})
+        return self._end(TrialState.PRUNED, why)
 
     @patiently
     def fail(self, reason: str, *, retry: bool, held_against_it: bool = True) -> bool:
@@ -129,7 +136,7 @@ class HeldTrial:
     def _give_sign(self) -> None:
         with self._beat_lock:
             self._beat += 1
-            lease = self._backend.lease(self._agent, self.epoch, self._beat)
+            lease = self._backend.lease(self._agent, self.epoch, self._beat, self._since)
             self._backend.storage.set_trial_user_attr(self._trial_id, attempts.LEASE, lease)
 
     def _keep(self) -> None:

@@ -34,8 +34,9 @@ from detector.sweep import space
 from detector.sweep.backends import Idle, RunningTrial, Stopping, attempts
 from detector.sweep.backends.held import BEATS_IN_A_LEASE, HeldTrial
 from detector.sweep.backends.patience import Patience, patiently
-from detector.sweep.backends.searching import new_search, seen_by_search
+from detector.sweep.backends.searching import epochs_of_a_trial, new_search, seen_by_search
 from detector.sweep.hyperband import finite_values
+from detector.sweep.rungs import rungs
 from detector.sweep.search import AdaptiveSearch, Trial
 from detector.sweep.spec import SweepSpec, read_sweep
 from detector.sweep.trial import TrialRecord
@@ -124,6 +125,13 @@ class OptunaBackend:
     @patiently
     def is_stopped(self, sweep_id: str) -> bool:
         return self._stop(sweep_id) is not None
+
+    @patiently
+    def rungs(self, sweep_id: str) -> tuple[int, ...]:
+        if not self._goes_by_own_rule(sweep_id):
+            return tuple(self.spec(sweep_id).bands())
+        horizon = self._epochs_of_a_trial(sweep_id)
+        return rungs(horizon) if horizon else ()
 
     @patiently
     def ends_now(self, sweep_id: str) -> bool:
@@ -279,13 +287,18 @@ class OptunaBackend:
             self.storage.set_trial_user_attr(trial_id, attempts.PARAMS, params)
         return HeldTrial(self, sweep_id, slot, trial_id, params, agent)
 
-    def lease(self, agent: str, epoch: int = 0, beat: int = 0) -> dict[str, Any]:
+    def lease(
+        self, agent: str, epoch: int = 0, beat: int = 0, since: float | None = None
+    ) -> dict[str, Any]:
+        now = time.time()
         return {
             "agent": agent,
             "node": self.node,
             "seconds": self.lease_seconds,
             "beat": beat,
             "epoch": epoch,
+            "since": now if since is None else since,
+            "at": now,
         }
 
     def _choose_params(self, sweep_id: str, number: int, trial_id: int) -> dict[str, object]:
@@ -306,8 +319,8 @@ class OptunaBackend:
         Args:
             curve: its own, as far as it has come; the storage may know epochs that it repeats.
         """
-        spec, stopping = self.spec(sweep_id), self._stopping(sweep_id)
-        if stopping == "adaptive" or (spec.method == "bayes" and spec.early_terminate is None):
+        spec = self.spec(sweep_id)
+        if self._goes_by_own_rule(sweep_id):
             return self._is_outshone(sweep_id, number, curve)
         if spec.early_terminate is None:
             return False
@@ -317,6 +330,11 @@ class OptunaBackend:
         ]
         rule = spec.early_terminate.rule()
         return rule.should_stop(finite_values(curve), histories, spec.metric.goal)
+
+    def _goes_by_own_rule(self, sweep_id: str) -> bool:
+        spec = self.spec(sweep_id)
+        by_default = spec.method == "bayes" and spec.early_terminate is None
+        return by_default or self._stopping(sweep_id) == "adaptive"
 
     def _is_outshone(self, sweep_id: str, number: int, curve: Mapping[int, float]) -> bool:
         search = self._search(sweep_id)
@@ -333,10 +351,13 @@ class OptunaBackend:
 
     def _search(self, sweep_id: str) -> AdaptiveSearch | None:
         if sweep_id not in self._searches:
-            attrs = self.storage.get_study_user_attrs(self.study_id(sweep_id))
-            spec = self.spec(sweep_id)
-            self._searches[sweep_id] = new_search(spec, attrs.get(_MAX_EPOCHS))
+            horizon = self._epochs_of_a_trial(sweep_id)
+            self._searches[sweep_id] = new_search(self.spec(sweep_id), horizon)
         return self._searches[sweep_id]
+
+    def _epochs_of_a_trial(self, sweep_id: str) -> int | None:
+        attrs = self.storage.get_study_user_attrs(self.study_id(sweep_id))
+        return epochs_of_a_trial(self.spec(sweep_id), attrs.get(_MAX_EPOCHS))
 
     def _stopping(self, sweep_id: str) -> Stopping:
         if sweep_id not in self._stoppings:

@@ -21,15 +21,14 @@ _STATES: Mapping[str, State] = {
 }
 
 
-def new_search(spec: SweepSpec, max_epochs: int | None) -> AdaptiveSearch | None:
+def new_search(spec: SweepSpec, horizon: int | None) -> AdaptiveSearch | None:
     """The search of a sweep, or None where no parameter varies.
 
     Args:
-        max_epochs: a trial's epochs where the sweep file does not say; None where nobody knows.
+        horizon: how many epochs a whole trial has; None where nobody knows.
     """
     if not space.axes(spec.parameters):
         return None
-    horizon = _epochs_of(spec, max_epochs)
     return AdaptiveSearch(spec.parameters, spec.metric.goal, horizon, spec.seed)
 
 
@@ -44,7 +43,9 @@ def seen_by_search(sweep: Iterable[Slot], spec: SweepSpec) -> list[Trial]:
     ]
 
 
-def _epochs_of(spec: SweepSpec, max_epochs: int | None) -> int | None:
+def epochs_of_a_trial(spec: SweepSpec, max_epochs: int | None) -> int | None:
+    """How many epochs a whole trial has: the sweep file's constant, else `max_epochs`; None where
+    they differ or nobody knows."""
     given = spec.parameters.get(_MAX_EPOCHS)
     if given is None:
         return max_epochs

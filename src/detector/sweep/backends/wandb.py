@@ -11,9 +11,11 @@ import json
 import logging
 import math
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import wandb
@@ -32,8 +34,11 @@ _log = logging.getLogger(__name__)
 
 EPOCH = "epoch"
 """The key of the epoch in a run's history, beside the sweep's metric."""
-_FAILURES, _REASON = "detsweep/failures", "detsweep/reason"
+_FAILURES, _REASON, _AGENT = "detsweep/failures", "detsweep/reason", "detsweep/agent"
+_STARTED, _HELD_SINCE, _ENDED = "detsweep/started", "detsweep/held_since", "detsweep/ended"
 """Keys of a run's summary, for what W&B has no field for."""
+_LEASE_S = 300.0
+"""After so long without a heartbeat W&B takes a run for crashed."""
 _SAMPLES = 1000
 """Points of a curve that are read, more than any training has epochs."""
 _HEARTBEAT_S = 5.0
@@ -47,7 +52,7 @@ _STATES: dict[str, TrialState] = {
     "finished": "finished",
     "killed": "stopped",
 }
-_ENDED = {"FINISHED", "CANCELED", "CANCELLED", "STOPPED"}
+_OVER = {"FINISHED", "CANCELED", "CANCELLED", "STOPPED"}
 
 
 def open_wandb(url: str) -> "WandbBackend":
@@ -134,7 +139,10 @@ class WandbBackend:
             )
 
     def is_stopped(self, sweep_id: str) -> bool:
-        return str(self._sweep(sweep_id)["state"]).upper() in _ENDED
+        return str(self._sweep(sweep_id)["state"]).upper() in _OVER
+
+    def rungs(self, sweep_id: str) -> tuple[int, ...]:
+        return tuple(self.spec(sweep_id).bands())
 
     def runs(self, sweep_id: str) -> list[dict[str, Any]]:
         """Every run of the sweep with its curve, as W&B tells of it."""
@@ -217,6 +225,9 @@ class WandbTrial:
             config=dict(params),
             settings=wandb.Settings(sweep_id=sweep_id, console="off", silent=True),
         )
+        now = time.time()
+        self._run.summary[_AGENT], self._run.summary[_HELD_SINCE] = agent, now
+        self._run.summary[_STARTED] = _json(known, "summaryMetrics").get(_STARTED, now)
         threading.Thread(target=self._listen, name=f"commands for {run_id}", daemon=True).start()
 
     def report(self, epoch: int, metric: float | None) -> bool:
@@ -243,9 +254,13 @@ class WandbTrial:
     def release(self) -> bool:
         # A preempted run is queued again, but only if it ends with an error.
         self._run.mark_preempting()
-        return self._end(1)
+        return self._close(1)
 
     def _end(self, exit_code: int) -> bool:
+        self._run.summary[_ENDED] = time.time()
+        return self._close(exit_code)
+
+    def _close(self, exit_code: int) -> bool:
         self._given_back.set()
         self._run.finish(exit_code=exit_code)
         return True
@@ -278,10 +293,21 @@ def _record(run: Mapping[str, Any], spec: SweepSpec) -> TrialRecord:
         params={name: config[name]["value"] for name in spec.parameters if name in config},
         state="stopped" if state == "finished" and run.get("stopped") else state,
         curve=curve,
+        agent=summary.get(_AGENT),
+        started=summary.get(_STARTED),
+        ended=summary.get(_ENDED) if state not in {"running", "waiting"} else None,
         reason=summary.get(_REASON) or (f"W&B: {run['state']}" if state == "failed" else None),
         epoch=max([int(summary.get(EPOCH, 0)), *curve]),
         attempts=int(summary.get(_FAILURES, 0)) + (state != "failed"),
+        held_since=summary.get(_HELD_SINCE) if state == "running" else None,
+        last_sign=_moment(run.get("heartbeatAt")) if state == "running" else None,
+        lease_seconds=_LEASE_S if state == "running" else None,
     )
+
+
+def _moment(text: str | None) -> float | None:
+    """Seconds since 1970 of a time that W&B writes, which is UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() if text else None
 
 
 def _curve(run: Mapping[str, Any], metric: str) -> dict[int, float]:
