@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DATA := runs/quickstart-data
 
 .DEFAULT_GOAL := help
-.PHONY: help venv quickstart lint format typecheck test test-fast bench pipeline clean
+.PHONY: help venv quickstart lint format typecheck test test-fast test-containers images bench pipeline clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -38,11 +38,17 @@ typecheck: venv ## check types
 # A file's tests stay together, for they share what its fixtures trained; a process has one core.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
-test: venv ## run every test, one process a core
-	$(PYTEST)
+test: venv ## run every test but those of the images, one process a core
+	$(PYTEST) -m "not container"
 
 test-fast: venv ## run the tests but those of the reference network at its full size
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not container"
+
+test-containers: venv ## run the pipeline in the images, which `make images` builds
+	$(BIN)/pytest -m container
+
+images: ## build both container images with docker, podman or buildah
+	images/build.sh
 
 bench: venv ## time the hot paths beside their peers, which `pip install -e '.[bench]'` installs
 	$(BIN)/python -m benchmarks

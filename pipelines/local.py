@@ -67,6 +67,27 @@ class Machine:
     gpus: int
 
 
+Process = subprocess.Popen[str]
+Start = Callable[[Sequence[str], Mapping[str, str]], Process]
+
+
+def start_process(command: Sequence[str], environment: Mapping[str, str]) -> Process:
+    """A step's process on this machine; `environment` is added to that of this process."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        bufsize=1,
+        env={**os.environ, **environment},
+        # A group of its own, so that a signal reaches the step behind kfp's shell, and Ctrl-C does
+        # not reach it twice.
+        start_new_session=True,
+    )
+
+
 @dataclass
 class StepRunner:
     """Starts the process of each step, in the place of kfp.local's `run_local_subprocess`.
@@ -75,13 +96,16 @@ class StepRunner:
         machine: what the steps share.
         at_once: how many of a step run side by side, by its name; 1 where it is not named.
         write: takes each line that a step prints, marked with the step.
+        start: starts a step's command in an environment, heard through a pipe and in a process
+            group of its own.
     """
 
     machine: Machine
     at_once: Mapping[str, int]
     write: Callable[[str], None]
+    start: Start = start_process
     _failed: list[str] = field(default_factory=list)
-    _running: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
+    _running: dict[int, Process] = field(default_factory=dict)
     _signal: signal.Signals | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -131,23 +155,12 @@ class StepRunner:
 
     def _start(
         self, step: "_Step", command: Sequence[str], env_vars: Mapping[str, str]
-    ) -> tuple[int, "subprocess.Popen[str]"]:
+    ) -> tuple[int, Process]:
         with self._lock:
             self._refuse_if_stopped()
             slot = next(slot for slot in range(len(self._running) + 1) if slot not in self._running)
-            self._running[slot] = process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                bufsize=1,
-                env={**os.environ, **env_vars, **self._environment(step, slot)},
-                # A group of its own, so that a signal reaches the step behind kfp's shell, and
-                # Ctrl-C does not reach it twice.
-                start_new_session=True,
-            )
+            environment = {**env_vars, **self._environment(step, slot)}
+            self._running[slot] = process = self.start(command, environment)
             # A signal may have come while it was started.
             if self._signal is not None:
                 _kill_group(process, signal.SIGTERM)
@@ -228,7 +241,7 @@ def _parallel_executor(width: int) -> ParallelExecutor:
     return executor
 
 
-def _kill_group(process: "subprocess.Popen[str]", how: signal.Signals) -> None:
+def _kill_group(process: Process, how: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, how)
 
