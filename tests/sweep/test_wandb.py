@@ -7,7 +7,7 @@ from detector.sweep.agent import run_agent
 from detector.sweep.backends import Idle, open_backend
 from detector.sweep.best import best_trial
 from detector.sweep.spec import read_sweep
-from tests.sweep.wandb_server import API_KEY, wandb_server
+from tests.sweep.wandb_server import wandb_environment
 
 SWEEP = """
 method: random
@@ -20,16 +20,7 @@ EPOCHS = 3
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """Nothing of the person who runs the tests reaches W&B's client, nor the other way round."""
-    folder = tmp_path_factory.mktemp("wandb")
-    with pytest.MonkeyPatch.context() as patch, wandb_server() as server:
-        patch.setenv("HOME", str(folder))
-        patch.setenv("WANDB_DIR", str(folder))
-        patch.setenv("WANDB_BASE_URL", server.url)
-        patch.setenv("WANDB_API_KEY", API_KEY)
-        patch.setenv("WANDB_X_DISABLE_STATS", "true")
-        for name in ("WANDB_ENTITY", "WANDB_PROJECT", "WANDB_MODE", "WANDB_SWEEP_ID"):
-            patch.delenv(name, raising=False)
+    with wandb_environment(tmp_path_factory.mktemp("wandb")) as server:
         yield server
         import wandb
 

@@ -10,11 +10,14 @@ import json
 import random
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 API_KEY = "0123456789" * 4
@@ -23,8 +26,8 @@ API_KEY = "0123456789" * 4
 @dataclass
 class Run:
     name: str
-    sweep: str
-    params: dict[str, Any]
+    sweep: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
     state: str = "pending"
     config: str = "{}"
     summary: str = "{}"
@@ -32,6 +35,11 @@ class Run:
     preempting: bool = False
     should_stop: bool = False
     exit_code: int | None = None
+
+    @property
+    def wandb_config(self) -> str:
+        """The client's own part of the configuration, by which it knows a run that had begun."""
+        return json.dumps(json.loads(self.config).get("_wandb", {}).get("value", {}))
 
     def node(self, keys: list[str]) -> dict[str, Any]:
         rows = [row for row in self.history if any(key in row for key in keys)]
@@ -48,6 +56,16 @@ class Run:
             "heartbeatAt": "2026-01-01T00:00:00",
             "sampledHistory": [rows],
         }
+
+
+@dataclass
+class Artifact:
+    """A committed one is complete; what its files hold stands in `WandbServer.uploads`."""
+
+    run: str
+    name: str
+    files: list[str] = field(default_factory=list)
+    is_committed: bool = False
 
 
 @dataclass
@@ -88,12 +106,20 @@ class WandbServer:
     def __init__(self, port: int):
         self.url = f"http://127.0.0.1:{port}"
         self.sweeps: dict[str, Sweep] = {}
+        self.runs: dict[str, Run] = {}
+        self.artifacts: list[Artifact] = []
+        self.uploads: dict[str, bytes] = {}
         self.agents: dict[str, str] = {}
         self.calls: list[str] = []
         self.lock = threading.RLock()
+        self.hangs = threading.Event()
+        """While set, requests are taken and not answered."""
 
     def run(self, name: str) -> Run:
-        return next(run for sweep in self.sweeps.values() for run in sweep.runs if run.name == name)
+        """A run of a sweep, or one of its own, which begins by being asked for."""
+        of_sweeps = (run for sweep in self.sweeps.values() for run in sweep.runs)
+        known = next((run for run in of_sweeps if run.name == name), None)
+        return known or self.runs.setdefault(name, Run(name))
 
     def graphql(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         found = re.search(r"(?:query|mutation)\s+(\w+)", query)
@@ -160,7 +186,7 @@ class WandbServer:
                 "historyTail": json.dumps([json.dumps(row) for row in run.history[-1:]]),
                 "eventsTail": "[]",
                 "tags": [],
-                "wandbConfig": "{}",
+                "wandbConfig": run.wandb_config,
             }
         )
         return {"model": {"id": "m", **_project(), "bucket": bucket}}
@@ -174,8 +200,46 @@ class WandbServer:
         bucket |= {"sweepName": run.sweep, "historyLineCount": len(run.history)}
         return {"upsertBucket": {"bucket": {**bucket, "project": _project()}, "inserted": True}}
 
+    def _ArtifactType(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"project": {"artifact": None}}
+
+    def _CreateArtifact(self, variables: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        asked = variables["input"]
+        self.artifacts.append(Artifact(asked["runName"], asked["artifactCollectionName"]))
+        sequence = {"id": "s", "latestArtifact": None}
+        artifact = {"id": str(len(self.artifacts) - 1), "state": "PENDING"}
+        return {"createArtifact": {"artifact": {**artifact, "artifactSequence": sequence}}}
+
+    def _CreateArtifactManifest(self, variables: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        manifest = {"id": variables["artifactID"], "file": self._upload("manifest")}
+        return {"createArtifactManifest": {"artifactManifest": manifest}}
+
+    def _CreateArtifactFiles(self, variables: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        nodes = []
+        for spec in variables["input"]["artifactFiles"]:
+            artifact = self.artifacts[int(spec["artifactID"])]
+            artifact.files.append(spec["name"])
+            file = {**self._upload(spec["name"]), "storagePath": None, "uploadMultipartUrls": None}
+            nodes.append({**file, "artifact": {"id": spec["artifactID"]}})
+        return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+
+    def _CommitArtifact(self, variables: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        artifact = self.artifacts[int(variables["artifactID"])]
+        artifact.is_committed = True
+        return {"commitArtifact": {"artifact": {"id": variables["artifactID"], "digest": ""}}}
+
+    def _upload(self, name: str) -> dict[str, Any]:
+        url = f"{self.url}/upload/{name}"
+        return {
+            "id": name,
+            "name": name,
+            "displayName": name,
+            "uploadUrl": url,
+            "uploadHeaders": [],
+        }
+
     def _CreateRunFiles(self, variables: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        files = [{"name": name, "uploadUrl": f"{self.url}/upload"} for name in variables["files"]]
+        files = [self._upload(name) for name in variables["files"]]
         return {"createRunFiles": {"runID": variables["run"], "uploadHeaders": [], "files": files}}
 
     def file_stream(self, run: Run, body: dict[str, Any]) -> None:
@@ -197,6 +261,21 @@ def _project() -> dict[str, Any]:
 
 
 @contextmanager
+def wandb_environment(folder: Path) -> Iterator[WandbServer]:
+    """A server that the client finds in the environment. Nothing of the person who runs the tests
+    reaches the client, nor the other way round."""
+    with pytest.MonkeyPatch.context() as patch, wandb_server() as server:
+        patch.setenv("HOME", str(folder))
+        patch.setenv("WANDB_DIR", str(folder))
+        patch.setenv("WANDB_BASE_URL", server.url)
+        patch.setenv("WANDB_API_KEY", API_KEY)
+        patch.setenv("WANDB_X_DISABLE_STATS", "true")
+        for name in ("WANDB_ENTITY", "WANDB_PROJECT", "WANDB_MODE", "WANDB_SWEEP_ID"):
+            patch.delenv(name, raising=False)
+        yield server
+
+
+@contextmanager
 def wandb_server() -> Iterator[WandbServer]:
     """A running server on loopback."""
 
@@ -210,8 +289,12 @@ def wandb_server() -> Iterator[WandbServer]:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
+            while state.hangs.is_set():
+                time.sleep(0.05)
             answer: object = {}
             with state.lock:
+                if self.path.startswith("/upload/"):
+                    state.uploads[self.path.removeprefix("/upload/")] = body
                 if self.path == "/graphql":
                     asked = json.loads(body)
                     answer = {"data": state.graphql(asked["query"], asked.get("variables") or {})}

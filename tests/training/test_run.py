@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -13,8 +16,10 @@ from detector.config import Config, apply_params
 from detector.data.folds import Folds
 from detector.errors import TrainingError
 from detector.sweep.check.training_rules import DETECTOR_METRICS
+from detector.tracking import Outcome, Pictures
 from detector.training import EpochMetrics, ModelCheckpoint, train
 from detector.training.checkpoint import load_tensors
+from detector.training.result import METRIC
 from detector.training.step import Stepper
 
 
@@ -101,6 +106,43 @@ def test_sigterm_saves_within_the_epoch_and_the_resumed_run_is_the_same(
     assert train(tiny, folds, 0, tmp_path, every_epoch).status == "finished"
     assert curve(tmp_path) == curve(whole)
     assert_same_weights(tmp_path / "last.ckpt", whole / "last.ckpt")
+
+
+class Told:
+    """A tracker that remembers."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+        self.pictures: list[dict[str, bytes]] = []
+        self.more: list[object] = []
+
+    def epoch(
+        self, epoch: int, values: Mapping[str, float], pictures: Pictures | None = None
+    ) -> None:
+        assert METRIC in values
+        self.epochs.append(epoch)
+        if pictures is not None:
+            self.pictures.append(dict(pictures()))
+
+    def model(self, export: Callable[[], Path]) -> None:
+        self.more.append(export)
+
+    def end(self, outcome: Outcome) -> None:
+        self.more.append(outcome)
+
+
+def test_a_tracker_is_told_every_epoch_and_shown_what_the_best_ones_find(
+    tiny: Config, folds: Folds, tmp_path: Path
+) -> None:
+    told = Told()
+    train(tiny, folds, 0, tmp_path, lambda metrics: metrics.epoch < 1, told)
+    train(apply_params(tiny, {"tracker": "wandb"}), folds, 0, tmp_path, every_epoch, told)
+    assert told.epochs == [1, 1, 2, 3], "a resumed training repeats what it had told"
+    assert told.more == [], "whoever opened the tracker ends it"
+    assert 1 <= len(told.pictures) <= 3
+    shown = [page.name for page in folds.validation(0)][:4]
+    assert list(told.pictures[0]) == shown
+    assert cv2.imdecode(np.frombuffer(told.pictures[0][shown[0]], np.uint8), cv2.IMREAD_COLOR).any()
 
 
 def test_a_finished_run_is_not_trained_again(

@@ -31,6 +31,8 @@ def train_run(
     from detector.data.folds import make_folds, open_folds
     from detector.data.formats import load_pages
     from detector.data.source import fetch
+    from detector.ensemble.build import export_training
+    from detector.tracking import open_tracker
     from detector.training import EpochMetrics, train
 
     config = load_config(overrides or [])
@@ -49,7 +51,12 @@ def train_run(
         )
         return True
 
-    result = train(config, folds, fold, run_dir, show)
+    with open_tracker(config, run_dir, run_dir.name, run_dir.parent.name) as tracker:
+        result = train(config, folds, fold, run_dir, show, tracker)
+        if result.status == "finished":
+            page = folds.validation(fold)[0]
+            tracker.model(lambda: export_training(result.checkpoint, page, run_dir / "model.onnx"))
+        tracker.end(result.status)
     if result.status == "preempted":
         raise typer.Exit(PREEMPTED_EXIT_CODE)
     say(f"best: epoch {result.best_epoch}, val/hmean {result.best_hmean:.4f}, {result.checkpoint}")

@@ -183,6 +183,8 @@ class Config(_Section):
     """A whole run. `Config.digest` names it."""
 
     preset: str | None = None
+    tracker: Literal["none", "wandb"] = "none"
+    """Where trainings tell of themselves, beside their own files."""
     seed: Annotated[int, Field(ge=0)] = 0
     data: DataConfig = Field(default_factory=DataConfig)
     models: ModelsConfig = ModelsConfig()
@@ -194,9 +196,10 @@ class Config(_Section):
         return self.model_dump(mode="json")
 
     def digest(self) -> str:
-        """SHA-256 of what decides a training's result: all but where the data lies and how many
-        processes load it."""
+        """SHA-256 of what decides a training's result: all but where the data lies, how many
+        processes load it and who is told of it."""
         tree = self.model_dump(
-            mode="json", exclude={"preset": True, "data": {"path", "num_workers"}}
+            mode="json",
+            exclude={"preset": True, "tracker": True, "data": {"path", "num_workers"}},
         )
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()

@@ -125,6 +125,27 @@ def build_ensemble(
     return EnsembleResult(scores, chosen, reason, pages, path, taken.parity)
 
 
+def export_training(checkpoint: Path, page: Page, path: Path) -> Path:
+    """Write the model of one training as an ONNX file, card included; its path.
+
+    Args:
+        page: of those that the file's map is compared on with the network's.
+
+    Raises:
+        TrainingError: `checkpoint` is none of a model.
+        ExportError: the exported model differs from it by more than rounding.
+    """
+    model = ModelCheckpoint.load(checkpoint)
+    network = MeanOfMaps([model.build_model()])
+    export_onnx(network, path)
+    data = model.config.data
+    picture = network_input(read_image(page.image, data.max_pixels), data)
+    parity = measure_parity(network, path, picture)
+    name = "all folds" if model.fold is None else f"without fold {model.fold}"
+    write_card(path, _card(name, [name], model, parity, model.metrics))
+    return path
+
+
 def _measure(
     name: str,
     network: MeanOfMaps,

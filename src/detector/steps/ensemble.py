@@ -29,6 +29,7 @@ from detector.steps.prepare import Prepared
 from detector.steps.promote import compare_with_baseline
 from detector.steps.run import Best, Run, fold_key
 from detector.sweep.spec import parse_sweep
+from detector.tracking import open_tracker
 
 if TYPE_CHECKING:
     from detector.ensemble import CandidateScore, EnsembleResult
@@ -157,6 +158,7 @@ def build(store_url: str, sweep_id: str, prefer: str = BALANCE, baseline: str = 
 
         with run.store.folder(FOLDER) as out:
             built = build_ensemble(checkpoints, folds.training(None), held_out, out.path, prefer)
+    _track(run, prepared)
     say(f"the model is {built.chosen}: {built.reason}")
     promotion = compare_with_baseline(built.pages, held_out, baseline) if baseline else None
     if promotion:
@@ -170,6 +172,17 @@ def build(store_url: str, sweep_id: str, prefer: str = BALANCE, baseline: str = 
     run.store.write(SUMMARY, summary.to_json())
     say(f"chosen: {summary.chosen}, written to {summary.model}")
     return summary
+
+
+def _track(run: Run, prepared: Prepared) -> None:
+    """Have the model kept where the trainings are tracked, if they are."""
+    group = Path(run.store.url()).name
+    with (
+        run.store.folder(FOLDER) as folder,
+        open_tracker(prepared.config, folder.path, FOLDER, group) as tracker,
+    ):
+        tracker.model(lambda: folder.path / "model.onnx")
+        tracker.end("finished")
 
 
 def read_summary(store_url: str) -> Summary:

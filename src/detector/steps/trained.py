@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from detector.data.folds import Folds
 from detector.errors import TrainingError
 from detector.steps.run import Run
 from detector.sweep.reporting import read_history
+from detector.tracking import open_tracker
+from detector.tracking.wandb import STATE as WANDB_STATE
 
 if TYPE_CHECKING:
     from detector.training import EpochMetrics, TrainResult
@@ -65,13 +68,19 @@ def train_in_store(
     if Origin.read(run, key) not in (None, origin):
         run.store.remove(key)
     run.store.write(f"{key}/{ORIGIN}", json.dumps(asdict(origin)))
-    with run.store.folder(key) as folder:
+    group, name = Path(run.store.url()).name, key.removeprefix("sweeps/")
+    with (
+        run.store.folder(key) as folder,
+        open_tracker(config, folder.path, name, group) as tracker,
+    ):
 
         def after_epoch(metrics: "EpochMetrics") -> bool:
             folder.publish()
             return on_epoch(metrics)
 
-        return train(config, folds, fold, folder.path, after_epoch)
+        result = train(config, folds, fold, folder.path, after_epoch, tracker)
+        tracker.end(result.status)
+        return result
 
 
 def train_to_the_end(
@@ -107,7 +116,7 @@ def copy_training(run: Run, source: str, target: str) -> None:
         shutil.copytree(
             taken.path,
             folder.path,
-            ignore=shutil.ignore_patterns(ORIGIN, "*.tmp"),
+            ignore=shutil.ignore_patterns(ORIGIN, WANDB_STATE, "*.tmp"),
             dirs_exist_ok=True,
         )
     # Last, for it says whose training lies there.

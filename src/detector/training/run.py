@@ -23,6 +23,7 @@ from detector.errors import DataError, TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
 from detector.model.dbnet import DBNet
 from detector.storage import write_atomically
+from detector.tracking import UNTRACKED, Tracker
 from detector.training.checkpoint import ModelCheckpoint, load_tensors, save_tensors
 from detector.training.result import METRIC, EpochMetrics, OnEpoch, TrainResult
 from detector.training.schedule import learning_rate
@@ -33,7 +34,12 @@ LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 def train(
-    config: Config, folds: Folds, fold: int | None, run_dir: Path, on_epoch: OnEpoch
+    config: Config,
+    folds: Folds,
+    fold: int | None,
+    run_dir: Path,
+    on_epoch: OnEpoch,
+    tracker: Tracker = UNTRACKED,
 ) -> TrainResult:
     """Train a detector on all folds but one.
 
@@ -50,18 +56,21 @@ def train(
             and validates on those that are.
         run_dir: a local folder of this run alone.
         on_epoch: told of each epoch; it may end the run.
+        tracker: told of each epoch, too; whoever opened it ends it.
 
     Raises:
         DataError: nothing to train on, or no text in it.
         TrainingError: the loss stopped being a number, or `last.ckpt` is of another configuration.
     """
     with catch_sigterm() as interrupt:
-        return _Run(config, folds, fold, run_dir).train(on_epoch, interrupt)
+        return _Run(config, folds, fold, run_dir, tracker).train(on_epoch, interrupt)
 
 
 class _Run:
-    def __init__(self, config: Config, folds: Folds, fold: int | None, run_dir: Path):
-        self.config, self.fold, self.dir = config, fold, run_dir
+    def __init__(
+        self, config: Config, folds: Folds, fold: int | None, run_dir: Path, tracker: Tracker
+    ):
+        self.config, self.fold, self.dir, self.tracker = config, fold, run_dir, tracker
         self.data_digest = folds.manifest.digest()
         self.validation = Validation(folds.validation(fold), config)
         pages = folds.training(fold)
@@ -95,7 +104,9 @@ class _Run:
 
     def train(self, on_epoch: OnEpoch, interrupt: Interrupt) -> TrainResult:
         for row in self.history:
-            if not on_epoch(_as_metrics(row)):
+            metrics = _as_metrics(row)
+            self.tracker.epoch(metrics.epoch, metrics.values)
+            if not on_epoch(metrics):
                 return self._result("stopped")
         for epoch in range(len(self.history) + 1, self.config.trainer.max_epochs + 1):
             started = time.monotonic()
@@ -143,7 +154,10 @@ class _Run:
         self._save()
         lines = "".join(json.dumps(entry) + "\n" for entry in self.history)
         write_atomically(self.dir / "metrics.jsonl", lines.encode())
-        return _as_metrics(row)
+        metrics = _as_metrics(row)
+        pictures = self.validation.overlays if row is self._best() else None
+        self.tracker.epoch(metrics.epoch, metrics.values, pictures)
+        return metrics
 
     def _weights_to_keep(self) -> DBNet:
         return self.ema.module if self.ema is not None else self.network

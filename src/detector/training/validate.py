@@ -1,17 +1,22 @@
 """How well the network in training finds the text of pages that it does not train on."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from detector.config import Config
+from detector.data.images import read_image
 from detector.data.page import Page
 from detector.data.scaled import ScaledPages
 from detector.inference import Image, ProbabilityMap, detect_resized, normalise
 from detector.metrics.cleval import DatasetScore, evaluate_page
 from detector.model.dbnet import DBNet
+from detector.overlay import draw_overlay, encode_jpeg
+
+_SHOWN = 4
 
 
 class Validation:
@@ -25,6 +30,7 @@ class Validation:
     def __init__(self, pages: Sequence[Page], config: Config):
         self.pages = pages
         self._config = config
+        self._found: list[Sequence[NDArray[Any]]] = []
         self._scaled = ScaledPages(pages, config.data)
 
     def score(self, network: DBNet) -> DatasetScore:
@@ -36,10 +42,28 @@ class Validation:
         postprocess = self._config.models.head.postprocess
         probability_map = self._probability_map(network)
         counts = []
+        self._found = []
         for number, page in enumerate(self.pages):
             found = detect_resized(self._scaled[number], probability_map, postprocess)
             counts.append(evaluate_page(page.boxes, found.polygons))
+            if number < _SHOWN:
+                self._found.append(found.polygons)
         return DatasetScore(tuple(counts))
+
+    def overlays(self) -> dict[str, bytes]:
+        """JPEGs of the first pages, by name, with what the network that was scored last found.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        return {
+            page.name: encode_jpeg(
+                draw_overlay(
+                    read_image(page.image, self._config.data.max_pixels), polygons, page.boxes
+                )
+            )
+            for page, polygons in zip(self.pages, self._found, strict=False)
+        }
 
     def _probability_map(self, network: DBNet) -> ProbabilityMap:
         device = next(network.parameters()).device
