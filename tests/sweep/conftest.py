@@ -8,10 +8,22 @@ import yaml
 from detector.sweep.backends import open_backend
 from detector.sweep.spec import read_sweep
 from tests.sweep.servers import find_postgresql, free_port, grpc_proxy, postgresql
+from tests.sweep.wandb_server import wandb_environment
+
+OWN_STORAGES = ["sqlite", "journal", "postgresql", "grpc"]
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "faults: kills agents and servers at random moments")
+    config.addinivalue_line("markers", "not_at_wandb(why): W&B's protocol does not carry this")
+
+
+def pytest_generate_tests(metafunc):
+    """Run the tests that take the `url` of a backend with each kind that can do what they ask."""
+    if "url" in metafunc.fixturenames:
+        carried = metafunc.definition.get_closest_marker("not_at_wandb") is None
+        kinds = [*OWN_STORAGES, "wandb"] if carried else OWN_STORAGES
+        metafunc.parametrize("url", kinds, indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -37,17 +49,35 @@ def grpc_url(postgresql_server):
         yield url
 
 
-@pytest.fixture(params=["sqlite", "journal", "postgresql", "grpc"])
+@pytest.fixture(scope="module")
+def wandb_service(tmp_path_factory):
+    """A server that the client of this process finds in its environment."""
+    with wandb_environment(tmp_path_factory.mktemp("wandb")) as server:
+        yield server
+        import wandb
+
+        wandb.teardown()
+
+
+@pytest.fixture
+def wandb_url(wandb_service):
+    wandb_service.calls.clear()
+    return "wandb://team/receipts"
+
+
+@pytest.fixture
 def url(request, tmp_path):
-    """The URL of a backend of each kind."""
-    if request.param in {"postgresql", "grpc"}:
+    """The URL of a backend of each kind; see `pytest_generate_tests`."""
+    if request.param in {"postgresql", "grpc", "wandb"}:
         return request.getfixturevalue(f"{request.param}_url")
     return f"{request.param}:///{tmp_path}/sweeps"
 
 
 @pytest.fixture
 def backend(url):
-    return open_backend(url, lease_seconds=30)
+    backend = open_backend(url, lease_seconds=30)
+    backend.poll_seconds = min(0.1, backend.poll_seconds)
+    return backend
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""What every backend must hold to: one suite, run against each."""
+"""What every backend must hold to: one suite, run against each.
+
+W&B's server searches, queues and stops by itself. What is its own matter, or what its protocol has
+no word for, is marked so, and kept by the other backends alone.
+"""
 
 import math
 import os
@@ -17,6 +21,10 @@ from detector.sweep.backends.attempts import waiting_copy
 from detector.sweep.best import best_trial
 
 EPOCHS = 4
+
+its_queue = pytest.mark.not_at_wandb("W&B's server numbers, hands out, requeues and counts trials")
+its_heartbeat = pytest.mark.not_at_wandb("a run without a heartbeat crashes, and is not requeued")
+its_search = pytest.mark.not_at_wandb("W&B's server draws the parameters and ends trials early")
 
 
 def quiet(event: AgentEvent) -> None:
@@ -72,6 +80,7 @@ def work(backend, sweep_id, objective=by_x, agent="a1", **options):
 # Several agents
 
 
+@its_queue
 def test_two_agents_share_exactly_run_cap_trials(backend, new_sweep, start_agent, epochs_of):
     sweep_id = new_sweep(run_cap=9)
     agents = [start_agent(sweep_id, name) for name in ("a1", "a2")]
@@ -83,6 +92,7 @@ def test_two_agents_share_exactly_run_cap_trials(backend, new_sweep, start_agent
         assert epochs_of(trial.number) == [(trial.agent, epoch) for epoch in range(1, EPOCHS + 1)]
 
 
+@its_heartbeat
 def test_a_trial_is_resumed_from_its_last_epoch_after_sigkill_by_one_agent_only(
     backend, new_sweep, start_agent, epochs_of, tmp_path
 ):
@@ -108,6 +118,7 @@ def test_a_trial_is_resumed_from_its_last_epoch_after_sigkill_by_one_agent_only(
     assert list(after.curve) == [1, 2, 3, 4]
 
 
+@its_queue
 def test_only_one_of_many_agents_is_given_a_waiting_trial(url, backend, new_sweep):
     sweep_id = new_sweep(run_cap=1)
     backend.claim(sweep_id, "first").release()
@@ -118,6 +129,7 @@ def test_only_one_of_many_agents_is_given_a_waiting_trial(url, backend, new_swee
         held.release()
 
 
+@its_queue
 def test_agents_that_ask_at_once_never_exceed_run_cap(url, backend, new_sweep):
     sweep_id = new_sweep(run_cap=3)
     agents = [open_backend(url, lease_seconds=30) for _ in range(6)]
@@ -127,6 +139,7 @@ def test_agents_that_ask_at_once_never_exceed_run_cap(url, backend, new_sweep):
     assert len(backend.trials(sweep_id)) == 3
 
 
+@its_search
 def test_two_agents_run_every_point_of_a_grid_once(backend, new_sweep, start_agent):
     sweep_id = new_sweep(
         method="grid",
@@ -143,6 +156,7 @@ def test_two_agents_run_every_point_of_a_grid_once(backend, new_sweep, start_age
 # Taking over
 
 
+@its_heartbeat
 def test_an_agent_whose_trial_was_taken_over_stops_and_its_result_does_not_count(
     backend, new_sweep
 ):
@@ -162,6 +176,7 @@ def test_an_agent_whose_trial_was_taken_over_stops_and_its_result_does_not_count
     assert (trial.state, trial.agent, dict(trial.curve)) == ("finished", "quick", {1: 0.1, 2: 0.2})
 
 
+@its_heartbeat
 def test_a_trial_requeued_twice_at_once_waits_once(backend, new_sweep):
     sweep_id = new_sweep(run_cap=1)
     backend.claim(sweep_id, "dead")
@@ -176,6 +191,7 @@ def test_a_trial_requeued_twice_at_once_waits_once(backend, new_sweep):
     assert backend.claim(sweep_id, "a2") is Idle.DONE
 
 
+@its_heartbeat
 def test_a_takeover_that_was_itself_cut_off_is_completed_by_the_next_agent(url, new_sweep):
     backend = open_backend(url, lease_seconds=0.4)
     sweep_id = new_sweep(run_cap=1)
@@ -189,6 +205,7 @@ def test_a_takeover_that_was_itself_cut_off_is_completed_by_the_next_agent(url, 
     assert backend.trials(sweep_id)[0].attempts == 2
 
 
+@its_heartbeat
 def test_a_trial_that_kills_every_agent_is_given_up(url, new_sweep):
     backend = open_backend(url, lease_seconds=0.2)
     sweep_id = new_sweep(run_cap=1)
@@ -217,12 +234,13 @@ def test_a_preempted_trial_is_the_first_to_be_taken_again_with_its_number_and_pa
         return "preempted"
 
     first = work(backend, sweep_id, interrupted)
-    assert (first.status, dict(first.outcomes)) == ("preempted", {0: "preempted"})
+    assert (first.status, list(first.outcomes.values())) == ("preempted", ["preempted"])
     (released,) = backend.trials(sweep_id)
     assert released.state == "waiting"
 
     again = backend.claim(sweep_id, "a2")
-    assert (again.number, again.epoch, again.params) == (0, 1, released.params)
+    assert (again.number, again.epoch, again.params) == (released.number, 1, released.params)
+    assert [again.number] == list(first.outcomes)
 
 
 def test_an_interrupted_agent_releases_its_trial(backend, new_sweep):
@@ -248,7 +266,7 @@ def test_a_trial_that_fails_once_is_tried_again(backend, new_sweep):
 
     work(backend, sweep_id, fails_once)
     (trial,) = backend.trials(sweep_id)
-    assert tries == [0, 0]
+    assert tries == [trial.number] * 2
     assert (trial.state, trial.attempts) == ("finished", 2)
 
 
@@ -277,6 +295,7 @@ def test_values_that_do_not_go_together_fail_their_trial_at_once_and_blame_no_ag
     assert [trial.attempts for trial in backend.trials(sweep_id)] == [1, 1, 1, 1]
 
 
+@its_queue
 def test_a_bad_node_is_stopped_after_three_failures_and_others_run_its_trials(backend, new_sweep):
     sweep_id = new_sweep(run_cap=4)
 
@@ -290,6 +309,7 @@ def test_a_bad_node_is_stopped_after_three_failures_and_others_run_its_trials(ba
     assert [trial.state for trial in backend.trials(sweep_id)] == ["finished"] * 4
 
 
+@its_queue
 def test_a_bad_node_that_is_started_again_and_again_ends_no_trial(backend, new_sweep):
     sweep_id = new_sweep(run_cap=4)
 
@@ -304,6 +324,7 @@ def test_a_bad_node_that_is_started_again_and_again_ends_no_trial(backend, new_s
     assert [trial.state for trial in backend.trials(sweep_id)] == ["finished"] * 4
 
 
+@its_queue
 def test_what_failed_on_a_bad_node_is_left_to_other_nodes_while_they_work(url, backend, new_sweep):
     sweep_id = new_sweep(run_cap=2)
     backend.claim(sweep_id, "bad").fail("no GPU", retry=True, held_against_it=False)
@@ -316,6 +337,7 @@ def test_what_failed_on_a_bad_node_is_left_to_other_nodes_while_they_work(url, b
     assert elsewhere.claim(sweep_id, "good-too").number == 1
 
 
+@its_search
 def test_a_good_node_fails_the_trials_that_cannot_be_trained_and_no_other(backend, new_sweep):
     sweep_id = new_sweep(method="grid", parameters={"x": {"values": [*range(8)]}})
 
@@ -359,6 +381,7 @@ def test_a_metric_that_is_never_reported_is_named_with_the_nearest_one(backend, 
 # Which trials there are
 
 
+@its_search
 def test_early_termination_stops_what_is_worse_at_a_band_and_keeps_its_curve(backend, new_sweep):
     sweep_id = new_sweep(
         method="grid",
@@ -372,6 +395,7 @@ def test_early_termination_stops_what_is_worse_at_a_band_and_keeps_its_curve(bac
     assert best_trial(trials, "maximize").params["x"] == 4
 
 
+@its_queue
 def test_a_sweep_stopped_now_ends_running_trials_at_their_report_and_starts_none(
     backend, new_sweep
 ):
@@ -397,7 +421,7 @@ def test_a_stopped_sweep_begins_no_trial_and_finishes_those_that_were_begun(back
         return float(epoch)
 
     summary = work(backend, sweep_id, scoring(stops_the_sweep))
-    assert dict(summary.outcomes) == {0: "finished"}
+    assert list(summary.outcomes.values()) == ["finished"]
     assert backend.is_stopped(sweep_id)
     assert [(trial.state, trial.epoch) for trial in backend.trials(sweep_id)] == [
         ("finished", EPOCHS)
@@ -416,10 +440,12 @@ def test_an_agent_that_is_told_to_end_releases_its_trial_after_the_epoch(backend
         return float(epoch)
 
     summary = work(backend, sweep_id, scoring(is_told_to_end))
-    assert (summary.status, dict(summary.outcomes)) == ("preempted", {0: "preempted"})
+    assert (summary.status, list(summary.outcomes.values())) == ("preempted", ["preempted"])
     (trial,) = backend.trials(sweep_id)
     assert (trial.state, dict(trial.curve)) == ("waiting", {1: 1.0, 2: 2.0})
-    assert work(backend, sweep_id, agent="a2").outcomes == {0: "finished", 1: "finished"}
+    others = work(backend, sweep_id, agent="a2").outcomes
+    assert trial.number in others
+    assert list(others.values()) == ["finished", "finished"]
 
 
 def test_an_agent_that_is_told_to_end_in_a_last_epoch_takes_no_other_trial(backend, new_sweep):
@@ -432,7 +458,7 @@ def test_an_agent_that_is_told_to_end_in_a_last_epoch_takes_no_other_trial(backe
             return "finished"
 
     summary = work(backend, sweep_id, is_told_to_end)
-    assert (summary.status, dict(summary.outcomes)) == ("preempted", {0: "finished"})
+    assert (summary.status, list(summary.outcomes.values())) == ("preempted", ["finished"])
 
 
 def test_an_agent_leaves_at_its_timeout_and_another_goes_on(backend, new_sweep):
@@ -444,17 +470,19 @@ def test_an_agent_leaves_at_its_timeout_and_another_goes_on(backend, new_sweep):
         return "stopped"
 
     summary = work(backend, sweep_id, takes_a_while, timeout=0.1)
-    assert (summary.status, dict(summary.outcomes)) == ("done", {0: "preempted"})
+    assert (summary.status, list(summary.outcomes.values())) == ("done", ["preempted"])
     assert backend.claim(sweep_id, "a2").epoch == 1
 
 
 def test_an_agent_takes_no_more_trials_than_its_count(backend, new_sweep):
     sweep_id = new_sweep()
-    assert list(work(backend, sweep_id, count=2).outcomes) == [0, 1]
-    assert list(work(backend, sweep_id, count=1).outcomes) == [2]
+    assert len(work(backend, sweep_id, count=2).outcomes) == 2
+    assert len(work(backend, sweep_id, count=1).outcomes) == 1
+    assert [trial.state for trial in backend.trials(sweep_id)].count("finished") == 3
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
+@its_search
 def test_the_same_file_gives_the_same_trials(backend, new_sweep, method):
     sweeps = [new_sweep(method=method, run_cap=6) for _ in range(2)]
     for sweep_id in sweeps:
@@ -464,6 +492,7 @@ def test_the_same_file_gives_the_same_trials(backend, new_sweep, method):
     assert len({params["x"] for params in first}) == 6
 
 
+@its_search
 def test_values_of_mixed_types_reach_the_training_and_the_record_unchanged(backend, new_sweep):
     mixed = [True, 1, 1.0, None, "1", [1, 2], {"a": False}]
     sweep_id = new_sweep(
@@ -481,6 +510,7 @@ def test_values_of_mixed_types_reach_the_training_and_the_record_unchanged(backe
     assert {repr(value) for value in kept} <= {repr(value) for value in mixed}
 
 
+@its_search
 def test_bayes_moves_towards_what_scored_well(backend, new_sweep):
     sweep_id = new_sweep(method="bayes", run_cap=20, parameters={"x": {"min": 0.0, "max": 1.0}})
     work(backend, sweep_id, scoring(lambda params, _: -abs(params["x"] - 0.8)))
@@ -489,5 +519,5 @@ def test_bayes_moves_towards_what_scored_well(backend, new_sweep):
 
 
 def test_a_sweep_that_is_not_there_is_an_error(backend):
-    with pytest.raises(SweepError, match="there is no sweep 'nowhere'"):
+    with pytest.raises(SweepError, match=r"there is no (such )?sweep"):
         backend.trials("nowhere")

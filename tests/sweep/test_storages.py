@@ -88,11 +88,11 @@ def test_a_proxy_that_is_not_there_is_an_error_with_a_remedy():
         backend.trials("nowhere")
 
 
-@pytest.mark.parametrize("url", ["grpc://localhost", "grpc://:13000", "grpc://host:port"])
-def test_a_proxy_needs_a_host_and_a_port(url):
+@pytest.mark.parametrize("address", ["grpc://localhost", "grpc://:13000", "grpc://host:port"])
+def test_a_proxy_needs_a_host_and_a_port(address):
     pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
     with pytest.raises(SweepError, match="not complete"):
-        open_backend(url)
+        open_backend(address)
 
 
 def test_the_proxy_serves_databases_only(tmp_path):

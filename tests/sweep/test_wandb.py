@@ -2,12 +2,13 @@
 
 import pytest
 
+from detector.config import load_config
 from detector.errors import SweepError
 from detector.sweep.agent import run_agent
 from detector.sweep.backends import Idle, open_backend
 from detector.sweep.best import best_trial
 from detector.sweep.spec import read_sweep
-from tests.sweep.wandb_server import wandb_environment
+from detector.tracking import open_tracker
 
 SWEEP = """
 method: random
@@ -18,24 +19,14 @@ parameters: {x: {min: 0.0, max: 1.0}}
 EPOCHS = 3
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    with wandb_environment(tmp_path_factory.mktemp("wandb")) as server:
-        yield server
-        import wandb
-
-        wandb.teardown()
+@pytest.fixture
+def server(wandb_service, wandb_url):
+    return wandb_service
 
 
 @pytest.fixture
-def server(environment):
-    environment.calls.clear()
-    return environment
-
-
-@pytest.fixture
-def backend(server):
-    backend = open_backend("wandb://team/receipts")
+def backend(wandb_url):
+    backend = open_backend(wandb_url)
     backend.poll_seconds = 0.1
     return backend
 
@@ -108,21 +99,46 @@ def test_a_run_that_wandb_stops_ends_at_its_next_report(backend, sweep_id, serve
     assert (record.state, dict(record.curve)) == ("stopped", {1: 0.5, 2: 0.4})
 
 
-def test_a_failed_trial_is_tried_again_and_then_has_failed_with_its_reason(
+def test_a_sweep_may_be_stopped_again_and_again_but_not_cancelled_once_it_has_ended(
     backend, sweep_id, server
 ):
-    epochs = iter((1, 2))
+    backend.stop(sweep_id)
+    backend.stop(sweep_id)
+    with pytest.raises(SweepError, match="W&B cancels no sweep that has ended"):
+        backend.stop(sweep_id, now=True)
+    another = backend.create(read_sweep(SWEEP, "test"))
+    backend.stop(another, now=True)
+    backend.stop(another, now=True)
+    assert backend.is_stopped(another)
 
-    def fails(trial):
-        trial.report(next(epochs), {"score": 0.1})
-        raise RuntimeError("CUDA error")
 
-    work(backend, sweep_id, fails, count=1)
+def test_a_run_tells_of_its_agent_and_its_times(backend, sweep_id, server):
+    held = backend.claim(sweep_id, "a1")
+    held.report(1, 0.5)
+    held.fail("CUDA error", retry=True)
+    again = backend.claim(sweep_id, "a2")
+    again.report(2, 0.75)
+    again.finish()
     (trial,) = backend.trials(sweep_id)
-    assert (trial.state, trial.reason) == ("waiting", "RuntimeError: CUDA error")
-    work(backend, sweep_id, fails, count=1)
-    (trial,) = backend.trials(sweep_id)
-    assert (trial.state, trial.attempts) == ("failed", 2)
+    assert (trial.agent, trial.reason, trial.attempts) == ("a2", "CUDA error", 2)
+    assert trial.started < trial.ended
+
+
+def test_a_tracked_training_is_logged_into_its_trials_run(backend, sweep_id, server, tmp_path):
+    config = load_config(["tracker=wandb"])
+    for epochs in (1, 3):
+        held = backend.claim(sweep_id, "a1")
+        with open_tracker(config, tmp_path, "trial", "sweep") as tracker:
+            for epoch in range(1, epochs + 1):
+                tracker.epoch(epoch, {"train/loss": 1 / epoch})
+                held.report(epoch, epoch / 10)
+            tracker.end("preempted")
+        held.release()
+    (run,) = server.sweeps[sweep_id].runs
+    assert [(row["epoch"], row["score"]) for row in run.history] == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert [row["train/loss"] for row in run.history] == [1, 1 / 2, 1 / 3]
+    assert server.runs == {}
+    assert '"side":1280' in run.config
 
 
 def test_a_stopped_sweep_begins_no_trial(backend, sweep_id, server):
@@ -135,15 +151,10 @@ def test_a_stopped_sweep_begins_no_trial(backend, sweep_id, server):
     assert backend.claim(sweep_id, "a2") is Idle.DONE
 
 
-def test_a_sweep_that_is_not_there_is_an_error(backend):
-    with pytest.raises(SweepError, match="there is no such sweep"):
-        backend.trials("nowhere")
-
-
-@pytest.mark.parametrize("url", ["wandb://team", "wandb:///receipts", "wandb://a/b/c"])
-def test_a_url_names_an_entity_and_a_project(url):
+@pytest.mark.parametrize("address", ["wandb://team", "wandb:///receipts", "wandb://a/b/c"])
+def test_a_url_names_an_entity_and_a_project(address):
     with pytest.raises(SweepError, match="not complete"):
-        open_backend(url)
+        open_backend(address)
 
 
 def test_wandb_alone_stops_the_trials_of_its_sweeps(backend):

@@ -7,6 +7,7 @@ search is random and the rule that stops runs is the test's.
 import gzip
 import http.server
 import json
+import math
 import random
 import re
 import threading
@@ -256,6 +257,15 @@ class WandbServer:
             run.state = failed if run.exit_code else "finished"
 
 
+def _without_nan(tree: Any) -> Any:
+    """W&B writes what JSON has no number for as text."""
+    if isinstance(tree, dict):
+        return {key: _without_nan(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_without_nan(value) for value in tree]
+    return str(tree) if isinstance(tree, float) and not math.isfinite(tree) else tree
+
+
 def _project() -> dict[str, Any]:
     return {"id": "p", "name": "receipts", "entity": {"id": "e", "name": "team"}}
 
@@ -300,7 +310,7 @@ def wandb_server() -> Iterator[WandbServer]:
                     answer = {"data": state.graphql(asked["query"], asked.get("variables") or {})}
                 elif self.path.endswith("/file_stream"):
                     state.file_stream(state.run(self.path.split("/")[-2]), json.loads(body))
-            content = json.dumps(answer).encode()
+            content = json.dumps(_without_nan(answer)).encode()
             self.send_response(200)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(content)))

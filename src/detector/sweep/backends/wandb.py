@@ -34,7 +34,8 @@ _log = logging.getLogger(__name__)
 
 EPOCH = "epoch"
 """The key of the epoch in a run's history, beside the sweep's metric."""
-_FAILURES, _REASON, _AGENT = "detsweep/failures", "detsweep/reason", "detsweep/agent"
+_FAILURES, _REASON = "detsweep/failures", "detsweep/reason"
+_ATTEMPTS, _AGENT = "detsweep/attempts", "detsweep/agent"
 _STARTED, _HELD_SINCE, _ENDED = "detsweep/started", "detsweep/held_since", "detsweep/ended"
 """Keys of a run's summary, for what W&B has no field for."""
 _LEASE_S = 300.0
@@ -129,17 +130,30 @@ class WandbBackend:
         )
 
     def stop(self, sweep_id: str, *, now: bool = False) -> None:
-        with self._asked(f"stop sweep {sweep_id}"):
-            client._set_sweep_state(
-                self._api,
-                sweep_id,
-                "CANCELED" if now else "FINISHED",
-                entity=self.entity,
-                project=self.project,
-            )
+        try:
+            with self._asked(f"stop sweep {sweep_id}"):
+                client._set_sweep_state(
+                    self._api,
+                    sweep_id,
+                    "CANCELED" if now else "FINISHED",
+                    entity=self.entity,
+                    project=self.project,
+                )
+        except SweepError:
+            raise
+        except Exception as error:  # the client's bare one: the sweep has ended before
+            if now and self._state(sweep_id) != "CANCELED":
+                raise SweepError(
+                    f"W&B cancels no sweep that has ended: {error}",
+                    where=f"sweep {sweep_id}",
+                    remedy="stop its running runs on W&B's page",
+                ) from None
 
     def is_stopped(self, sweep_id: str) -> bool:
-        return str(self._sweep(sweep_id)["state"]).upper() in _OVER
+        return self._state(sweep_id) in _OVER
+
+    def _state(self, sweep_id: str) -> str:
+        return str(self._sweep(sweep_id)["state"]).upper()
 
     def rungs(self, sweep_id: str) -> tuple[int, ...]:
         return tuple(self.spec(sweep_id).bands())
@@ -223,11 +237,16 @@ class WandbTrial:
             id=run_id,
             resume="allow",
             config=dict(params),
+            # An agent has one trial at a time; by default the run of one that was left would stay.
+            reinit="finish_previous",
             settings=wandb.Settings(sweep_id=sweep_id, console="off", silent=True),
         )
         now = time.time()
-        self._run.summary[_AGENT], self._run.summary[_HELD_SINCE] = agent, now
-        self._run.summary[_STARTED] = _json(known, "summaryMetrics").get(_STARTED, now)
+        # A resumed run's summary begins anew: what is to stay in it is told again.
+        before = _json(known, "summaryMetrics")
+        carried = {key: before[key] for key in (_STARTED, _FAILURES, _REASON) if key in before}
+        begun = {_AGENT: agent, _HELD_SINCE: now, _ATTEMPTS: int(before.get(_ATTEMPTS, 0)) + 1}
+        self._run.summary.update({_STARTED: now, **carried, **begun})
         threading.Thread(target=self._listen, name=f"commands for {run_id}", daemon=True).start()
 
     def report(self, epoch: int, metric: float | None) -> bool:
@@ -298,7 +317,7 @@ def _record(run: Mapping[str, Any], spec: SweepSpec) -> TrialRecord:
         ended=summary.get(_ENDED) if state not in {"running", "waiting"} else None,
         reason=summary.get(_REASON) or (f"W&B: {run['state']}" if state == "failed" else None),
         epoch=max([int(summary.get(EPOCH, 0)), *curve]),
-        attempts=int(summary.get(_FAILURES, 0)) + (state != "failed"),
+        attempts=int(summary.get(_ATTEMPTS, 0)) + (state == "waiting"),
         held_since=summary.get(_HELD_SINCE) if state == "running" else None,
         last_sign=_moment(run.get("heartbeatAt")) if state == "running" else None,
         lease_seconds=_LEASE_S if state == "running" else None,
