@@ -22,6 +22,7 @@ def agent(
     from detector.console import plain_errors
     from detector.steps.agent import run_sweep_agent
 
+    trials.metadata["display_name"] = f"agent {index}"
     with plain_errors():
         summary = run_sweep_agent(
             store_url,

@@ -10,17 +10,20 @@ def prepare(
     store_url: str,
     data: str,
     overrides: list[str],
+    folds: int,
     manifest: dsl.Output[dsl.Dataset],
     pages: dsl.Output[dsl.Metrics],
 ) -> list[int]:
-    """Returns the numbers of the folds that the ensemble is trained on."""
+    """Returns the numbers of the folds that the ensemble is trained on. `folds` 0 leaves their
+    count to the configuration."""
     from pathlib import Path
 
     from detector.console import plain_errors
     from detector.steps.prepare import prepare as run_step
 
     with plain_errors():
-        prepared = run_step(store_url, [*overrides, f"data.path={data}"])
+        counted = [f"folds.count={folds}"] if folds else []
+        prepared = run_step(store_url, [*overrides, *counted, f"data.path={data}"])
         Path(manifest.path).write_text(prepared.manifest.to_json())
         for name, count in prepared.page_counts.items():
             pages.log_metric(name, count)

@@ -10,11 +10,15 @@ def sweep_init(
     store_url: str,
     backend_url: str,
     sweep_yaml: str,
+    agents: int,
     manifest: dsl.Input[dsl.Dataset],
     sweep: dsl.Output[dsl.Artifact],
-) -> None:
-    """The sweep id is the artifact's content: an artifact reaches the iterations of a ParallelFor
-    in every runner, a parameter does not. `manifest` says that the data is ready."""
+) -> list[int]:
+    """Returns the numbers of the agents, from 1.
+
+    The sweep id is the artifact's content: an artifact reaches the iterations of a ParallelFor in
+    every runner, a parameter does not. `manifest` says that the data is ready.
+    """
     from pathlib import Path
 
     from detector.console import plain_errors
@@ -24,3 +28,4 @@ def sweep_init(
         sweep_id = init_sweep(store_url, backend_url, sweep_yaml)
         Path(sweep.path).write_text(sweep_id)
         sweep.metadata["sweep_id"] = sweep_id
+        return list(range(1, agents + 1))

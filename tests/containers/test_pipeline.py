@@ -56,7 +56,7 @@ class Run:
             "store_url": self.store,
             "backend_url": self.backend,
             "overrides": OVERRIDES,
-            "agents": [1, 2],
+            "agents": 2,
         }
         at_once = {"agent": 2, "fold": 2}
         runner = StepRunner(Machine(cores=2, gpus=0), at_once, self._hear, self.podman.start)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from detector.sweep.spec import parse_sweep
+
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "pipelines" / "sweep.yaml"
 KFP = Path(sys.executable).with_name("kfp")
@@ -41,15 +43,20 @@ def tasks(documents: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, dict[st
     return {name: task for dag in dags for name, task in dag["tasks"].items() if name in STEPS}
 
 
+def compiled(path: Path) -> list[Any]:
+    """What kfp's own command makes of the source, in this environment."""
+    command = [KFP, "dsl", "compile", "--py", "pipelines/sweep.py", "--output", path]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return list(yaml.safe_load_all(path.read_text()))
+
+
 def test_the_compiled_pipeline_is_that_of_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("DETSWEEP_IMAGE", raising=False)
-    monkeypatch.delenv("DETSWEEP_SWEEP", raising=False)
-    compiled = tmp_path / "sweep.yaml"
-    command = [KFP, "dsl", "compile", "--py", "pipelines/sweep.py", "--output", compiled]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    assert compiled.read_text() == GOLDEN.read_text(), (
+    for name in ("DETSWEEP_IMAGE", "DETSWEEP_SWEEP", "DETSWEEP_GPU"):
+        monkeypatch.delenv(name, raising=False)
+    compiled(tmp_path / "sweep.yaml")
+    assert (tmp_path / "sweep.yaml").read_text() == GOLDEN.read_text(), (
         "`make pipeline` brings sweep.yaml up to date"
     )
 
@@ -58,12 +65,30 @@ def test_the_image_comes_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DETSWEEP_IMAGE", "registry.example/detsweep:7")
-    compiled = tmp_path / "sweep.yaml"
-    command = [KFP, "dsl", "compile", "--py", "pipelines/sweep.py", "--output", compiled]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    pipeline = next(yaml.safe_load_all(compiled.read_text()))
-    images = {e["container"]["image"] for e in pipeline["deploymentSpec"]["executors"].values()}
-    assert images == {"registry.example/detsweep:7"}
+    pipeline, _ = compiled(tmp_path / "sweep.yaml")
+    image = pipeline["root"]["inputDefinitions"]["parameters"]["image"]
+    assert image["defaultValue"] == "registry.example/detsweep:7"
+
+
+def parameter(placeholder: str) -> str:
+    """The pipeline's parameter that Kubeflow puts in a placeholder's place."""
+    return placeholder.removeprefix("{{$.inputs.parameters['pipelinechannel--").removesuffix("']}}")
+
+
+def test_every_step_runs_in_the_image_that_a_run_names(
+    containers: dict[str, dict[str, Any]],
+) -> None:
+    assert {parameter(spec["image"]) for spec in containers.values()} == {"image"}
+
+
+def test_a_run_needs_no_parameter(documents: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    parameters = documents[0]["root"]["inputDefinitions"]["parameters"]
+    assert [name for name, spec in parameters.items() if "defaultValue" not in spec] == []
+    words = parameters["overrides"]["defaultValue"]
+    sweep = parse_sweep(parameters["sweep_yaml"]["defaultValue"], "default")
+    original = parse_sweep((ROOT / "sweeps/hrnet_w44_1280.yaml").read_text(), "original")
+    assert sweep.model_copy(update={"source": original.source}) == original
+    assert words == ["preset=hrnet_w44_1280"]
 
 
 def test_every_step_that_trains_asks_for_one_gpu_and_no_other_step_does(
@@ -76,8 +101,14 @@ def test_every_step_that_trains_asks_for_one_gpu_and_no_other_step_does(
     }
     assert gpus.keys() == GPU_STEPS
     for gpu in gpus.values():
-        assert gpu["resourceType"] == "nvidia.com/gpu"
-        assert gpu["resourceCount"] == "1"
+        assert (gpu["resourceType"], gpu["resourceCount"]) == ("nvidia.com/gpu", "1")
+
+
+def test_without_gpus_no_step_asks_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETSWEEP_GPU", "")
+    pipeline, _ = compiled(tmp_path / "sweep.yaml")
+    executors = pipeline["deploymentSpec"]["executors"].values()
+    assert not any("resources" in executor["container"] for executor in executors)
 
 
 def test_steps_that_train_have_shared_memory(pods: dict[str, dict[str, Any]]) -> None:
@@ -118,10 +149,7 @@ def test_a_sweep_is_labelled_by_its_name_in_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DETSWEEP_SWEEP", "receipts")
-    compiled = tmp_path / "sweep.yaml"
-    command = [KFP, "dsl", "compile", "--py", "pipelines/sweep.py", "--output", compiled]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    _, platform = yaml.safe_load_all(compiled.read_text())
+    _, platform = compiled(tmp_path / "sweep.yaml")
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     labels = [spec["podMetadata"]["labels"]["detsweep.io/sweep"] for spec in executors.values()]
     assert set(labels) == {"receipts"}

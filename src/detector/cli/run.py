@@ -80,7 +80,7 @@ def run_sweep(
         "store_url": store_url,
         "backend_url": backend or _sqlite_in(store_url),
         "overrides": words,
-        "agents": list(range(1, agents + 1)),
+        "agents": agents,
         "prefer": prefer or BALANCE,
         "baseline": _absolute(baseline) if Path(baseline).is_file() else baseline,
     }
