@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from detector import __version__
-from detector.cli import config, data, errors, predict, promote, sweep, train
+from detector.cli import config, data, errors, plan, predict, promote, sweep, train
 from detector.cli import run as run_command
 from detector.console import plain_errors
 
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run_command.run_sweep)
+app.command("plan")(plan.plan_run)
 app.command("train")(train.train_run)
 app.command("predict")(predict.predict_images)
 app.command("evaluate")(predict.evaluate_model)

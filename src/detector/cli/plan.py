@@ -1,0 +1,120 @@
+"""`detsweep plan`: how long a run will take on how many GPUs, from a minute of training here."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from detector.cli.run import Data, Overrides, SweepFile
+from detector.config import load_config
+from detector.console import say
+from detector.errors import DetsweepError
+
+if TYPE_CHECKING:
+    from detector.planning import Estimate, Throughput, Work
+    from detector.planning.estimate import Range
+
+_AGENT_CPUS, _AGENT_GIB = 4, 24
+"""What k8s/jobs/agents.yaml asks for, and so the quota has to hold."""
+
+
+def plan_run(
+    data: Data,
+    sweep: SweepFile,
+    overrides: Overrides = None,
+    agents: Annotated[int, typer.Option(min=1, help="How many agents, a GPU each.")] = 2,
+    gpus_per_fold: Annotated[
+        int, typer.Option(min=1, help="On how many GPUs a fold is trained.")
+    ] = 1,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="How many trials, in place of the sweep's run_cap.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to train at most.")] = 45,
+) -> None:
+    """Print the hours and GPU hours of a sweep, its folds and the ensemble.
+
+    It trains for some seconds on this machine's device, so run it on one like the cluster's.
+    """
+    from detector.data.folds import make_folds, open_folds
+    from detector.data.formats import load_pages
+    from detector.data.source import fetch
+    from detector.planning import Work, estimate, measure_throughput
+    from detector.sweep.spec import parse_sweep
+
+    config = load_config([*(overrides or []), f"data.path={data}"])
+    spec = parse_sweep(sweep.read_text(), str(sweep))
+    if not spec.trains_detector:
+        raise DetsweepError("only trials of the detector can be planned", where=str(sweep))
+    root = fetch(config.data.path)
+    pages = load_pages(root, config.data.group_column)
+    manifest = make_folds(pages, config.folds.count, config.seed, config.data.held_out_fraction)
+    folds = open_folds(root, manifest, config.data.group_column)
+    say(f"training for up to {seconds:.0f} s")
+    measured = measure_throughput(config, folds, seconds)
+    work = Work.of(measured, config, folds, spec, trials)
+    counts = sorted({1, 2, 4, 8, 16, agents})
+    rows = [estimate(work, spec, count, gpus_per_fold) for count in counts]
+    console = Console()
+    _print_measured(measured, work, console)
+    console.print(_table(rows, agents))
+    asked = next(row for row in rows if row.agents == agents)
+    console.print(_quota(asked), highlight=False, soft_wrap=True)
+
+
+def _print_measured(measured: "Throughput", work: "Work", console: Console) -> None:
+    lines = (
+        f"{measured.device}: {measured.step_seconds:.2f} s a step ({measured.batch} crops at "
+        f"once), {measured.page_seconds:.2f} s a validated page, {measured.start_seconds:.0f} s "
+        "to start",
+        f"an epoch takes {_duration(work.epoch_seconds)}, a training of {work.max_epochs} epochs "
+        f"{_duration(work.training_hours * 3600)}; {work.trials} trials, then {work.folds} folds "
+        f"and up to {work.rescored} trainings to choose by; the ensemble takes "
+        f"{_duration(work.ensemble_seconds)}",
+    )
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _table(rows: "list[Estimate]", agents: int) -> Table:
+    table = Table(
+        title="\nHours: the middle, and from where to where nine of ten sweeps end",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
+    for header in ("agents", "sweep", "folds", "all", "GPU hours"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            str(row.agents),
+            _hours(row.sweep),
+            _hours(row.folds),
+            _hours(row.total),
+            _hours(row.gpu_hours),
+            style="bold green" if row.agents == agents else None,
+        )
+    return table
+
+
+def _hours(hours: "Range") -> str:
+    low, middle, high = (f"{value:.2g}" for value in (hours.low, hours.middle, hours.high))
+    return middle if low == high else f"{middle} ({low}\N{EN DASH}{high})"
+
+
+def _quota(asked: "Estimate") -> str:
+    pods = max(asked.agents, asked.gpus)
+    return (
+        f"quota for {asked.agents} agents: requests.nvidia.com/gpu: {asked.gpus}, "
+        f"requests.cpu: {pods * _AGENT_CPUS}, requests.memory: {pods * _AGENT_GIB}Gi"
+    )
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(42), _duration(400), _duration(9000)
+    ('42 s', '6.7 min', '2.5 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,33 @@
+"""`detsweep plan`, with a few seconds of real training."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from detector.cli.main import app
+from detector.data.synthetic import draw_receipts
+
+SWEEPS = Path(__file__).parents[2] / "sweeps"
+OVERRIDES = [
+    "preset=quickstart",
+    "data.resize.side=128",
+    "data.crop_size=64",
+    "models.encoder.model_name=mobilenetv3_small_050",
+    "models.decoder.inner_channels=16",
+]
+
+
+@pytest.mark.timeout(120)
+def test_a_plan_says_what_was_measured_the_hours_and_the_quota(tmp_path: Path) -> None:
+    draw_receipts(tmp_path, train=12, held_out=3, seed=1)
+    sweep = str(SWEEPS / "quickstart.yaml")
+    options = ["--data", str(tmp_path), "--sweep", sweep, "--agents", "3", "--seconds", "1"]
+    done = CliRunner().invoke(app, ["plan", *options, *OVERRIDES])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"CPU cores?: \d+\.\d\d s a step \(4 crops at once\)", done.output)
+    assert re.search(r"4 trials, then 1 folds", done.output)
+    rows = re.findall(r"^\s*(\d+) +0\.\d+ ", done.output, re.MULTILINE)
+    assert rows == ["1", "2", "3", "4", "8", "16"]
+    assert "requests.nvidia.com/gpu: 3, requests.cpu: 12, requests.memory: 72Gi" in done.output
