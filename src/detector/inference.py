@@ -36,6 +36,17 @@ def detect_resized(
     """The text on a page that is scaled already, in the pixels of its image."""
     height, width = page.pixels.shape[:2]
     probability = probability_map(pad_to_stride(page.pixels))[:height, :width]
+    return read_map(probability, page.image_size, postprocess)
+
+
+def read_map(
+    probability: NDArray[np.float32], image_size: tuple[int, int], postprocess: PostprocessConfig
+) -> Detections:
+    """The text on an image by its (h, w) probability map, in the image's pixels.
+
+    Args:
+        image_size: width and height of the image, which the map covers.
+    """
     found = decode(
         np.ascontiguousarray(probability),
         thresh=postprocess.thresh,
@@ -45,7 +56,8 @@ def detect_resized(
         max_candidates=postprocess.max_candidates,
         polygons=postprocess.use_polygon,
     )
-    return rescale(found, 1 / page.scale_x, 1 / page.scale_y, *page.image_size)
+    (height, width), (image_width, image_height) = probability.shape, image_size
+    return rescale(found, image_width / width, image_height / height, image_width, image_height)
 
 
 def network_input(image: Image, data: DataConfig) -> NDArray[np.float32]:

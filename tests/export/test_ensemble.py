@@ -10,6 +10,7 @@ import torch
 
 from detector.data.folds import Folds
 from detector.data.images import read_image
+from detector.data.page import Page
 from detector.engines import Engine, has_bf16, open_engine
 from detector.ensemble import EnsembleResult, build_ensemble
 from detector.ensemble.networks import average_weights
@@ -26,9 +27,11 @@ def built(
     checkpoints: dict[str, Path], folds: Folds, tmp_path_factory: pytest.TempPathFactory
 ) -> EnsembleResult:
     out = tmp_path_factory.mktemp("ensemble")
-    return build_ensemble(
-        checkpoints, folds.training(None), folds.held_out, out, prefer="mean of maps"
-    )
+    return build_ensemble(checkpoints, folds, left_out(folds), out, prefer="mean of maps")
+
+
+def left_out(folds: Folds) -> dict[str, list[Page]]:
+    return {f"fold {k}": folds.validation(k) for k in (0, 1)}
 
 
 EXACT = [Engine.ONNXRUNTIME, Engine.OPENVINO]
@@ -85,12 +88,15 @@ def test_every_fold_and_the_ensemble_are_measured(built: EnsembleResult) -> None
 def test_candidates_of_as_many_networks_are_equally_fast(
     checkpoints: dict[str, Path], folds: Folds, tmp_path: Path
 ) -> None:
-    training, held_out = folds.training(None), folds.held_out
-    built = build_ensemble(checkpoints, training, held_out, tmp_path, prefer="speed")
+    built = build_ensemble(checkpoints, folds, left_out(folds), tmp_path, prefer="speed")
     singles = [score for score in built.candidates if score.name != "mean of maps"]
     assert built.chosen in {
         score.name for score in singles if score.hmean == max(s.hmean for s in singles)
     }
+
+
+def test_the_model_has_the_thresholds_that_it_was_measured_with(built: EnsembleResult) -> None:
+    assert Detector.load(built.model).card.postprocess_settings() == built.tuned.postprocess
 
 
 def test_the_choice_is_told_with_its_reason_and_its_pages(
@@ -105,7 +111,7 @@ def test_a_candidate_that_is_not_there_is_refused_with_those_that_are(
 ) -> None:
     one = {"fold 0": checkpoints["fold 0"]}
     with pytest.raises(ConfigError, match=r"balance, accuracy, speed, 'fold 0'"):
-        build_ensemble(one, folds.training(None), folds.held_out, tmp_path, prefer="fold 7")
+        build_ensemble(one, folds, left_out(folds), tmp_path, prefer="fold 7")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -166,7 +172,7 @@ def test_folds_that_prepare_their_input_differently_are_refused(
     ModelCheckpoint(**{**vars(first), "config": config}).save(tmp_path / "other.ckpt")
     mixed = {**checkpoints, "fold 1": tmp_path / "other.ckpt"}
     with pytest.raises(DataError, match="prepare their input differently"):
-        build_ensemble(mixed, folds.training(None), folds.held_out, tmp_path)
+        build_ensemble(mixed, folds, left_out(folds), tmp_path)
 
 
 @pytest.mark.parametrize("engine", EXACT)

@@ -4,7 +4,6 @@ The pages that choose flatter what they chose. `cross_fit` measures the choice i
 the pages is scored by the candidate that the other half would have chosen.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,23 +65,13 @@ def choose_candidate(candidates: Sequence[Candidate], prefer: str) -> tuple[str,
 
 def cross_fit(candidates: Sequence[Candidate], prefer: str) -> PageScores:
     """The counts of a choice on pages that did not make it."""
-    halves = _halves(candidates[0].pages)
+    halves = candidates[0].pages.halves()
     measured = {c.name: c.pages for c in candidates}
     result = PageScores({}, {})
     for choosing, judged in (halves, halves[::-1]):
         name, _ = choose_candidate([_on(c, choosing) for c in candidates], prefer)
         result |= measured[name].only(judged)
     return result
-
-
-def _halves(pages: PageScores) -> tuple[list[str], list[str]]:
-    """Two lists of pages, no group in both, the same whenever they are drawn."""
-    groups: dict[str, list[str]] = {}
-    for name in pages.counts:
-        groups.setdefault(pages.groups.get(name, name), []).append(name)
-    drawn = sorted(groups, key=lambda group: hashlib.sha256(group.encode()).hexdigest())
-    one, other = drawn[::2], drawn[1::2]
-    return [n for g in one for n in groups[g]], [n for g in other for n in groups[g]]
 
 
 def _on(candidate: Candidate, names: Sequence[str]) -> Candidate:

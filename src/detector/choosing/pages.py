@@ -1,5 +1,6 @@
 """What CLEval counted on each page, by the page's name: scores that can be compared in pairs."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -68,6 +69,15 @@ class PageScores:
         keys = [("group", self.groups[n]) if n in self.groups else ("page", n) for n in names]
         number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
         return np.array([number[key] for key in keys], dtype=np.int64)
+
+    def halves(self) -> tuple[list[str], list[str]]:
+        """The pages' names in two lists, no group in both, the same whenever they are drawn."""
+        groups: dict[str, list[str]] = {}
+        for name in self.counts:
+            groups.setdefault(self.groups.get(name, name), []).append(name)
+        drawn = sorted(groups, key=lambda group: hashlib.sha256(group.encode()).hexdigest())
+        one, other = drawn[::2], drawn[1::2]
+        return [n for g in one for n in groups[g]], [n for g in other for n in groups[g]]
 
     def to_json(self) -> str:
         rows = [

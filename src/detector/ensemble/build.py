@@ -6,18 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from detector import __version__
 from detector.choosing import Interval, PageScores, score
 from detector.choosing.candidates import BALANCE, Candidate, choose_candidate, cross_fit
+from detector.config.schema import DataConfig, PostprocessConfig
 from detector.console import say
+from detector.data.folds import Folds
 from detector.data.images import read_image
 from detector.data.page import Page
+from detector.engines import open_engine
 from detector.ensemble.networks import candidate_networks
+from detector.ensemble.thresholds import Tuned, tune_thresholds
 from detector.errors import DataError
 from detector.export.card import Card
 from detector.export.onnx import OPSET, MeanOfMaps, export_onnx, measure_parity, write_card
-from detector.inference import network_input
-from detector.predict import Detector
+from detector.inference import Image, ProbabilityMap, detect_text, network_input, normalise
+from detector.postprocess import Detections
 from detector.scoring import Scores, score_pages
 from detector.storage import write_atomically
 from detector.training.checkpoint import ModelCheckpoint
@@ -58,6 +65,7 @@ class EnsembleResult:
         chosen: the name of the candidate that is the model.
         reason: why, as a half sentence.
         pages: the counts of the choice on pages that did not make it; see `cross_fit`.
+        tuned: the thresholds that all of them were measured with, and that the model has.
         model: the ONNX file.
         parity: its largest difference to torch's probability map.
     """
@@ -66,36 +74,42 @@ class EnsembleResult:
     chosen: str
     reason: str
     pages: PageScores
+    tuned: Tuned
     model: Path
     parity: float
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _Exported:
     """A candidate in its file, which joins so many networks."""
 
     file: Path
     networks: int
     parity: float
+
+
+@dataclass(frozen=True)
+class _Measured:
+    exported: _Exported
     pages: PageScores
     score: CandidateScore
 
 
 def build_ensemble(
     checkpoints: Mapping[str, Path],
-    training: Sequence[Page],
-    held_out: Sequence[Page],
+    folds: Folds,
+    left_out: Mapping[str, Sequence[Page]],
     out_dir: Path,
     prefer: str = BALANCE,
 ) -> EnsembleResult:
-    """Export every candidate, measure it on the held-out pages, and keep one.
+    """Export every candidate, tune the thresholds, measure all on the held-out pages, keep one.
 
     Writes `model.onnx` and `card.json`.
 
     Args:
         checkpoints: the folds' models, by name.
-        training: the pages that the folds were trained on.
-        held_out: pages that no fold was trained on.
+        folds: the data set, of whose held-out pages no model has seen any.
+        left_out: the pages that each model was not trained on, by its name.
         out_dir: where to write.
         prefer: see `choose_candidate`.
 
@@ -107,22 +121,38 @@ def build_ensemble(
     models = {name: ModelCheckpoint.load(path) for name, path in checkpoints.items()}
     _require_one_input(models)
     first = next(iter(models.values()))
+    data, own = first.config.data, first.config.models.head.postprocess
+    sample = network_input(read_image(folds.held_out[0].image, data.max_pixels), data)
     with tempfile.TemporaryDirectory(prefix="detsweep-candidates-") as scratch:
+        exported = {
+            name: _export(network, sample, Path(scratch) / f"{name}.onnx")
+            for name, network in candidate_networks(models, folds.training(None))
+        }
+        maps = {name: _probability_map(exported[name].file, data) for name in models}
+        tuned = tune_thresholds(maps, left_out, data, own)
+        say(tuned.reason)
         measured = {
-            name: _measure(name, network, first, held_out, Path(scratch) / f"{name}.onnx")
-            for name, network in candidate_networks(models, training)
+            name: _measure(name, candidate, data, tuned.postprocess, folds.held_out)
+            for name, candidate in exported.items()
         }
         candidates = _candidates(list(measured.values()))
         chosen, reason = choose_candidate(candidates, prefer)
         pages = cross_fit(candidates, prefer)
         taken = measured[chosen]
-        card = _card(chosen, list(models), first, taken.parity, _score_table(taken, score(pages)))
-        write_card(taken.file, card)
+        card = _card(
+            chosen,
+            list(models),
+            first,
+            tuned.postprocess,
+            taken.exported.parity,
+            _score_table(taken, score(pages)),
+        )
+        write_card(taken.exported.file, card)
         path = out_dir / "model.onnx"
-        write_atomically(path, taken.file.read_bytes())
+        write_atomically(path, taken.exported.file.read_bytes())
     write_atomically(out_dir / "card.json", card.to_json().encode())
     scores = tuple(m.score for m in measured.values())
-    return EnsembleResult(scores, chosen, reason, pages, path, taken.parity)
+    return EnsembleResult(scores, chosen, reason, pages, tuned, path, taken.exported.parity)
 
 
 def export_training(checkpoint: Path, page: Page, path: Path) -> Path:
@@ -136,32 +166,40 @@ def export_training(checkpoint: Path, page: Page, path: Path) -> Path:
         ExportError: the exported model differs from it by more than rounding.
     """
     model = ModelCheckpoint.load(checkpoint)
-    network = MeanOfMaps([model.build_model()])
-    export_onnx(network, path)
-    data = model.config.data
+    data, postprocess = model.config.data, model.config.models.head.postprocess
     picture = network_input(read_image(page.image, data.max_pixels), data)
-    parity = measure_parity(network, path, picture)
+    exported = _export(MeanOfMaps([model.build_model()]), picture, path)
     name = "all folds" if model.fold is None else f"without fold {model.fold}"
-    write_card(path, _card(name, [name], model, parity, model.metrics))
+    write_card(path, _card(name, [name], model, postprocess, exported.parity, model.metrics))
     return path
+
+
+def _export(network: MeanOfMaps, sample: NDArray[np.float32], file: Path) -> _Exported:
+    export_onnx(network, file)
+    return _Exported(file, len(network.networks), measure_parity(network, file, sample))
+
+
+def _probability_map(file: Path, data: DataConfig) -> ProbabilityMap:
+    """What the file does to a padded page."""
+    run = open_engine(file)
+    return lambda picture: run(normalise(picture, data.mean, data.std))[0]
 
 
 def _measure(
     name: str,
-    network: MeanOfMaps,
-    model: ModelCheckpoint,
+    exported: _Exported,
+    data: DataConfig,
+    postprocess: PostprocessConfig,
     held_out: Sequence[Page],
-    file: Path,
 ) -> _Measured:
-    """Export a candidate, and measure what the file does."""
-    data = model.config.data
-    image = read_image(held_out[0].image, data.max_pixels)
-    export_onnx(network, file)
-    parity = measure_parity(network, file, network_input(image, data))
-    write_card(file, _card(name, [], model, parity, {}))
-    detect = Detector.load(file).detect
+    """Measure what a candidate's file does."""
+    probability_map = _probability_map(exported.file, data)
+
+    def detect(image: Image) -> Detections:
+        return detect_text(image, probability_map, data.resize, postprocess)
+
     # The first page takes longer: memory is laid out, kernels are compiled.
-    detect(image)
+    detect(read_image(held_out[0].image, data.max_pixels))
     scores = score_pages(held_out, detect, data.max_pixels, [_IOU])
     pages = PageScores.of(held_out, scores.cleval)
     row = _score(name, scores, score(pages))
@@ -169,17 +207,17 @@ def _measure(
         f"{name}: CLEval H-Mean {row.hmean:.4f} ({row.low:.4f} to {row.high:.4f}), "
         f"IoU>={_IOU} H-Mean {row.iou_hmean:.4f}, {row.ms_per_page:.0f} ms a page"
     )
-    return _Measured(file, len(network.networks), parity, pages, row)
+    return _Measured(exported, pages, row)
 
 
 def _candidates(measured: Sequence[_Measured]) -> list[Candidate]:
     """What is chosen from. Candidates of as many networks are equally fast: where they were
     measured otherwise, the machine was busy with something else."""
     fastest = {
-        m.networks: min(o.score.ms_per_page for o in measured if o.networks == m.networks)
-        for m in measured
+        networks: min(m.score.ms_per_page for m in measured if m.exported.networks == networks)
+        for networks in {m.exported.networks for m in measured}
     }
-    return [Candidate(m.score.name, m.pages, fastest[m.networks]) for m in measured]
+    return [Candidate(m.score.name, m.pages, fastest[m.exported.networks]) for m in measured]
 
 
 def _require_one_input(models: Mapping[str, ModelCheckpoint]) -> None:
@@ -223,19 +261,19 @@ def _card(
     name: str,
     folds: Sequence[str],
     model: ModelCheckpoint,
+    postprocess: PostprocessConfig,
     parity: float,
     scores: Mapping[str, float],
 ) -> Card:
     config = model.config
-    data = config.data.model_dump(mode="json")
     return Card(
         name=name if name in folds else f"{name} of {', '.join(folds)}",
         detsweep=__version__,
         opset=OPSET,
-        resize=data["resize"],
+        resize=config.data.resize.model_dump(mode="json"),
         mean=config.data.mean,
         std=config.data.std,
-        postprocess=config.models.head.postprocess.model_dump(mode="json"),
+        postprocess=postprocess.model_dump(mode="json"),
         config=config.to_dict(),
         data_digest=model.data_digest,
         scores=scores,

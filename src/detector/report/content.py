@@ -63,6 +63,7 @@ class ReportData:
         ensemble: the candidates, all measured on the held-out pages.
         chosen: the name of the candidate that became the model.
         chosen_because: why, as a half sentence.
+        thresholds: of the post-processing, and how they came about, in a sentence.
         expected: H-Mean of the choice on pages that did not make it.
         promotion: how the model compares with the one in use.
         commands: a label and a command line each, to reproduce the result.
@@ -81,6 +82,7 @@ class ReportData:
     ensemble: Sequence[ScoreRow] = ()
     chosen: str | None = None
     chosen_because: str | None = None
+    thresholds: str | None = None
     expected: Interval | None = None
     promotion: Promotion | None = None
     overlays: Sequence[Overlay] = ()

@@ -68,6 +68,7 @@ class Summary:
         out_of_fold: all of them together, each page by the fold that left it out.
         candidates: measured on the held-out pages; the model is the one named `chosen`.
         chosen_because: why, as a half sentence.
+        thresholds: whether they were tuned, and what it is worth, in a sentence.
         expected: H-Mean of the choice on pages that did not make it.
         promotion: how the model compares with the one in use, None without a baseline.
         reused_trial: the trial that is fold 0's model, None if that was trained again.
@@ -83,6 +84,7 @@ class Summary:
     candidates: list[ScoreRow]
     chosen: str
     chosen_because: str
+    thresholds: str
     expected: Interval
     promotion: Promotion | None
     reused_trial: int | None
@@ -157,7 +159,8 @@ def build(store_url: str, sweep_id: str, prefer: str = BALANCE, baseline: str = 
         from detector.ensemble import build_ensemble  # noqa: PLC0415
 
         with run.store.folder(FOLDER) as out:
-            built = build_ensemble(checkpoints, folds.training(None), held_out, out.path, prefer)
+            left_out = {f"fold {k}": folds.validation(k) for k in prepared.fold_numbers}
+            built = build_ensemble(checkpoints, folds, left_out, out.path, prefer)
     _track(run, prepared)
     say(f"the model is {built.chosen}: {built.reason}")
     promotion = compare_with_baseline(built.pages, held_out, baseline) if baseline else None
@@ -221,6 +224,7 @@ def _summarise(
         candidates=[_candidate_row(row, len(built.pages)) for row in built.candidates],
         chosen=built.chosen,
         chosen_because=built.reason,
+        thresholds=built.tuned.reason,
         expected=score(built.pages),
         promotion=promotion,
         reused_trial=results[0].reused_trial,
@@ -300,6 +304,7 @@ def _report(
             ensemble=summary.candidates,
             chosen=summary.chosen,
             chosen_because=summary.chosen_because,
+            thresholds=summary.thresholds,
             expected=summary.expected,
             promotion=summary.promotion,
             overlays=worst,
