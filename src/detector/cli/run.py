@@ -140,6 +140,7 @@ def _print_summary(summary: "Summary", console: Console) -> None:
         )
     )
     console.print(f"{summary.chosen}: {summary.chosen_because}", highlight=False, soft_wrap=True)
+    console.print(summary.thresholds, highlight=False, soft_wrap=True)
     if summary.promotion:
         console.print(f"[bold]{summary.promotion.sentence()}[/]", highlight=False, soft_wrap=True)
     for name, url in (
