@@ -3,6 +3,7 @@ with the rendered arguments and environment, on this machine's loopback."""
 
 import base64
 import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -11,18 +12,28 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from detector.sweep.backends import open_backend
+from detector.sweep.spec import parse_sweep
 from tests.charts.rendering import Manifest, find, render
 from tests.sweep.servers import find_postgresql, free_port
 
 SCRIPTS = Path(__file__).parents[2] / "charts" / "detsweep-storage" / "files"
 START_S = 60
 UNPRIVILEGED = 65534
+SWEEP = """\
+method: random
+metric: {name: val/hmean, goal: maximize}
+parameters: {models.optimizer.lr: {min: 0.001, max: 0.008}}
+"""
 
 
 def environment(
@@ -250,6 +261,62 @@ def test_a_changed_password_is_taken_over(postgresql: str, manifests: list[Manif
     tested = run_script(test, environment(test, manifests, **here, PGPASSWORD=changed))
     assert tested.returncode == 0, tested.stderr
     run_script(database, environment(database, manifests, **here))
+
+
+@pytest.fixture
+def dashboard(postgresql: str, manifests: list[Manifest]) -> Iterator[str]:
+    """The URL of optuna-dashboard as the chart starts it, over a database that the Job set up."""
+    program = shutil.which("optuna-dashboard", path=str(Path(sys.executable).parent))
+    program = program or shutil.which("optuna-dashboard")
+    if program is None:
+        pytest.skip("optuna-dashboard is not installed")
+    database = job_container(manifests, "database")
+    here = {"PGHOST": "127.0.0.1", "PGPORT": postgresql}
+    assert run_script(database, environment(database, manifests, **here)).returncode == 0
+    spec = find(manifests, "Deployment", "detsweep-dashboard")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    port = free_port()
+    moved = {"--host=0.0.0.0": "--host=127.0.0.1", "--port=8080": f"--port={port}"}
+    arguments = [
+        moved.get(word, word).replace("detsweep-postgresql:5432", f"127.0.0.1:{postgresql}")
+        for word in container["args"]
+    ]
+    environ = environment(container, manifests)
+    environ["PATH"] = f"{Path(program).parent}:{environ['PATH']}"
+    # As this user, for the Python that it is installed for may be nobody else's.
+    server = subprocess.Popen([*container["command"], *arguments], env=environ, cwd="/")
+    try:
+        yield f"http://127.0.0.1:{port}"
+        assert server.poll() is None
+    finally:
+        server.terminate()
+        server.wait(START_S)
+
+
+@pytest.mark.timeout(180)
+def test_the_dashboard_waits_for_the_first_sweep_and_shows_it(
+    dashboard: str, postgresql: str, manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = find(manifests, "Secret", "detsweep-postgresql")["data"]["password"]
+    monkeypatch.setenv("PGPASSWORD", base64.b64decode(secret).decode())
+    backend = open_backend(f"postgresql://detsweep@127.0.0.1:{postgresql}/detsweep")
+    sweep_id = backend.create(parse_sweep(SWEEP, "sweep"))
+    assert "<title>Optuna Dashboard</title>" in fetch(f"{dashboard}/dashboard/")
+    studies = json.loads(fetch(f"{dashboard}/api/studies"))["study_summaries"]
+    assert any(sweep_id in study["study_name"] for study in studies)
+
+
+def fetch(url: str) -> str:
+    """A page, from a server that may not have come up yet."""
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=START_S) as answer:
+                return str(answer.read().decode())
+        except urllib.error.URLError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def test_the_first_start_runs_the_script_of_the_job(manifests: list[Manifest]) -> None:
