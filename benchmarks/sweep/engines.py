@@ -1,6 +1,7 @@
 """The engines that are compared: detsweep's search, and its peers where they are installed."""
 
 import logging
+import math
 import random
 import warnings
 from collections.abc import Mapping
@@ -8,9 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import optuna
 
 from benchmarks.sweep.problems import EPOCHS, Curve, Params, Problem
 from detector.sweep import space
+from detector.sweep.backends.optuna import distribution_of
 from detector.sweep.search import AdaptiveSearch, Trial
 from detector.sweep.space import Categorical, Coordinate, Interval
 
@@ -115,7 +118,44 @@ class WAndB:
         )
 
 
-ENGINES: dict[str, type[Detsweep] | type[WAndB]] = {"detsweep": Detsweep, "w&b": WAndB}
+class OptunaTPE:
+    """Optuna's default sampler. It ends no trial: how long it takes to suggest is compared."""
+
+    def __init__(self, problem: Problem, seed: int):
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space = problem.space
+        self._axes = {
+            name: distribution_of(axis) for name, axis in space.axes(problem.space).items()
+        }
+        sampler = optuna.samplers.TPESampler(seed=seed)
+        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._trials: dict[int, optuna.Trial] = {}
+        self._best: dict[int, float] = {}
+
+    def ask(self, number: int) -> Params:
+        self._trials[number] = self._study.ask(self._axes)
+        return space.values(self._space, self._trials[number].params)
+
+    def report(self, number: int, value: float) -> bool:
+        self._best[number] = max(value, self._best.get(number, -math.inf))
+        return False
+
+    def end(self, number: int) -> None:
+        self._study.tell(self._trials[number], self._best[number])
+
+    def remember(self, point: Point, values: Curve) -> None:
+        """Take in a trial that has ended."""
+        ended = optuna.trial.create_trial(
+            params=dict(point), distributions=self._axes, value=float(values.max())
+        )
+        self._study.add_trial(ended)
+
+
+ENGINES: dict[str, type[Detsweep] | type[WAndB] | type[OptunaTPE]] = {
+    "detsweep": Detsweep,
+    "w&b": WAndB,
+    "optuna tpe": OptunaTPE,
+}
 
 
 def _w_and_b(distribution: space.Distribution) -> dict[str, object]:

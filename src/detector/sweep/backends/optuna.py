@@ -369,7 +369,7 @@ class OptunaBackend:
         self, spec: SweepSpec, trial_id: int, point: Mapping[str, space.Coordinate]
     ) -> None:
         for name, axis in space.axes(spec.parameters).items():
-            distribution = _distribution(axis)
+            distribution = distribution_of(axis)
             internal = distribution.to_internal_repr(point[name])
             self.storage.set_trial_param(trial_id, name, internal, distribution)
 
@@ -410,7 +410,8 @@ def _running(sweep: list[attempts.Slot]) -> list[attempts.Slot]:
     return [slot for slot in sweep if slot.state == "running"]
 
 
-def _distribution(axis: space.Axis) -> BaseDistribution:
+def distribution_of(axis: space.Axis) -> BaseDistribution:
+    """An axis as Optuna has it."""
     if isinstance(axis, space.Choice):
         return CategoricalDistribution(axis.labels)
     if axis.integer:
