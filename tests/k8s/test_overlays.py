@@ -24,10 +24,10 @@ every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 every_overlay_of_jobs = pytest.mark.parametrize("overlay", OF_JOBS)
 
 
-def build(overlay: str) -> list[dict[str, Any]]:
+def build(overlay: str, root: Path = ROOT) -> list[dict[str, Any]]:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
-    command = ["kubectl", "kustomize", ROOT / "k8s" / "overlays" / overlay]
+    command = ["kubectl", "kustomize", root / "k8s" / "overlays" / overlay]
     built = subprocess.run(command, check=True, capture_output=True, text=True)
     return list(yaml.safe_load_all(built.stdout))
 
@@ -97,6 +97,25 @@ def test_all_agents_of_a_sweep_start_and_the_last_job_waits(overlay: str) -> Non
     assert agents["completionMode"] == "Indexed"
     assert agents["completions"] == agents["parallelism"]
     assert find(manifests, "Job", "detsweep-finish")["spec"]["suspend"] is True
+
+
+def test_a_data_set_on_a_volume_reaches_every_job(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    overlay = tmp_path / "k8s/overlays/with-data"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(
+        "resources: [../../base, ../../jobs]\ncomponents: [../../components/data-volume]\n"
+    )
+    manifests = build("with-data", tmp_path)
+    claim = find(manifests, "PersistentVolumeClaim", "detsweep-data")
+    assert claim["metadata"]["namespace"] == "detsweep"
+    settings = find(manifests, "ConfigMap", "detsweep-settings")["data"]
+    for name, spec in pod_specs(manifests):
+        (volume,) = (v for v in spec["volumes"] if v["name"] == "data")
+        assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"], name
+        (mount,) = (m for m in spec["containers"][0]["volumeMounts"] if m["name"] == "data")
+        assert settings["DETSWEEP_DATA"].startswith(f"{mount['mountPath']}/"), name
+        assert mount["readOnly"], name
 
 
 @pytest.mark.parametrize(
