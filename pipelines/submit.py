@@ -319,6 +319,11 @@ class TaskState:
     state: str
     error: str
 
+    @property
+    def is_plumbing(self) -> bool:
+        """Whether it is one of Kubeflow's own pods around a step, and nothing went wrong in it."""
+        return (self.name == "executor" or self.name.endswith("-driver")) and not self.error
+
 
 @dataclass(frozen=True)
 class RunState:
@@ -347,7 +352,7 @@ def follow(client: Client, run_id: str, poll_s: float = _POLL_S) -> None:
             time.sleep(poll_s)
             continue
         for task in run.tasks:
-            if told.get(task.number) != task.state:
+            if told.get(task.number) != task.state and not task.is_plumbing:
                 told[task.number] = task.state
                 say(
                     f"{task.name}: {task.state.lower()}" + (f": {task.error}" if task.error else "")

@@ -22,7 +22,7 @@ parameters:
   models.optimizer.lr: {min: 0.001, max: 0.008}
 """
 RUN: list[Turn] = [
-    {"state": "RUNNING", "tasks": [task("prepare", "RUNNING")]},
+    {"state": "RUNNING", "tasks": [task("prepare-driver", "RUNNING"), task("prepare", "RUNNING")]},
     {"status": 503},
     {"state": "RUNNING", "tasks": [task("prepare", "SUCCEEDED"), task("agent", "RUNNING")]},
     {"state": "SUCCEEDED", "tasks": [task("prepare", "SUCCEEDED"), task("agent", "SUCCEEDED")]},
