@@ -115,6 +115,7 @@ class _TrackerInProcess:
         assert self._child.stdin is not None
         self._pipe = self._child.stdin.fileno()
         os.set_blocking(self._pipe, False)
+        wait_for_trackers(0)  # an agent has one after the other
         _children.append(self._child)
         self._is_open = True
         threading.Thread(target=self._pass_on, name="words of W&B", daemon=True).start()
