@@ -19,11 +19,14 @@ from detector.sweep.agent import AgentEvent, run_agent
 from detector.sweep.backends import Idle, open_backend
 from detector.sweep.backends.attempts import waiting_copy
 from detector.sweep.best import best_trial
+from detector.sweep.status import Rung, count_rungs, sweep_status
+from detector.sweep.trial import SWEEP_STOPPED
 
 EPOCHS = 4
 
 its_queue = pytest.mark.not_at_wandb("W&B's server numbers, hands out, requeues and counts trials")
 its_heartbeat = pytest.mark.not_at_wandb("a run without a heartbeat crashes, and is not requeued")
+its_delay = pytest.mark.not_at_wandb("what a running trial tells is shown a while later")
 its_search = pytest.mark.not_at_wandb("W&B's server draws the parameters and ends trials early")
 
 
@@ -392,6 +395,8 @@ def test_early_termination_stops_what_is_worse_at_a_band_and_keeps_its_curve(bac
     trials = backend.trials(sweep_id)
     assert [trial.state for trial in trials] == ["finished", "stopped", "stopped", "finished"]
     assert dict(trials[1].curve) == {1: 3, 2: 4}
+    assert trials[1].reason == "early termination after epoch 2"
+    assert count_rungs(trials, backend.rungs(sweep_id)) == [Rung(2, 4, 2)]
     assert best_trial(trials, "maximize").params["x"] == 4
 
 
@@ -409,7 +414,8 @@ def test_a_sweep_stopped_now_ends_running_trials_at_their_report_and_starts_none
     summary = work(backend, sweep_id, scoring(stops_the_sweep))
     assert dict(summary.outcomes) == {0: "stopped"}
     assert backend.claim(sweep_id, "a2") is Idle.DONE
-    assert [trial.epoch for trial in backend.trials(sweep_id)] == [2]
+    (trial,) = backend.trials(sweep_id)
+    assert (trial.epoch, trial.reason) == (2, SWEEP_STOPPED)
 
 
 def test_a_stopped_sweep_begins_no_trial_and_finishes_those_that_were_begun(backend, new_sweep):
@@ -426,6 +432,29 @@ def test_a_stopped_sweep_begins_no_trial_and_finishes_those_that_were_begun(back
     assert [(trial.state, trial.epoch) for trial in backend.trials(sweep_id)] == [
         ("finished", EPOCHS)
     ]
+
+
+# What is seen of it meanwhile
+
+
+@its_delay
+def test_a_running_trial_tells_its_agent_since_when_and_its_last_sign_of_life(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=2)
+    begun = time.time()
+    held = backend.claim(sweep_id, "a1")
+    held.report(1, 0.5)
+    (agent,) = sweep_status(backend, sweep_id).agents
+    assert (agent.name, agent.trial, agent.epoch, agent.lease_seconds) == ("a1", 0, 1, 30)
+    assert begun <= agent.since <= agent.last_sign <= time.time()
+    held.release()
+    assert sweep_status(backend, sweep_id).agents == []
+
+
+@its_search
+def test_the_own_rule_has_rungs_where_it_is_known_how_long_a_trial_is(backend, new_sweep):
+    spec = backend.spec(new_sweep(method="bayes"))
+    assert backend.rungs(backend.create(spec)) == ()
+    assert backend.rungs(backend.create(spec, max_epochs=20)) == (2, 4)
 
 
 # How an agent leaves
