@@ -7,6 +7,7 @@ import pytest
 
 from detector.errors import TrainingError
 from detector.sweep.program import program_objective
+from detector.sweep.reporting import read_history
 from detector.sweep.spec import read_sweep
 
 SWEEP = """\
@@ -128,6 +129,14 @@ for step in itertools.count():
     wandb.log({"val/loss": 1 / (step + 1), "picture": wandb.Histogram([1, 2])})
     time.sleep(0.05)
 """
+
+
+def test_every_metric_of_every_attempt_is_kept_beside_the_trial(objective, tmp_path):
+    for epoch in (1, 2):
+        told = f"{{'val/loss': 1 / {epoch}, 'acc': 0.5}}, epoch={epoch}"
+        objective(f"from detector.sweep import log; log({told})")(Trial())
+    history = read_history((tmp_path / "trial" / "metrics.jsonl").read_text())
+    assert history == {1: {"val/loss": 1, "acc": 0.5}, 2: {"val/loss": 0.5, "acc": 0.5}}
 
 
 def test_a_program_that_logs_to_wandb_is_followed_while_it_runs(objective, monkeypatch):
