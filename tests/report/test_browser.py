@@ -10,7 +10,7 @@ from detector.report.html import render_report
 
 _MARKS = """
 [...document.querySelectorAll(".chart")].map(
-  (chart) => chart.querySelectorAll(".js-line, .point").length)
+  (chart) => chart.querySelectorAll(".js-line, .point, .parcoords .y-axis").length)
 """
 _CHART_TEXT_COLOR = 'getComputedStyle(document.querySelector("#curves .xtick text")).fill'
 
@@ -32,7 +32,7 @@ def test_it_fits_the_window_without_scrolling_sideways(browser, report: Path, wi
 def test_every_chart_has_marks_and_the_console_stays_silent(browser, report: Path) -> None:
     page = browser.open(report, width=1200)
     marks = page.evaluate(_MARKS)
-    assert len(marks) == 4 and all(marks)
+    assert len(marks) == 6 and all(marks)
     assert page.complaints == []
 
 

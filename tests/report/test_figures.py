@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from detector.report.canvas import COLORS
 from detector.report.content import ReportData
-from detector.report.figures import COLORS, learning_curves, parameter_scores, timeline
+from detector.report.figures import incumbents, learning_curves, timeline
+from detector.report.parameters import parallel_coordinates, parameter_scores
 from detector.sweep.trial import TrialRecord
 
 
@@ -22,6 +24,29 @@ def test_curves_name_each_kind_once_and_draw_the_best_on_top(full_report: Report
     assert sorted(legend) == ["best", "finished", "running", "stopped"]
     assert figure.data[-1].name == "best"
     assert figure.data[-1].line.color == COLORS["best"]
+
+
+def test_the_best_so_far_never_falls(full_report: ReportData) -> None:
+    figure = incumbents(full_report)
+    assert figure is not None
+    dots, line = figure.data
+    assert sorted(dots.customdata) == [0, 1, 2]
+    assert list(line.y) == sorted(line.y)
+    assert line.y[-1] == max(dots.y)
+    lower = incumbents(replace(full_report, goal="minimize"))
+    assert lower is not None
+    assert list(lower.data[1].y) == sorted(lower.data[1].y, reverse=True)
+
+
+def test_parallel_coordinates_join_a_trials_parameters_with_its_score(
+    full_report: ReportData,
+) -> None:
+    figure = parallel_coordinates(full_report)
+    assert figure is not None
+    labels = [axis.label for axis in figure.data[0].dimensions]
+    assert labels == ["lr", "model_name", "val/hmean"]
+    assert len(figure.data[0].line.color) == 3
+    assert parallel_coordinates(_data(1e-3, 1e-2)) is None
 
 
 def test_the_timeline_has_a_bar_for_each_trial_that_has_begun(full_report: ReportData) -> None:

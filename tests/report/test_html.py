@@ -77,14 +77,23 @@ def test_every_trial_has_its_line_and_only_varied_parameters_a_chart(
     for state in ("finished", "stopped", "failed", "running", "waiting"):
         assert state in page.text
     assert "CUDA out of memory" in page.text
-    assert page.charts() == ["curves", "parameter-0", "parameter-1", "timeline"]
+    charts = ["curves", "incumbents", "parallel", "parameter-0", "parameter-1", "timeline"]
+    assert page.charts() == charts
     assert "trainer.max_epochs=9" in page.text
 
 
+def test_rungs_changes_and_kinds_of_text_are_tables(full_report: ReportData) -> None:
+    text = " ".join(_Structure(render_report(full_report)).text.split())
+    # Four trials came to epoch 3, one was stopped there; of the others the lowest had 0.7233.
+    assert "Least score that went on 341" in text
+    assert "models.optimizer.lr0.000450.0002" in text
+    assert "below 18 px high20090.0 %19098.9 %" in text
+    assert "tilted below 2°0–0–" in text
+
+
 def test_what_is_not_there_yet_is_left_out(full_report: ReportData) -> None:
-    page = _Structure(
-        render_report(replace(full_report, folds=(), ensemble=(), chosen=None, overlays=()))
-    )
+    early = replace(full_report, folds=(), ensemble=(), chosen=None, kinds={}, overlays=())
+    page = _Structure(render_report(early))
     for absent in ("Folds", "Candidates", "cost most", "held-out"):
         assert absent not in page.text
     assert "Learning curves" in page.text

@@ -316,6 +316,31 @@ def export(
 
 
 @app.command()
+def report(
+    sweep: SweepId,
+    out: Annotated[
+        Path | None, typer.Option(help="The file; in the sweep's folder of the store by default.")
+    ] = None,
+    store: StoreUrl = _DEFAULT_STORE,
+    backend: BackendUrl = _DEFAULT_BACKEND,
+) -> None:
+    """Write a report of the sweep as one HTML file, while it runs or once it has ended.
+
+    With the --store of the agents it tells what the best configuration changes, too.
+    """
+    from detector.steps.report import report_sweep
+    from detector.steps.run import Run
+
+    page = report_sweep(store, backend, sweep)
+    if out is not None:
+        write_atomically(out, page.encode())
+    else:
+        Run(store).store.write(f"sweeps/{sweep}/report.html", page)
+    where = out or Run(store).store.url(f"sweeps/{sweep}/report.html")
+    say(f"the report is in {where}")
+
+
+@app.command()
 def stop(
     sweep: SweepId,
     backend: BackendUrl = _DEFAULT_BACKEND,

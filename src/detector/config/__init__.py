@@ -9,6 +9,7 @@ from detector.config.loading import (
     nearest_key,
     preset_names,
     read_config,
+    values_by_key,
 )
 from detector.config.schema import Config
 
@@ -22,4 +23,5 @@ __all__ = [
     "nearest_key",
     "preset_names",
     "read_config",
+    "values_by_key",
 ]

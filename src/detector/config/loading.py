@@ -50,10 +50,15 @@ def changes_of_preset(config: Config) -> dict[str, object]:
     {'preset': 'quickstart', 'trainer.max_epochs': 3}
     """
     preset = config.preset if config.preset in preset_names() else None
-    usual = _flat(load_config([f"preset={preset}"] if preset else []).to_dict())
+    usual = values_by_key(load_config([f"preset={preset}"] if preset else []))
     own = _flat({**config.to_dict(), "preset": preset})
     changed = {key: value for key, value in own.items() if value != usual[key]}
     return {"preset": preset, **changed} if preset else changed
+
+
+def values_by_key(config: Config) -> dict[str, object]:
+    """Every value of a configuration by its dotted key."""
+    return _flat(config.to_dict())
 
 
 def apply_params(config: Config, params: Mapping[str, object]) -> Config:

@@ -8,6 +8,7 @@ from typing import Any
 
 from detector.choosing import Interval
 from detector.report.content import ReportData, ScoreRow
+from detector.sweep.status import count_rungs
 from detector.sweep.trial import TrialRecord
 
 NOTHING = "\N{EN DASH}"
@@ -174,6 +175,50 @@ def trial_rows(data: ReportData) -> list[TrialRow]:
             )
         )
     return rows
+
+
+@dataclass(frozen=True)
+class RungRow:
+    """A line of the table of rungs.
+
+    Attributes:
+        needed: the lowest best score so far of the trials that went on from here.
+    """
+
+    epoch: int
+    reached: int
+    stopped: int
+    needed: str
+
+
+def rung_rows(data: ReportData) -> list[RungRow]:
+    """How many trials came to each rung, and how many ended there."""
+    if not data.bands:
+        return []
+    better, worse = (min, max) if data.goal == "minimize" else (max, min)
+    rows = []
+    for rung in count_rungs(data.trials, data.bands):
+        went_on = [
+            better(value for epoch, value in trial.curve.items() if epoch <= rung.epoch)
+            for trial in data.trials
+            if trial.curve and max(trial.curve) > rung.epoch >= min(trial.curve)
+        ]
+        needed = format_score(worse(went_on)) if went_on else NOTHING
+        rows.append(RungRow(rung.epoch, rung.reached, rung.stopped, needed))
+    return rows
+
+
+def change_rows(data: ReportData) -> list[tuple[str, str, str]]:
+    """What the best configuration changes: key, value before, value now."""
+    return [(key, format_value(was), format_value(now)) for key, was, now in data.changes]
+
+
+def format_percent(part: int, whole: int) -> str:
+    """
+    >>> format_percent(63, 64), format_percent(0, 0)
+    ('98.4 %', '–')
+    """
+    return f"{100 * part / whole:.1f} %" if whole else NOTHING
 
 
 def score_table(rows: Sequence[ScoreRow]) -> ScoreTable:

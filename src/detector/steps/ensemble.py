@@ -6,28 +6,30 @@ import math
 import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detector import __version__
 from detector.choosing import Interval, PageScores, score
 from detector.choosing.candidates import BALANCE
 from detector.choosing.promotion import Promotion
+from detector.config import changes_of_preset
 from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
 from detector.errors import DataError
-from detector.mistakes import worst_first
-from detector.overlay import draw_mistakes, draw_overlay, encode_jpeg, encode_png
-from detector.report.content import Overlay, ReportData, ScoreRow
+from detector.mistakes import PageMistakes, worst_first
+from detector.overlay import draw_overlay, encode_png
+from detector.report.content import ScoreRow
 from detector.report.html import render_report
 from detector.steps.fold import FoldResult, read_fold_results
 from detector.steps.prepare import Prepared
 from detector.steps.promote import compare_with_baseline
+from detector.steps.report import sweep_content, text_kinds, worst_overlays
 from detector.steps.run import Best, Run, fold_key
+from detector.sweep.best import override_line
 from detector.sweep.spec import parse_sweep
 from detector.tracking import open_tracker
 
@@ -42,10 +44,6 @@ PROMOTION = f"{FOLDER}/promotion.json"
 REPORT = f"{FOLDER}/report.html"
 OVERLAY = f"{FOLDER}/overlay.png"
 BEST_CHECKPOINT = "best.ckpt"
-
-_WORST = 10
-_WORST_BYTES = 60_000
-"""Ten pictures of this size leave the report below 3 MB."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +166,10 @@ def build(store_url: str, sweep_id: str, prefer: str = BALANCE, baseline: str = 
         say(promotion.sentence())
         run.store.write(PROMOTION, json.dumps(promotion.to_dict(), indent=1))
     summary = _summarise(run, sweep_id, prepared, results, built, promotion, inputs)
-    sample, worst = _draw(run, held_out)
-    run.store.write(OVERLAY, sample)
-    run.store.write(REPORT, _report(run, summary, prepared, worst))
+    mistakes = _mistakes(run, held_out)
+    first = next(page for page in mistakes if page.page is held_out[0])
+    run.store.write(OVERLAY, _sample(first, prepared.config.data.max_pixels))
+    run.store.write(REPORT, _report(run, summary, prepared, mistakes))
     # Last, for its presence says that all of them are written.
     run.store.write(SUMMARY, summary.to_json())
     say(f"chosen: {summary.chosen}, written to {summary.model}")
@@ -262,44 +261,36 @@ def _candidate_row(score: "CandidateScore", pages: int) -> ScoreRow:
     return ScoreRow(pages=pages, **measured)
 
 
-def _draw(run: Run, held_out: Sequence[Page]) -> tuple[bytes, list[Overlay]]:
-    """The first held-out page with what the model finds on it, as a PNG; and those that cost it
-    most, with its mistakes on them."""
+def _mistakes(run: Run, held_out: Sequence[Page]) -> list[PageMistakes]:
+    """What the model does wrong on the held-out pages, the costliest first."""
     from detector.predict import Detector  # noqa: PLC0415
 
-    max_pixels = run.config().data.max_pixels
     with run.store.folder(FOLDER) as folder:
         detect = Detector.load(folder.path / "model.onnx").detect
-    pages = worst_first(held_out, detect, max_pixels)
-    first = next(page for page in pages if page.page is held_out[0])
+    return worst_first(held_out, detect, run.config().data.max_pixels)
+
+
+def _sample(first: PageMistakes, max_pixels: int) -> bytes:
+    """A page with what the model finds on it, as a PNG."""
     image = read_image(first.page.image, max_pixels)
-    sample = encode_png(draw_overlay(image, first.predictions, first.page.boxes))
-    worst = []
-    for page in pages[:_WORST]:
-        image = read_image(page.page.image, max_pixels)
-        drawn = draw_mistakes(image, page.predictions, page.page.boxes, page.mistakes)
-        worst.append(Overlay(page.page.name, encode_jpeg(drawn, max_bytes=_WORST_BYTES)))
-    return sample, worst
+    return encode_png(draw_overlay(image, first.predictions, first.page.boxes))
 
 
 def _report(
-    run: Run,
-    summary: Summary,
-    prepared: Prepared,
-    worst: Sequence[Overlay],
+    run: Run, summary: Summary, prepared: Prepared, mistakes: Sequence[PageMistakes]
 ) -> str:
     spec = parse_sweep(run.sweep_yaml(summary.sweep_id), "sweep.yaml")
     trials, best = run.trials(summary.sweep_id), summary.best
+    winner = next(trial for trial in trials if trial.number == best.trial)
+    choice = run.choice(summary.sweep_id)
+    sweep = sweep_content(run, summary.sweep_id, spec, trials, winner, choice, spec.bands())
+    config = prepared.config
+    given = {k: v for k, v in changes_of_preset(config).items() if k != "data.path"}
+    sweep_file = run.store.url(f"sweeps/{summary.sweep_id}/sweep.yaml")
     return render_report(
-        ReportData(
+        replace(
+            sweep,
             title=spec.name or summary.sweep_id,
-            sweep_id=summary.sweep_id,
-            metric=spec.metric.name,
-            goal=spec.metric.goal,
-            trials=trials,
-            best=next(trial for trial in trials if trial.number == best.trial),
-            bands=spec.bands(),
-            choice=run.choice(summary.sweep_id),
             folds=[*summary.folds, summary.out_of_fold],
             ensemble=summary.candidates,
             chosen=summary.chosen,
@@ -307,20 +298,27 @@ def _report(
             thresholds=summary.thresholds,
             expected=summary.expected,
             promotion=summary.promotion,
-            overlays=worst,
+            kinds=text_kinds(mistakes),
+            overlays=worst_overlays(mistakes, config.data.max_pixels),
             commands=[
-                ("Train the best configuration", f"detsweep train {shlex.join(best.overrides)}"),
-                ("Find text", f"detsweep predict --model {summary.model} PAGE.jpg"),
+                (
+                    "Run it again",
+                    f"detsweep run --data {shlex.quote(config.data.path)} "
+                    f"--sweep {shlex.quote(sweep_file)} {override_line(given)}",
+                ),
+                *sweep.commands,
+                ("Find text", f"detsweep predict --model {shlex.quote(summary.model)} PAGE.jpg"),
                 (
                     "See what it gets wrong",
-                    f"detsweep errors --model {summary.model} --data {prepared.config.data.path}",
+                    f"detsweep errors --model {shlex.quote(summary.model)} "
+                    f"--data {shlex.quote(config.data.path)}",
                 ),
             ],
             facts={
-                "data set": prepared.config.data.path,
+                "data set": config.data.path,
                 **{name: str(count) for name, count in prepared.page_counts.items()},
                 "data digest": prepared.manifest.digest(),
-                "detsweep": __version__,
+                **sweep.facts,
             },
         )
     )

@@ -9,13 +9,13 @@ from detector.choosing.ranking import Choice, Contender, Rescore, choose_trial, 
 from detector.config import apply_params
 from detector.console import say
 from detector.errors import SweepError
-from detector.report.content import ReportData
 from detector.report.html import render_report
 from detector.steps.agent import SWEEP_FOLD
+from detector.steps.report import sweep_content
 from detector.steps.run import Best, Run, rescored_key, trial_key
 from detector.steps.trained import train_to_the_end, training_seconds
 from detector.sweep.backends import open_backend
-from detector.sweep.best import best_trial, override_line, override_words, scored_trials
+from detector.sweep.best import best_trial, override_words, scored_trials
 from detector.sweep.spec import MetricSpec, SweepSpec
 from detector.sweep.trial import TrialRecord
 
@@ -55,21 +55,8 @@ def select(store_url: str, backend_url: str, sweep_id: str) -> Selection:
     chosen = leader.number if choice is None else choice.trial
     winner = next(trial for trial in trials if trial.number == chosen)
     best = _as_best(winner, spec.metric, choice)
-    report = render_report(
-        ReportData(
-            title=f"Sweep {spec.name or sweep_id}",
-            sweep_id=sweep_id,
-            metric=spec.metric.name,
-            goal=spec.metric.goal,
-            trials=trials,
-            best=winner,
-            choice=choice,
-            bands=spec.bands(),
-            commands=[
-                ("Train the best configuration", f"detsweep train {override_line(winner.params)}")
-            ],
-        )
-    )
+    rungs = backend.rungs(sweep_id)
+    report = render_report(sweep_content(run, sweep_id, spec, trials, winner, choice, rungs))
     folder = f"sweeps/{sweep_id}"
     if choice is not None:
         run.store.write(f"{folder}/choice.json", choice.to_json())

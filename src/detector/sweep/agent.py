@@ -275,10 +275,11 @@ class _Handle:
         value = metrics.get(self.metric)
         self._reported.update(metrics)
         # A resumed training first repeats what it had told before.
-        self.has_trained = self.has_trained or epoch > self._resumed_after
-        of_total = f"/{self._total}" if self._total is not None else ""
-        shown = "no value" if value is None else f"{value:.4f}"
-        self._tell("epoch", f"epoch {epoch}{of_total} · {self.metric} {shown}")
+        if epoch > self._resumed_after:
+            self.has_trained = True
+            of_total = f"/{self._total}" if self._total is not None else ""
+            shown = "no value" if value is None else f"{value:.4f}"
+            self._tell("epoch", f"epoch {epoch}{of_total} · {self.metric} {shown}")
         goes_on = self.trial.report(epoch, value)
         # A trial that ends here of its own is not released.
         self.was_told_to_leave = goes_on and self._leaves()

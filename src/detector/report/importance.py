@@ -1,0 +1,100 @@
+"""How much each parameter mattered, by the trials of a sweep, and how sure that is.
+
+PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255), as Optuna computes it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.importance import PedAnovaImportanceEvaluator
+
+from detector.report.canvas import are_numbers, span_magnitudes
+from detector.report.tables import varied_parameters
+from detector.sweep.best import scored_trials
+from detector.sweep.hyperband import Goal
+from detector.sweep.trial import TrialRecord
+
+FEWEST = 12
+"""Of fewer trials a quarter, which the method compares with the rest, is two or none."""
+_RESAMPLES = 40
+_SEED = 20
+
+
+@dataclass(frozen=True)
+class Importance:
+    """A parameter's share of what all matter, from 0 to 1.
+
+    Attributes:
+        low, high: where 90 % of the shares lie when the trials are drawn anew with replacement.
+    """
+
+    parameter: str
+    share: float
+    low: float
+    high: float
+
+
+def parameter_importance(trials: Sequence[TrialRecord], goal: Goal) -> list[Importance]:
+    """The share of each parameter that differs between trials; nothing for less than `FEWEST`
+    trials with a score, or less than two such parameters."""
+    scored = scored_trials(trials)
+    names = varied_parameters(scored)
+    if len(scored) < FEWEST or len(names) < 2:
+        return []
+    space = {name: _distribution([trial.params.get(name) for trial in scored]) for name in names}
+    rng = np.random.default_rng(_SEED)
+    shares = _shares(scored, goal, space)
+    drawn = [
+        _shares([scored[i] for i in rng.integers(len(scored), size=len(scored))], goal, space)
+        for _ in range(_RESAMPLES)
+    ]
+    return [
+        Importance(
+            name, shares[name], *np.quantile([d[name] for d in drawn], [0.05, 0.95]).tolist()
+        )
+        for name in names
+    ]
+
+
+def _shares(
+    trials: Sequence[TrialRecord], goal: Goal, space: dict[str, BaseDistribution]
+) -> dict[str, float]:
+    with _quiet_optuna():
+        study = optuna.create_study(direction=goal)
+        for trial in trials:
+            best = trial.best(goal)
+            assert best is not None
+            params = {name: _value(trial.params.get(name), of) for name, of in space.items()}
+            study.add_trial(
+                optuna.trial.create_trial(params=params, distributions=space, value=best[1])
+            )
+        return optuna.importance.get_param_importances(
+            study, evaluator=PedAnovaImportanceEvaluator(), params=list(space)
+        )
+
+
+def _distribution(values: Sequence[object]) -> BaseDistribution:
+    """What the values could have been drawn from."""
+    if not are_numbers(values):
+        return CategoricalDistribution(sorted({str(value) for value in values}))
+    numbers = [float(value) for value in values]  # type: ignore[arg-type]  # just looked at
+    return FloatDistribution(min(numbers), max(numbers), log=span_magnitudes(numbers))
+
+
+def _value(value: object, distribution: BaseDistribution) -> object:
+    return str(value) if isinstance(distribution, CategoricalDistribution) else value
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Optuna tells of every study that it makes."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)

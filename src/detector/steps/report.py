@@ -1,0 +1,100 @@
+"""What the reports tell, gathered from a run: of a sweep at any time, and of a run at its end."""
+
+from collections.abc import Mapping, Sequence
+
+from detector import __version__
+from detector.choosing.ranking import Choice
+from detector.config import changes_of_preset, values_by_key
+from detector.data.images import read_image
+from detector.mistakes import PageMistakes, TextKind, by_angle, by_density, by_height
+from detector.overlay import draw_mistakes, encode_jpeg
+from detector.report.content import Overlay, ReportData
+from detector.report.html import render_report
+from detector.steps.run import CONFIG, Run
+from detector.sweep.backends import open_backend
+from detector.sweep.best import best_trial, override_line
+from detector.sweep.spec import SweepSpec
+from detector.sweep.trial import TrialRecord
+
+WORST = 10
+_WORST_BYTES = 60_000
+"""Ten pictures of this size leave the report below 3 MB."""
+
+
+def report_sweep(store_url: str, backend_url: str, sweep_id: str) -> str:
+    """The report of a sweep as HTML, whether it runs or has ended.
+
+    Raises:
+        SweepError: there is no such sweep.
+    """
+    run, backend = Run(store_url), open_backend(backend_url)
+    spec, trials = backend.spec(sweep_id), backend.trials(sweep_id)
+    best, choice = best_trial(trials, spec.metric.goal), None
+    if run.store.exists(f"sweeps/{sweep_id}/best.yaml"):
+        chosen = run.best(sweep_id).trial
+        best, choice = next(t for t in trials if t.number == chosen), run.choice(sweep_id)
+    return render_report(
+        sweep_content(run, sweep_id, spec, trials, best, choice, backend.rungs(sweep_id))
+    )
+
+
+def sweep_content(
+    run: Run,
+    sweep_id: str,
+    spec: SweepSpec,
+    trials: Sequence[TrialRecord],
+    best: TrialRecord | None,
+    choice: Choice | None,
+    rungs: Sequence[int],
+) -> ReportData:
+    """What the report of a sweep alone shows."""
+    changes: list[tuple[str, object, object]] = []
+    commands = []
+    if best and spec.trains_detector:
+        before, given = _configuration(run, sweep_id)
+        changes = [
+            (key, before.get(key), value)
+            for key, value in best.params.items()
+            if before.get(key) != value
+        ]
+        line = override_line({**given, **best.params})
+        commands = [("Train the best configuration", f"detsweep train {line}")]
+    return ReportData(
+        title=f"Sweep {spec.name or sweep_id}",
+        sweep_id=sweep_id,
+        metric=spec.metric.name,
+        goal=spec.metric.goal,
+        trials=trials,
+        best=best,
+        choice=choice,
+        bands=rungs,
+        changes=changes,
+        commands=commands,
+        facts={"detsweep": __version__},
+    )
+
+
+def _configuration(run: Run, sweep_id: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Every value that trials begin from, and those of them that were given; nothing where the
+    store is not this sweep's."""
+    sweep = run.sweep()
+    if sweep is None or sweep["id"] != sweep_id or not run.store.exists(CONFIG):
+        return {}, {}
+    config = run.config()
+    return values_by_key(config), changes_of_preset(config)
+
+
+def text_kinds(pages: Sequence[PageMistakes]) -> dict[str, list[TextKind]]:
+    """How a detector fares with kinds of text, by what tells them apart."""
+    kinds = {"Height": by_height(pages), "Tilt": by_angle(pages), "Density": by_density(pages)}
+    return {title: rows for title, rows in kinds.items() if rows}
+
+
+def worst_overlays(pages: Sequence[PageMistakes], max_pixels: int) -> list[Overlay]:
+    """The first of the pages with the mistakes on them."""
+    overlays = []
+    for page in pages[:WORST]:
+        image = read_image(page.page.image, max_pixels)
+        drawn = draw_mistakes(image, page.predictions, page.page.boxes, page.mistakes)
+        overlays.append(Overlay(page.page.name, encode_jpeg(drawn, max_bytes=_WORST_BYTES)))
+    return overlays
