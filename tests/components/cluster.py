@@ -1,0 +1,141 @@
+"""An HTTP server that speaks those calls of Kubernetes' API that a TrainJob needs.
+
+What becomes of a job is told to it as turns, one for each look at the job.
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+NAMESPACE = "sweeps"
+JOBS = f"/apis/trainer.kubeflow.org/v1alpha1/namespaces/{NAMESPACE}/trainjobs"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A look at the cluster: the job's condition, its pods, or a status to fail with."""
+
+    condition: JSON | None = None
+    pods: tuple[JSON, ...] = ()
+    status: int = 200
+
+
+def ended(kind: str, message: str = "") -> JSON:
+    return {"type": kind, "status": "True", "reason": "Jobs" + kind, "message": message}
+
+
+def pod(name: str, phase: str, **status: Any) -> JSON:
+    return {"metadata": {"name": name}, "status": {"phase": phase, **status}}
+
+
+def killed(name: str, reason: str, code: int) -> JSON:
+    state = {"terminated": {"reason": reason, "exitCode": code}}
+    container = {
+        "name": "node",
+        "image": "i",
+        "imageID": "",
+        "ready": False,
+        "restartCount": 0,
+        "state": state,
+    }
+    return pod(name, "Failed", containerStatuses=[container])
+
+
+@dataclass
+class Cluster:
+    """The server's side.
+
+    Attributes:
+        turns: what is still to come; the last one stays.
+        jobs: that are there, by name.
+        created, deleted: names, in their order.
+        logs: lines by pod.
+    """
+
+    url: str
+    turns: list[Turn]
+    logs: dict[str, str]
+    forbidden: bool
+    jobs: dict[str, JSON] = field(default_factory=dict)
+    created: list[JSON] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    asked_for: list[str] = field(default_factory=list)
+    tails: list[str | None] = field(default_factory=list)
+
+    def answer(self, method: str, path: str, body: JSON) -> tuple[int, JSON | str]:
+        asked = urlsplit(path)
+        query = {name: values[0] for name, values in parse_qs(asked.query).items()}
+        if self.forbidden:
+            return 403, {"kind": "Status", "code": 403}
+        if asked.path.startswith(JOBS):
+            return self._job(method, asked.path.removeprefix(JOBS).lstrip("/"), body)
+        if asked.path == PODS:
+            self.asked_for.append(query["labelSelector"])
+            return 200, {"kind": "PodList", "apiVersion": "v1", "items": list(self._turn.pods)}
+        self.tails.append(query.get("tailLines"))
+        return 200, self.logs[asked.path.removeprefix(f"{PODS}/").removesuffix("/log")]
+
+    def _job(self, method: str, name: str, body: JSON) -> tuple[int, JSON]:
+        if method == "POST":
+            self.created.append(body)
+            self.jobs[body["metadata"]["name"]] = body
+            return 201, body
+        if name not in self.jobs:
+            return 404, {"kind": "Status", "code": 404}
+        if method == "DELETE":
+            self.deleted.append(name)
+            del self.jobs[name]
+            return 200, {"kind": "Status", "status": "Success"}
+        turn = self._turn
+        if len(self.turns) > 1:
+            self.turns.pop(0)
+        if turn.status != 200:
+            return turn.status, {"kind": "Status", "code": turn.status}
+        conditions = [turn.condition] if turn.condition else []
+        return 200, {**self.jobs[name], "status": {"conditions": conditions}}
+
+    @property
+    def _turn(self) -> Turn:
+        return self.turns[0]
+
+
+@contextmanager
+def cluster(
+    turns: Sequence[Turn] = (Turn(),), logs: dict[str, str] | None = None, forbidden: bool = False
+) -> Iterator[Cluster]:
+    """The server, listening."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _handle(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else {}
+            status, said = served.answer(self.command, self.path, body)
+            text = (said if isinstance(said, str) else json.dumps(said)).encode()
+            self.send_response(status)
+            kind = "text/plain" if isinstance(said, str) else "application/json"
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = do_DELETE = _handle  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        served = Cluster(url, list(turns), logs or {}, forbidden)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield served
+        finally:
+            server.shutdown()
+            thread.join()
