@@ -119,6 +119,18 @@ def test_export_writes_a_row_for_each_trial_and_for_each_epoch(
     )
 
 
+def test_report_writes_one_page_into_the_store_or_where_it_is_told(
+    url, sweep_id, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    said = detsweep_sweep("report", sweep_id, "--backend", url, "--store", "run")
+    page = tmp_path / "run" / "sweeps" / sweep_id / "report.html"
+    assert str(page) in said
+    assert "Learning curves" in page.read_text()
+    detsweep_sweep("report", sweep_id, "--backend", url, "--out", "mine.html")
+    assert "Learning curves" in (tmp_path / "mine.html").read_text()
+
+
 def test_status_shows_every_trial_as_table_and_as_json(url, sweep_id):
     table = detsweep_sweep("status", sweep_id, "--backend", url)
     assert f"sweep {sweep_id} · grid · 2 of 2 trials" in table
