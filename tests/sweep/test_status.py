@@ -55,6 +55,20 @@ def test_nothing_is_foretold_that_would_be_a_guess():
     assert foretell_end(waited, 9, False, now=50.0) is None, "it waited for an agent meanwhile"
 
 
+def test_on_a_small_terminal_the_best_trial_and_the_latest_are_shown():
+    trials = [TrialRecord(number, {}, "finished", {1: 0.5}) for number in range(100)]
+    status = SweepStatus(
+        "abc", "bayes", "score", "maximize", 0.0, 100, False, 7, trials, [], [], None
+    )
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(status_tables(status, height=20))
+    lines = captured.get().splitlines()
+    assert len(lines) < 20
+    assert [line.split()[0] for line in lines if "finished" in line][:2] == ["7", "89"]
+    assert "100 finished" in lines[-1]
+
+
 def shown(agent, now=1_000_000.0):
     trial = TrialRecord(4, {"models.optimizer.lr": 3e-4}, "running", {1: 0.25}, epoch=1)
     status = SweepStatus(

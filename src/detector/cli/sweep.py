@@ -170,8 +170,8 @@ def _shown(console: Console, as_json: bool, watch: bool) -> Iterator[Callable[[S
     elif as_json:
         yield lambda status: say(json.dumps(status.to_dict()))
     elif console.is_terminal:
-        with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
-            yield lambda status: live.update(status_tables(status), refresh=True)
+        with Live(console=console, auto_refresh=False) as live:
+            yield lambda status: live.update(status_tables(status, console.height), refresh=True)
     else:
         yield _line_by_line()
 

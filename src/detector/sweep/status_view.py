@@ -19,11 +19,19 @@ _STYLES = {
     "failed": "red",
 }
 _DAY_S = 86_400
+_FEWEST_SHOWN = 3
+_HEADINGS = 8
+"""Lines of titles and headings, and of the last line, which may be broken."""
 
 
-def status_tables(status: SweepStatus) -> RenderableType:
-    """The sweep's trials, with the best one marked, its agents, its rungs and how it goes on."""
-    parts: list[RenderableType] = [_trial_table(status)]
+def status_tables(status: SweepStatus, height: int | None = None) -> RenderableType:
+    """The sweep's trials, with the best one marked, its agents, its rungs and how it goes on.
+
+    Args:
+        height: lines that there are; the best trial and the latest are shown in them. None shows
+            all.
+    """
+    parts: list[RenderableType] = [_trial_table(status, _that_fit(status, height))]
     if status.agents:
         parts.append(_agent_table(status))
     if status.rungs:
@@ -46,13 +54,22 @@ def status_line(status: SweepStatus) -> str:
     return " · ".join(parts)
 
 
-def _trial_table(status: SweepStatus) -> Table:
+def _that_fit(status: SweepStatus, height: int | None) -> Sequence[TrialRecord]:
+    if height is None:
+        return status.trials
+    room = max(_FEWEST_SHOWN, height - len(status.agents) - len(status.rungs) - _HEADINGS)
+    latest = status.trials[-room:]
+    best = [trial for trial in status.trials[:-room] if trial.number == status.best]
+    return [*best, *latest[len(best) :]]
+
+
+def _trial_table(status: SweepStatus, shown: Sequence[TrialRecord]) -> Table:
     table = _table(_title(status))
     for heading in ("trial", "state", "epoch", f"best {status.metric}", "at", "tries", "minutes"):
         table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
     table.add_column("agent", overflow="fold")
     table.add_column("parameters", overflow="fold")
-    for trial in status.trials:
+    for trial in shown:
         table.add_row(*_row(trial, status), style="bold" if trial.number == status.best else None)
     return table
 
