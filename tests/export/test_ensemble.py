@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import yaml
 
 from detector.data.folds import Folds
 from detector.data.images import read_image
@@ -17,6 +18,7 @@ from detector.ensemble.networks import average_weights
 from detector.errors import ConfigError, DataError, ExportError
 from detector.export.card import Card
 from detector.export.onnx import MeanOfMaps, export_onnx, measure_parity
+from detector.export.revision import code_revision
 from detector.model.dbnet import DBNet
 from detector.predict import Detector
 from detector.training import ModelCheckpoint
@@ -190,6 +192,28 @@ def test_an_engine_that_is_not_installed_is_named(
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ExportError, match=r"detsweep\[openvino\]"):
         Detector.load(built.model, Engine.OPENVINO)
+
+
+def test_the_card_is_a_page_that_a_registry_reads(built: EnsembleResult) -> None:
+    text = (built.model.parent / "card.md").read_text()
+    _, head, body = text.split("---\n", 2)
+    metadata = yaml.safe_load(head)
+    assert metadata["license"] == "apache-2.0"
+    (result,) = metadata["model-index"][0]["results"]
+    chosen = next(score for score in built.candidates if score.name == built.chosen)
+    metrics = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    assert metrics["hmean"] == round(chosen.hmean, 4)
+    assert f"Binarise at {built.tuned.postprocess.thresh}" in body
+    assert "| CLEval H-Mean |" in body
+
+
+def test_the_revision_of_the_code_is_in_the_card(
+    built: EnsembleResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETSWEEP_REVISION", "abc123")
+    assert code_revision() == "abc123"
+    monkeypatch.delenv("DETSWEEP_REVISION")
+    assert Detector.load(built.model).card.revision == code_revision()
 
 
 def test_a_model_without_a_card_is_refused(built: EnsembleResult, tmp_path: Path) -> None:

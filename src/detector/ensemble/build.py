@@ -22,7 +22,9 @@ from detector.ensemble.networks import candidate_networks
 from detector.ensemble.thresholds import Tuned, tune_thresholds
 from detector.errors import DataError
 from detector.export.card import Card
+from detector.export.markdown import card_as_markdown
 from detector.export.onnx import OPSET, MeanOfMaps, export_onnx, measure_parity, write_card
+from detector.export.revision import code_revision
 from detector.inference import Image, ProbabilityMap, detect_text, network_input, normalise
 from detector.postprocess import Detections
 from detector.scoring import Scores, score_pages
@@ -104,7 +106,7 @@ def build_ensemble(
 ) -> EnsembleResult:
     """Export every candidate, tune the thresholds, measure all on the held-out pages, keep one.
 
-    Writes `model.onnx` and `card.json`.
+    Writes `model.onnx`, `card.json` and `card.md`.
 
     Args:
         checkpoints: the folds' models, by name.
@@ -151,6 +153,7 @@ def build_ensemble(
         path = out_dir / "model.onnx"
         write_atomically(path, taken.exported.file.read_bytes())
     write_atomically(out_dir / "card.json", card.to_json().encode())
+    write_atomically(out_dir / "card.md", card_as_markdown(card).encode())
     scores = tuple(m.score for m in measured.values())
     return EnsembleResult(scores, chosen, reason, pages, tuned, path, taken.exported.parity)
 
@@ -278,4 +281,5 @@ def _card(
         data_digest=model.data_digest,
         scores=scores,
         parity=parity,
+        revision=code_revision(),
     )

@@ -32,8 +32,11 @@ class Card:
         postprocess: how to read the probability map.
         config: the whole configuration of the training.
         data_digest: of the manifest that the folds were cut from.
-        scores: on the held-out pages.
+        scores: on the held-out pages; `low` and `high` are the 95 % interval of `hmean`.
         parity: largest difference to the torch model's probability map.
+        revision: of detsweep's code, where it ran from a clone or in an image.
+        licence: of detsweep's code; that of the data is the user's to add.
+        classes: what the map is of.
     """
 
     name: str
@@ -48,6 +51,9 @@ class Card:
     scores: Mapping[str, float]
     parity: float
     size_step: int = SIZE_STEP
+    revision: str | None = None
+    licence: str = "Apache-2.0"
+    classes: tuple[str, ...] = ("text",)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -56,7 +62,8 @@ class Card:
     def from_json(cls, text: str) -> "Card":
         tree = json.loads(text)
         # JSON has lists where a card has tuples.
-        return cls(**{**tree, "mean": tuple(tree["mean"]), "std": tuple(tree["std"])})
+        tuples = {name: tuple(tree[name]) for name in ("mean", "std", "classes")}
+        return cls(**{**tree, **tuples})
 
     @classmethod
     def inside(cls, path: Path) -> "Card":

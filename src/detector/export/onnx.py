@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from detector.config.schema import SIZE_STEP
 from detector.engines import open_engine
 from detector.errors import ExportError
 from detector.export.card import METADATA_KEY, Card
@@ -49,8 +50,8 @@ def export_onnx(network: nn.Module, path: Path) -> None:
 def measure_parity(network: nn.Module, path: Path, picture_13hw: NDArray[np.float32]) -> float:
     """The largest difference between the ONNX file's map and the network's.
 
-    Measured on a real, normalised page, on a part of it, and on a batch of three smaller parts:
-    shapes that the exporter has not seen.
+    Measured on a real, normalised page, on parts of it of four other sizes, and on batches of two
+    and three: shapes that the exporter has not seen.
 
     Raises:
         ExportError: they differ by more than rounding.
@@ -93,6 +94,28 @@ class MeanOfMaps(nn.Module):
 
 
 def _samples(picture_13hw: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Five sizes, and of the smallest two batches more."""
     _, _, height, width = picture_13hw.shape
-    half = picture_13hw[:, :, : max(32, height // 64 * 32), : max(32, width // 64 * 32)]
-    return [picture_13hw, np.ascontiguousarray(half), np.concatenate([half, half[..., ::-1], half])]
+
+    def part(down: int, along: int) -> NDArray[np.float32]:
+        rows, columns = (
+            max(32, side // n // 32 * 32) for side, n in ((height, down), (width, along))
+        )
+        return np.ascontiguousarray(picture_13hw[:, :, :rows, :columns])
+
+    small = part(4, 4)
+    mirrored = small[..., ::-1]
+    return [
+        picture_13hw,
+        part(2, 1),
+        part(1, 2),
+        part(2, 2),
+        small,
+        np.concatenate([small, mirrored]),
+        np.concatenate([small, mirrored, small]),
+    ]
+
+
+def _whole(side: float) -> int:
+    """The largest side up to `side` that the network takes, or the smallest of all."""
+    return max(SIZE_STEP, int(side) // SIZE_STEP * SIZE_STEP)

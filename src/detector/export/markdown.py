@@ -1,0 +1,49 @@
+"""The card as a page that people read and model registries take: Markdown, with the metadata that
+Hugging Face's hub reads at its head."""
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from detector.export.card import Card
+
+_SCORES = {
+    "hmean": "CLEval H-Mean",
+    "recall": "CLEval recall",
+    "precision": "CLEval precision",
+    "hmean_pages": "CLEval H-Mean, mean of the pages",
+    "iou_hmean": "H-Mean of matches at IoU >= 0.5",
+}
+
+
+def card_as_markdown(card: Card) -> str:
+    """The card of a model file named `model.onnx`."""
+    environment = Environment(
+        loader=PackageLoader("detector.export", ""),
+        autoescape=False,  # Markdown, and nobody's words but the configuration's
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    known = [(title, card.scores[name]) for name, title in _SCORES.items() if name in card.scores]
+    metadata = yaml.safe_dump(_metadata(card), sort_keys=False, allow_unicode=True)
+    return environment.get_template("card.md.j2").render(card=card, metadata=metadata, scores=known)
+
+
+def _metadata(card: Card) -> dict[str, object]:
+    metrics = [
+        {"type": name, "name": title, "value": round(card.scores[name], 4)}
+        for name, title in _SCORES.items()
+        if name in card.scores
+    ]
+    result = {
+        "task": {"type": "object-detection", "name": "text detection"},
+        "dataset": {"type": "private", "name": f"held-out pages of {card.data_digest[:12]}"},
+        "metrics": metrics,
+    }
+    return {
+        "license": card.licence.lower(),
+        "library_name": "onnx",
+        "pipeline_tag": "object-detection",
+        "tags": ["text-detection", "dbnet", "onnx", "detsweep"],
+        "model-index": [{"name": card.name, "results": [result]}],
+    }
