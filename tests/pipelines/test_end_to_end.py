@@ -66,7 +66,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return Finished(tmp_path_factory.mktemp("end-to-end"))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_model_takes_a_page_and_gives_polygons(finished: Finished) -> None:
     page = next((finished.data / "val" / "images").iterdir())
     detections = Detector.load(Path(finished.summary().model)).detect(read_image(page))
@@ -132,7 +132,7 @@ def test_fold_0_is_the_best_trial_and_is_not_trained_again(finished: Finished) -
     assert (fold / "best.ckpt").read_bytes() == (trial / "best.ckpt").read_bytes()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_finished_run_is_not_trained_again(finished: Finished) -> None:
     before, summary = finished.trainings(), finished.summary()
     again = finished.run().stdout
