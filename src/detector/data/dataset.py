@@ -18,6 +18,8 @@ from detector.data.augment import apply_warp, change_light, draw_warp, warp_outl
 from detector.data.page import Page
 from detector.data.scaled import ScaledPages
 from detector.data.targets import build_targets
+from detector.errors import ConfigError
+from detector.processes import ALONE, Processes
 
 _CACHE_BYTES = 2 * 2**30
 
@@ -104,12 +106,24 @@ class CropDataset(Dataset[Crop]):
 
 
 class EpochBatches:
-    """The batches of one epoch as lists of draws: a batch sampler that can start anywhere."""
+    """The batches of one epoch as lists of draws: a batch sampler that can start anywhere.
 
-    def __init__(self, pages: int, batch_size: int, crops_per_page: int, seed: int):
+    Of several processes that share each batch, every one draws as much of it: with n of them, the
+    k-th takes every n-th place, from the k-th on. So their first m draws are the batch's first n·m.
+    """
+
+    def __init__(
+        self,
+        pages: int,
+        batch_size: int,
+        crops_per_page: int,
+        seed: int,
+        processes: Processes = ALONE,
+    ):
         self._pages = np.repeat(np.arange(pages), crops_per_page)
         self._batch_size = min(batch_size, len(self._pages))
         self._seed = seed
+        self._processes = processes
         self.epoch = 1
         self.start = 0
 
@@ -119,27 +133,33 @@ class EpochBatches:
         return len(self._pages) // self._batch_size
 
     def __iter__(self) -> Iterator[list[Draw]]:
+        ours = self._processes
         order = np.random.default_rng((self._seed, self.epoch)).permutation(self._pages)
         for batch in range(self.start, len(self)):
             first = batch * self._batch_size
-            places = range(first, first + self._batch_size)
+            places = range(first, first + self._batch_size)[ours.rank :: ours.world]
             yield [Draw(self.epoch, place, int(order[place])) for place in places]
 
 
 def training_batches(
-    pages: Sequence[Page], config: Config
+    pages: Sequence[Page], config: Config, processes: Processes = ALONE
 ) -> tuple[DataLoader[Batch], EpochBatches]:
     """A loader of crop batches, and the sampler whose `epoch` and `start` say where it begins.
 
     It gives a `Batch` of as many crops as one optimizer step takes (`data.batch_size` ×
-    `trainer.accumulate_grad_batches`).
+    `trainer.accumulate_grad_batches`), or this process's share of it.
+
+    Raises:
+        ConfigError: the batch cannot be shared out evenly.
     """
     data = config.data
+    _require_equal_shares(config, len(pages) * data.crops_per_page, processes.world)
     batches = EpochBatches(
         len(pages),
         data.batch_size * config.trainer.accumulate_grad_batches,
         data.crops_per_page,
         config.seed,
+        processes,
     )
     # A loader is typed by what its dataset gives, not by what its collate function makes of it.
     loader: DataLoader[Any] = DataLoader(
@@ -151,6 +171,22 @@ def training_batches(
         persistent_workers=data.num_workers > 0,
     )
     return loader, batches
+
+
+def _require_equal_shares(config: Config, crops: int, processes: int) -> None:
+    """Every process works on a part of each micro-batch, or the result would be another."""
+    size = config.data.batch_size
+    batch = min(size * config.trainer.accumulate_grad_batches, crops)
+    if size % processes == 0 and batch % processes == 0:
+        return
+    raise ConfigError(
+        f"data.batch_size={size} times trainer.accumulate_grad_batches="
+        f"{config.trainer.accumulate_grad_batches} cannot be shared by {processes} processes"
+        + (f": there are only {crops} crops" if batch == crops else ""),
+        where=f"{batch} crops a step in micro-batches of {size}",
+        remedy=f"make data.batch_size a multiple of {processes} (with fewer "
+        "trainer.accumulate_grad_batches the step stays as large), or start fewer processes",
+    )
 
 
 def _side_by_side(crops: list[Crop]) -> Batch:

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from detector.config import apply_params
 from detector.console import say
@@ -42,7 +44,7 @@ def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
     best = run.best(sweep_id)
     config, folds = apply_params(run.config(), best.params), run.folds()
     key, origin = fold_key(fold), Origin.of(config, folds, fold)
-    if run.store.exists(f"{key}/{RESULT}") and Origin.read(run, key) == origin:
+    if _is_trained(run, origin):
         say(f"fold {fold} is trained already")
         return read_fold_results(run, [fold])[0]
     reused = _reuse_trial(run, sweep_id, best.trial, origin)
@@ -52,6 +54,25 @@ def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
     result = FoldResult(fold, trained.best_epoch, scores, reused)
     run.store.write(f"{key}/{RESULT}", json.dumps(asdict(result), indent=1))
     return result
+
+
+def share_fold(store_url: str, sweep_id: str, fold: int) -> None:
+    """Take part in `train_fold` as one of the processes that torchrun has started, other than the
+    first: it trains as that one does, and leaves the store alone."""
+    # torch takes seconds to import, which a step that finds its work done saves.
+    from detector.training import train  # noqa: PLC0415
+
+    run = Run(store_url)
+    config, folds = apply_params(run.config(), run.best(sweep_id).params), run.folds()
+    if _is_trained(run, Origin.of(config, folds, fold)):
+        return
+    with TemporaryDirectory(prefix="detsweep-") as scratch:
+        train(config, folds, fold, Path(scratch), lambda _: True)
+
+
+def _is_trained(run: Run, origin: Origin) -> bool:
+    key = fold_key(origin.fold)
+    return run.store.exists(f"{key}/{RESULT}") and Origin.read(run, key) == origin
 
 
 def _reuse_trial(run: Run, sweep_id: str, trial: int, origin: Origin) -> int | None:

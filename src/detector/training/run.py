@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import yaml
-from lightning_fabric import Fabric, seed_everything
+from lightning_fabric import seed_everything
 from timm.utils import ModelEmaV3
 from torch.utils.data import DataLoader
 
@@ -21,12 +21,16 @@ from detector.data.folds import Folds
 from detector.data.page import Page
 from detector.errors import DataError, TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
+from detector.metrics.cleval import DatasetScore
 from detector.model.dbnet import DBNet
+from detector.processes import Processes
 from detector.storage import write_atomically
 from detector.tracking import UNTRACKED, Tracker
 from detector.training.checkpoint import ModelCheckpoint, load_tensors, save_tensors
+from detector.training.group import any_of, start_fabric
 from detector.training.result import METRIC, EpochMetrics, OnEpoch, TrainResult
 from detector.training.schedule import learning_rate
+from detector.training.shared_norm import share_batch_norm
 from detector.training.step import Stepper
 from detector.training.validate import Validation
 
@@ -49,6 +53,10 @@ def train(
     order with the same rates. Epochs that it had finished are reported to `on_epoch` again, so that
     the caller misses none.
 
+    Several processes that torchrun has started share the training, and its result is that of one,
+    within rounding. Each of them calls this. The first alone touches `run_dir` and tells of epochs;
+    SIGTERM to any of them interrupts all.
+
     Args:
         config: what to train and how.
         folds: the data set.
@@ -59,6 +67,7 @@ def train(
         tracker: told of each epoch, too; whoever opened it ends it.
 
     Raises:
+        ConfigError: the batch cannot be shared by so many processes.
         DataError: nothing to train on, or no text in it.
         TrainingError: the loss stopped being a number, or `last.ckpt` is of another configuration.
     """
@@ -71,31 +80,31 @@ class _Run:
         self, config: Config, folds: Folds, fold: int | None, run_dir: Path, tracker: Tracker
     ):
         self.config, self.fold, self.dir, self.tracker = config, fold, run_dir, tracker
+        self.fabric = fabric = start_fabric(_precision(config))
         self.data_digest = folds.manifest.digest()
-        self.validation = Validation(folds.validation(fold), config)
+        self.validation = Validation(folds.validation(fold), config, fabric)
         pages = folds.training(fold)
         _require_text(pages, "training")
         _require_text(self.validation.pages, "validation")
-        run_dir.mkdir(parents=True, exist_ok=True)
-        tree = yaml.safe_dump(config.to_dict(), sort_keys=False)
-        write_atomically(run_dir / "config.yaml", tree.encode())
+        if fabric.is_global_zero:
+            tree = yaml.safe_dump(config.to_dict(), sort_keys=False)
+            write_atomically(run_dir / "config.yaml", tree.encode())
 
         _limit_threads()
         seed_everything(config.seed, verbose=False)
-        self.fabric = Fabric(devices=1, precision=_precision(config))
         self.loader: DataLoader[Batch]
         self.batches: EpochBatches
-        self.loader, self.batches = training_batches(pages, config)
+        self.loader, self.batches = training_batches(pages, config, Processes.of_environment())
         self.network = DBNet(config.models)
+        if fabric.world_size > 1:
+            share_batch_norm(self.network)
         if config.trainer.channels_last:
             self.network = self.network.to(memory_format=torch.channels_last)
         self.optimizer = _optimizer(self.network, config)
-        self.model, self.optimizer = self.fabric.setup(self.network, self.optimizer)
+        self.model, self.optimizer = fabric.setup(self.network, self.optimizer)
         decay = config.trainer.ema_decay
         self.ema = ModelEmaV3(self.network, decay=decay, use_warmup=True) if decay else None
-        self.stepper = Stepper(
-            self.fabric, self.model, self.optimizer, self.network, self.ema, config
-        )
+        self.stepper = Stepper(fabric, self.model, self.optimizer, self.network, self.ema, config)
 
         self.history: list[dict[str, float]] = []
         self.step_in_epoch = 0
@@ -105,19 +114,26 @@ class _Run:
     def train(self, on_epoch: OnEpoch, interrupt: Interrupt) -> TrainResult:
         for row in self.history:
             metrics = _as_metrics(row)
-            self.tracker.epoch(metrics.epoch, metrics.values)
-            if not on_epoch(metrics):
+            if self.fabric.is_global_zero:
+                self.tracker.epoch(metrics.epoch, metrics.values)
+            if not self._goes_on(on_epoch, metrics):
                 return self._result("stopped")
         for epoch in range(len(self.history) + 1, self.config.trainer.max_epochs + 1):
             started = time.monotonic()
             if not self._train_epoch(epoch, interrupt):
-                self._save()
-                say(f"epoch {epoch} interrupted after {self.step_in_epoch} steps; resume to go on")
+                if self.fabric.is_global_zero:
+                    self._save()
+                    steps = self.step_in_epoch
+                    say(f"epoch {epoch} interrupted after {steps} steps; resume to go on")
                 return self._result("preempted")
             metrics = self._finish_epoch(epoch, started)
-            if not on_epoch(metrics):
+            if not self._goes_on(on_epoch, metrics):
                 return self._result("stopped")
         return self._result("finished")
+
+    def _goes_on(self, on_epoch: OnEpoch, metrics: EpochMetrics) -> bool:
+        """What `on_epoch` says, which the first process alone asks."""
+        return self.fabric.broadcast(not self.fabric.is_global_zero or on_epoch(metrics))
 
     def _train_epoch(self, epoch: int, interrupt: Interrupt) -> bool:
         """Take the epoch's remaining steps; False if the run was interrupted before its end."""
@@ -130,7 +146,8 @@ class _Run:
             rate = learning_rate(done, models.optimizer, models.scheduler)
             self.loss_sum += self.stepper.step(batch, rate)
             self.step_in_epoch += 1
-            if interrupt.requested and self.step_in_epoch < len(self.batches):
+            interrupted = any_of(self.fabric, interrupt.requested)
+            if interrupted and self.step_in_epoch < len(self.batches):
                 return False
         return True
 
@@ -149,15 +166,20 @@ class _Run:
         }
         self.history.append(row)
         self.step_in_epoch, self.loss_sum = 0, 0.0
-        if row is self._best():
+        if self.fabric.is_global_zero:
+            self._keep_epoch(row, score)
+        return _as_metrics(row)
+
+    def _keep_epoch(self, row: dict[str, float], score: DatasetScore) -> None:
+        is_best = row is self._best()
+        if is_best:
             self._save_best(row, PageScores.of(self.validation.pages, score))
         self._save()
         lines = "".join(json.dumps(entry) + "\n" for entry in self.history)
         write_atomically(self.dir / "metrics.jsonl", lines.encode())
         metrics = _as_metrics(row)
-        pictures = self.validation.overlays if row is self._best() else None
+        pictures = self.validation.overlays if is_best else None
         self.tracker.epoch(metrics.epoch, metrics.values, pictures)
-        return metrics
 
     def _weights_to_keep(self) -> DBNet:
         return self.ema.module if self.ema is not None else self.network
@@ -196,10 +218,13 @@ class _Run:
 
     def _resume(self) -> None:
         path = self.dir / LAST
-        if not path.exists():
+        state: dict[str, Any] | None = None
+        if self.fabric.is_global_zero and path.exists():
+            state = load_tensors(path)
+            self._refuse_other_origin(state, path)
+        state = self.fabric.broadcast(state)
+        if state is None:
             return
-        state: dict[str, Any] = load_tensors(path)
-        self._refuse_other_origin(state, path)
         self.network.load_state_dict(state["model"])
         if self.ema is not None:
             self.ema.module.load_state_dict(state["ema"])
@@ -208,7 +233,8 @@ class _Run:
         self.stepper.micro_batch = state["micro_batch"]
         self.history = state["history"]
         self.step_in_epoch, self.loss_sum = state["step_in_epoch"], state["loss_sum"]
-        say(f"resumed after epoch {len(self.history)} and {self.step_in_epoch} steps")
+        if self.fabric.is_global_zero:
+            say(f"resumed after epoch {len(self.history)} and {self.step_in_epoch} steps")
 
     def _refuse_other_origin(self, state: Mapping[str, object], path: Path) -> None:
         ours = {"config_digest": self.config.digest(), "data_digest": self.data_digest}

@@ -1,10 +1,11 @@
 """How well the network in training finds the text of pages that it does not train on."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from detector.config import Config
@@ -12,11 +13,17 @@ from detector.data.images import read_image
 from detector.data.page import Page
 from detector.data.scaled import ScaledPages
 from detector.inference import Image, ProbabilityMap, detect_resized, normalise
-from detector.metrics.cleval import DatasetScore, evaluate_page
+from detector.metrics.cleval import CLEvalCounts, DatasetScore, evaluate_page
 from detector.model.dbnet import DBNet
 from detector.overlay import draw_overlay, encode_jpeg
+from detector.training.group import everyones
 
 _SHOWN = 4
+
+
+class _ScoredPage(NamedTuple):
+    counts: CLEvalCounts
+    polygons: Sequence[NDArray[Any]]
 
 
 class Validation:
@@ -25,11 +32,13 @@ class Validation:
     Args:
         pages: labelled, and not trained on.
         config: how the network takes a page, and how its maps become outlines.
+        fabric: whose processes score a share of the pages each; None is this process alone.
     """
 
-    def __init__(self, pages: Sequence[Page], config: Config):
+    def __init__(self, pages: Sequence[Page], config: Config, fabric: Fabric | None = None):
         self.pages = pages
         self._config = config
+        self._fabric = fabric
         self._found: list[Sequence[NDArray[Any]]] = []
         self._scaled = ScaledPages(pages, config.data)
 
@@ -39,16 +48,25 @@ class Validation:
         Raises:
             DataError: an image cannot be read, or has more than `data.max_pixels` pixels.
         """
+        numbers = range(len(self.pages))
+        if self._fabric is None:
+            scored = self._score_pages(network, numbers)
+        else:
+            ours = numbers[self._fabric.global_rank :: self._fabric.world_size]
+            shares = everyones(self._fabric, self._score_pages(network, ours))
+            scored = {number: page for share in shares for number, page in share.items()}
+        self._found = [scored[number].polygons for number in numbers[:_SHOWN]]
+        return DatasetScore(tuple(scored[number].counts for number in numbers))
+
+    def _score_pages(self, network: DBNet, numbers: Iterable[int]) -> dict[int, "_ScoredPage"]:
         postprocess = self._config.models.head.postprocess
         probability_map = self._probability_map(network)
-        counts = []
-        self._found = []
-        for number, page in enumerate(self.pages):
+        scored = {}
+        for number in numbers:
             found = detect_resized(self._scaled[number], probability_map, postprocess)
-            counts.append(evaluate_page(page.boxes, found.polygons))
-            if number < _SHOWN:
-                self._found.append(found.polygons)
-        return DatasetScore(tuple(counts))
+            counts = evaluate_page(self.pages[number].boxes, found.polygons)
+            scored[number] = _ScoredPage(counts, found.polygons)
+        return scored
 
     def overlays(self) -> dict[str, bytes]:
         """JPEGs of the first pages, by name, with what the network that was scored last found.

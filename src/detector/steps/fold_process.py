@@ -1,0 +1,26 @@
+"""One of the processes that torchrun starts for a fold on several GPUs.
+
+    torchrun --nproc-per-node 4 -m detector.steps.fold_process STORE SWEEP FOLD
+
+The first of them is the step; the others train with it.
+"""
+
+import sys
+
+from detector.console import plain_errors
+from detector.processes import Processes
+from detector.steps.fold import share_fold, train_fold
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case [store_url, sweep_id, fold] if fold.isdecimal():
+            first = Processes.of_environment().is_first
+            (train_fold if first else share_fold)(store_url, sweep_id, int(fold))
+        case _:
+            raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()
