@@ -8,19 +8,30 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
 def fold(
     index: int,
+    gpus: int,
+    gpu_type: str,
+    image: str,
     store_url: str,
     sweep: dsl.Input[dsl.Artifact],
     best: dsl.Input[dsl.Artifact],
     scores: dsl.Output[dsl.Metrics],
 ) -> None:
-    """`best` says that the configuration is chosen."""
+    """Above one GPU the training is a TrainJob's, and this step finds it trained when that is done.
+    `best` says that the configuration is chosen."""
     from pathlib import Path
 
     from detector.console import plain_errors
     from detector.steps.fold import train_fold
 
+    scores.metadata["display_name"] = f"fold {index}"
+    sweep_id = Path(sweep.path).read_text()
     with plain_errors():
-        result = train_fold(store_url, sweep_id=Path(sweep.path).read_text(), fold=index)
+        if gpus > 1:
+            from components.train_job import FoldJob, TrainJobs
+
+            job = FoldJob(store_url, sweep_id, index, gpus, image, gpu_type)
+            TrainJobs.of_this_pod().run(job)
+        result = train_fold(store_url, sweep_id, fold=index)
         for name, value in result.scores.items():
             scores.log_metric(name, value)
         scores.metadata["reused_trial"] = result.reused_trial

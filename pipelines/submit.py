@@ -103,6 +103,9 @@ def submit(
     label = as_label(name or _sweep_name(sweep))
     # The pipeline reads them when it is first imported.
     os.environ.update(DETSWEEP_SWEEP=label, DETSWEEP_GPU=gpu)
+    given = dict(word.partition("=")[::2] for word in parameters or [])
+    if given.get("gpus_per_fold", "").isdecimal():
+        os.environ["DETSWEEP_GPUS_PER_FOLD"] = given["gpus_per_fold"]
     from pipelines.sweep import sweep_pipeline  # noqa: PLC0415
 
     arguments = pipeline_arguments(parameters or [], sweep, defaults_of(sweep_pipeline))

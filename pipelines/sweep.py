@@ -43,6 +43,9 @@ _GPU = os.environ.get("DETSWEEP_GPU", "nvidia.com/gpu")
 a cluster without GPUs. Read when the pipeline is compiled: kfp 2.17 loses a parameter in this place
 on its way into a loop."""
 
+_GPUS_PER_FOLD = int(os.environ.get("DETSWEEP_GPUS_PER_FOLD", "1"))
+"""Read when the pipeline is compiled, too: a step that only watches a TrainJob asks for no GPU."""
+
 _SWEEP_YAML = yaml.safe_dump(
     yaml.safe_load(Path(__file__).with_name("default_sweep.yaml").read_text()),
     default_flow_style=True,
@@ -107,6 +110,7 @@ def sweep_pipeline(
     agents: int = 2,
     trials_per_agent: int = 0,
     folds: int = 0,
+    gpus_per_fold: int = _GPUS_PER_FOLD,
     prefer: str = "balance",
     baseline: str = "",
     image: str = IMAGE,
@@ -124,6 +128,8 @@ def sweep_pipeline(
         agents: how many agents work on the sweep, each with a GPU of its own.
         trials_per_agent: how many trials an agent may run; 0 for no limit but the sweep's.
         folds: into how many folds the pages are split; 0 as the configuration says.
+        gpus_per_fold: on how many GPUs of one node a fold is trained. Above 1 each fold is a
+            TrainJob of Kubeflow's Trainer, for which k8s/trainer has to be applied.
         prefer: which candidate becomes the model: `balance` (the fastest within noise of the best),
             `accuracy`, `speed`, or a candidate's name.
         baseline: the model in use, an ONNX file's URL or an H-Mean, which the new one is judged by.
@@ -169,11 +175,17 @@ def sweep_pipeline(
     with dsl.ParallelFor(prepared.outputs["Output"], name="folds") as fold_number:
         trained = fold(
             index=fold_number,
+            gpus=gpus_per_fold,
+            gpu_type=_GPU,
+            image=image,
             store_url=store_url,
             sweep=created.outputs["sweep"],
             best=selected.outputs["best"],
         )
-        _on_gpu(trained, "Train a fold", image, node_selector, tolerations)
+        if _GPUS_PER_FOLD == 1:
+            _on_gpu(trained, "Train a fold", image, node_selector, tolerations)
+        else:
+            _on_cluster(trained, "Train a fold", image, _GPU_TIMEOUT_S)
 
     built = ensemble(
         store_url=store_url,

@@ -32,7 +32,13 @@ RUN: list[Turn] = [
 @pytest.fixture(autouse=True)
 def _nobodys_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("DETSWEEP_SWEEP", "DETSWEEP_GPU", "DETSWEEP_KFP_TOKEN", "DETSWEEP_KFP_COOKIES"):
+    for name in (
+        "DETSWEEP_SWEEP",
+        "DETSWEEP_GPU",
+        "DETSWEEP_GPUS_PER_FOLD",
+        "DETSWEEP_KFP_TOKEN",
+        "DETSWEEP_KFP_COOKIES",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -53,7 +53,7 @@ def compiled(path: Path) -> list[Any]:
 def test_the_compiled_pipeline_is_that_of_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("DETSWEEP_IMAGE", "DETSWEEP_SWEEP", "DETSWEEP_GPU"):
+    for name in ("DETSWEEP_IMAGE", "DETSWEEP_SWEEP", "DETSWEEP_GPU", "DETSWEEP_GPUS_PER_FOLD"):
         monkeypatch.delenv(name, raising=False)
     compiled(tmp_path / "sweep.yaml")
     assert (tmp_path / "sweep.yaml").read_text() == GOLDEN.read_text(), (
@@ -109,6 +109,18 @@ def test_without_gpus_no_step_asks_for_one(tmp_path: Path, monkeypatch: pytest.M
     pipeline, _ = compiled(tmp_path / "sweep.yaml")
     executors = pipeline["deploymentSpec"]["executors"].values()
     assert not any("resources" in executor["container"] for executor in executors)
+
+
+def test_a_fold_that_is_a_train_job_asks_for_no_gpu_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETSWEEP_GPUS_PER_FOLD", "4")
+    pipeline, _ = compiled(tmp_path / "sweep.yaml")
+    executors = pipeline["deploymentSpec"]["executors"]
+    asking = {name for name, spec in executors.items() if "resources" in spec["container"]}
+    assert asking == {"exec-agent", "exec-select"}
+    gpus = pipeline["root"]["inputDefinitions"]["parameters"]["gpus_per_fold"]
+    assert gpus["defaultValue"] == 4
 
 
 def test_steps_that_train_have_shared_memory(pods: dict[str, dict[str, Any]]) -> None:
