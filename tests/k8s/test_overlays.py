@@ -73,6 +73,20 @@ def test_nobody_gets_more_than_a_namespaces_runs(overlay: str) -> None:
         assert "secrets" not in rule["resources"]
 
 
+def test_the_pods_of_a_train_job_meet_the_restricted_standard_too() -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    command = ["kubectl", "kustomize", ROOT / "k8s" / "trainer"]
+    built = subprocess.run(command, check=True, capture_output=True, text=True)
+    manifests = list(yaml.safe_load_all(built.stdout))
+    runtime = find(manifests, "TrainingRuntime", "detsweep-fold")["spec"]["template"]["spec"]
+    (job,) = runtime["replicatedJobs"]
+    spec = job["template"]["spec"]["template"]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert [c["securityContext"] for c in spec["containers"]] == [RESTRICTED_CONTAINER]
+
+
 @every_overlay_of_jobs
 def test_each_agent_has_a_gpu_unless_there_are_none(overlay: str) -> None:
     manifests = build(overlay)

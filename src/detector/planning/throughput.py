@@ -15,7 +15,7 @@ from detector.data.dataset import Batch
 from detector.data.folds import Folds
 from detector.steps.agent import SWEEP_FOLD
 from detector.tracking import UNTRACKED
-from detector.training.run import _Run as TrainingRun
+from detector.training.run import TrainingRun
 from detector.training.validate import Validation
 
 _WARM_UP = 2

@@ -72,10 +72,12 @@ def train(
         TrainingError: the loss stopped being a number, or `last.ckpt` is of another configuration.
     """
     with catch_sigterm() as interrupt:
-        return _Run(config, folds, fold, run_dir, tracker).train(on_epoch, interrupt)
+        return TrainingRun(config, folds, fold, run_dir, tracker).train(on_epoch, interrupt)
 
 
-class _Run:
+class TrainingRun:
+    """One training with all its parts: `train` runs it, and `detector.planning` times its steps."""
+
     def __init__(
         self, config: Config, folds: Folds, fold: int | None, run_dir: Path, tracker: Tracker
     ):
