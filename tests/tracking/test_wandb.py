@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from detector.config import load_config
-from detector.tracking import open_tracker, wandb
+from detector.tracking import UNTRACKED, open_tracker, wandb
 from detector.tracking.wandb import wait_for_trackers
 from tests.sweep.servers import small_disk
 from tests.sweep.wandb_server import wandb_environment
@@ -180,6 +180,13 @@ def test_without_a_tracker_nothing_is_drawn_exported_or_started(tmp_path):
         tracker.model(never)
         tracker.end("finished")
     assert not list(tmp_path.iterdir())
+
+
+def test_of_several_processes_that_share_a_training_the_first_alone_tracks(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with open_tracker(CONFIG, tmp_path, "name", "group") as tracker:
+        assert tracker is UNTRACKED
 
 
 def test_the_tracker_decides_no_result():

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from detector.processes import Processes
+
 if TYPE_CHECKING:
     from detector.config import Config
 
@@ -53,7 +55,8 @@ UNTRACKED: Tracker = _Untracked()
 
 @contextmanager
 def open_tracker(config: "Config", run_dir: Path, name: str, group: str) -> Iterator[Tracker]:
-    """The tracker that `config` asks for. Left by an error, it is told that the training failed.
+    """The tracker that `config` asks for. Left by an error, it is told that the training failed. Of
+    several processes that share a training the first alone has one.
 
     Args:
         run_dir: the training's folder. The same one continues what is tracked of it.
@@ -61,7 +64,7 @@ def open_tracker(config: "Config", run_dir: Path, name: str, group: str) -> Iter
         group: of the trainings that belong together.
     """
     tracker = UNTRACKED
-    if config.tracker == "wandb":
+    if config.tracker == "wandb" and Processes.of_environment().is_first:
         # wandb takes a second to import, and is only needed here.
         from detector.tracking.wandb import wandb_tracker  # noqa: PLC0415
 
