@@ -88,7 +88,7 @@ def test_rungs_changes_and_kinds_of_text_are_tables(full_report: ReportData) -> 
     assert "Least score that went on 341" in text
     assert "models.optimizer.lr0.000450.0002" in text
     assert "below 18 px high20090.0 %19098.9 %" in text
-    assert "tilted below 2°0–0–" in text
+    assert "tilted below 2°0\N{EN DASH}0\N{EN DASH}" in text
 
 
 def test_what_is_not_there_yet_is_left_out(full_report: ReportData) -> None:
