@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from detector.cli.main import app
 from detector.data.synthetic import draw_receipts
+from detector.errors import ConfigError
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 OVERRIDES = [
@@ -31,3 +32,10 @@ def test_a_plan_says_what_was_measured_the_hours_and_the_quota(tmp_path: Path) -
     rows = re.findall(r"^\s*(\d+) +0\.\d+ ", done.output, re.MULTILINE)
     assert rows == ["1", "2", "3", "4", "8", "16"]
     assert "requests.nvidia.com/gpu: 3, requests.cpu: 12, requests.memory: 72Gi" in done.output
+
+
+def test_a_fold_on_gpus_that_cannot_share_its_batch_is_refused(tmp_path: Path) -> None:
+    options = ["--data", str(tmp_path), "--sweep", str(SWEEPS / "quickstart.yaml")]
+    done = CliRunner().invoke(app, ["plan", *options, "--gpus-per-fold", "3", *OVERRIDES])
+    assert isinstance(done.exception, ConfigError)
+    assert "data.batch_size: 4 is no multiple of 3 GPUs" in str(done.exception)

@@ -9,7 +9,7 @@ from rich.table import Table
 from detector.cli.run import Data, Overrides, SweepFile
 from detector.config import load_config
 from detector.console import say
-from detector.errors import DetsweepError
+from detector.errors import ConfigError, DetsweepError
 
 if TYPE_CHECKING:
     from detector.planning import Estimate, Throughput, Work
@@ -46,6 +46,12 @@ def plan_run(
     spec = parse_sweep(sweep.read_text(), str(sweep))
     if not spec.trains_detector:
         raise DetsweepError("only trials of the detector can be planned", where=str(sweep))
+    if config.data.batch_size % gpus_per_fold:
+        raise ConfigError(
+            f"{config.data.batch_size} is no multiple of {gpus_per_fold} GPUs, which share it",
+            where="data.batch_size",
+            remedy="give another --gpus-per-fold, or a data.batch_size that is one",
+        )
     root = fetch(config.data.path)
     pages = load_pages(root, config.data.group_column)
     manifest = make_folds(pages, config.folds.count, config.seed, config.data.held_out_fraction)
