@@ -99,7 +99,8 @@ def _samples(picture_13hw: NDArray[np.float32]) -> list[NDArray[np.float32]]:
 
     def part(down: int, along: int) -> NDArray[np.float32]:
         rows, columns = (
-            max(32, side // n // 32 * 32) for side, n in ((height, down), (width, along))
+            max(SIZE_STEP, side // n // SIZE_STEP * SIZE_STEP)
+            for side, n in ((height, down), (width, along))
         )
         return np.ascontiguousarray(picture_13hw[:, :, :rows, :columns])
 
@@ -114,8 +115,3 @@ def _samples(picture_13hw: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         np.concatenate([small, mirrored]),
         np.concatenate([small, mirrored, small]),
     ]
-
-
-def _whole(side: float) -> int:
-    """The largest side up to `side` that the network takes, or the smallest of all."""
-    return max(SIZE_STEP, int(side) // SIZE_STEP * SIZE_STEP)
