@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
-from kubernetes import client, config  # type: ignore[import-untyped]  # it has no types
-from kubernetes.client import ApiException  # type: ignore[import-untyped]
+from kubernetes import client, config
+from kubernetes.client import ApiException
 
 from detector.console import say
 from detector.errors import DetsweepError
