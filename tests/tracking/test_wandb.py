@@ -102,6 +102,8 @@ def test_offline_each_epoch_is_kept_once_and_wandb_sync_sends_all(
         offline.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
         offline.delenv("WANDB_API_KEY")
         track(2, "preempted")
+        # Files are named by the second in which the client began with them.
+        assert wait_for_trackers(ARRIVES_S)
         track(3)
         assert wait_for_trackers(ARRIVES_S)
     kept = sorted((tmp_path / "wandb").glob("offline-run-*"))
