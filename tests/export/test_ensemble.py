@@ -1,6 +1,7 @@
 """From checkpoints to one ONNX file: it agrees with torch at any shape and knows how to be used."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from detector.data.images import read_image
 from detector.data.page import Page
 from detector.engines import Engine, has_bf16, open_engine
 from detector.ensemble import EnsembleResult, build_ensemble
-from detector.ensemble.networks import average_weights
+from detector.ensemble.networks import average_weights, candidate_networks
 from detector.errors import ConfigError, DataError, ExportError
 from detector.export.card import Card
 from detector.export.onnx import MeanOfMaps, export_onnx, measure_parity
@@ -99,6 +100,23 @@ def test_candidates_of_as_many_networks_are_equally_fast(
 
 def test_the_model_has_the_thresholds_that_it_was_measured_with(built: EnsembleResult) -> None:
     assert Detector.load(built.model).card.postprocess_settings() == built.tuned.postprocess
+
+
+def test_weights_are_averaged_from_the_best_on(checkpoints: dict[str, Path], folds: Folds) -> None:
+    worse, better = (ModelCheckpoint.load(path) for path in checkpoints.values())
+    models = {
+        "a": replace(worse, metrics={"val/hmean": 0.1}),
+        "b": replace(better, metrics={"val/hmean": 0.9}),
+        "c": replace(better, metrics={"val/hmean": 0.8}),
+    }
+    candidates = dict(candidate_networks(models, folds.training(None)))
+    names = ["a", "b", "c", "mean of weights, best 2", "mean of weights", "mean of maps"]
+    assert list(candidates) == names
+    # Those of b and c, whose weights are the same.
+    of_two = candidates["mean of weights, best 2"].networks[0].state_dict()
+    for name, weight in better.weights.items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(of_two[name], weight)
 
 
 def test_the_choice_is_told_with_its_reason_and_its_pages(

@@ -1,8 +1,10 @@
-"""The folds' networks as candidates: each alone, the mean of their maps, the mean of their weights.
+"""The folds' networks as candidates: each alone, the mean of their maps, means of their weights.
 
 What they are worth is measured elsewhere: a mean of weights may be as good as a mean of maps at the
 price of one network (model soups, Wortsman et al. 2022, arXiv 2203.05482), or worth nothing, where
-the networks have not learnt the same features in the same places.
+the networks have not learnt the same features in the same places. A greedy soup adds one network
+after the other, the best first, while that helps; here every such mean is a candidate of its own,
+so that how many it takes is chosen, and the choice measured, like any other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +19,7 @@ from detector.export.onnx import MeanOfMaps
 from detector.inference import network_input
 from detector.model.dbnet import DBNet
 from detector.training.checkpoint import ModelCheckpoint
+from detector.training.result import METRIC
 
 MEAN_OF_MAPS, MEAN_OF_WEIGHTS = "mean of maps", "mean of weights"
 _STATISTICS_PAGES = 32
@@ -29,14 +32,17 @@ def candidate_networks(
     """Name and network of each candidate, one after the other: only one is in memory whole.
 
     Args:
-        models: the folds' models, by name.
+        models: the folds' models, by name; the better on its own pages, the sooner in a mean.
         training: pages to take the statistics of averaged networks from.
     """
     for name, model in models.items():
         yield name, MeanOfMaps([model.build_model()]).eval()
+    best_first = sorted(models.values(), key=lambda model: -model.metrics[METRIC])
+    for count in range(2, len(models) + 1):
+        averaged = average_weights(best_first[:count], training)
+        name = MEAN_OF_WEIGHTS if count == len(models) else f"{MEAN_OF_WEIGHTS}, best {count}"
+        yield name, MeanOfMaps([averaged]).eval()
     if len(models) > 1:
-        averaged = average_weights(list(models.values()), training)
-        yield MEAN_OF_WEIGHTS, MeanOfMaps([averaged]).eval()
         yield MEAN_OF_MAPS, MeanOfMaps([m.build_model() for m in models.values()]).eval()
 
 
