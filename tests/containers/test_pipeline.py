@@ -14,29 +14,11 @@ from pipelines.local import Machine, StepError, StepRunner, run_pipeline
 from tests.containers.podman import USER, Podman, find_image
 from tests.sweep.servers import PASSWORD, find_postgresql, postgresql
 from tests.sweep.servers import USER as DATABASE_USER
+from tests.tiny_run import SWEEP, overrides
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
 EPOCHS = 8
-SWEEP = """\
-name: in-containers
-method: random
-run_cap: 2
-metric: {name: val/hmean, goal: maximize}
-parameters:
-  models.optimizer.lr: {distribution: log_uniform_values, min: 0.001, max: 0.008}
-"""
-OVERRIDES = [
-    "preset=quickstart",
-    "data.resize.side=128",
-    "data.crop_size=128",
-    "data.batch_size=4",
-    "models.encoder.model_name=mobilenetv3_small_050",
-    "models.decoder.inner_channels=16",
-    f"models.scheduler.T_max={EPOCHS}",
-    f"trainer.max_epochs={EPOCHS}",
-    "folds.count=2",
-]
 
 
 class Run:
@@ -55,7 +37,7 @@ class Run:
             "sweep_yaml": SWEEP,
             "store_url": self.store,
             "backend_url": self.backend,
-            "overrides": OVERRIDES,
+            "overrides": overrides(EPOCHS),
             "agents": 2,
         }
         at_once = {"agent": 2, "fold": 2}

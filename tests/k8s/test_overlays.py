@@ -14,6 +14,7 @@ import yaml
 from detector.data.synthetic import draw_receipts
 from detector.steps.ensemble import read_summary
 from tests.charts.rendering import KUBERNETES, RESTRICTED_CONTAINER, containers, find, pod_specs
+from tests.tiny_run import SWEEP, overrides
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted(path.parent.name for path in ROOT.glob("k8s/overlays/*/kustomization.yaml"))
@@ -145,19 +146,6 @@ def test_sweep_files_are_those_of_the_repository(copy: str, original: str) -> No
     assert (ROOT / copy).read_text() == (ROOT / original).read_text()
 
 
-SWEEP = """\
-name: tiny
-method: random
-run_cap: 2
-metric: {name: val/hmean, goal: maximize}
-parameters:
-  models.optimizer.lr: {distribution: log_uniform_values, min: 0.001, max: 0.008}
-"""
-OVERRIDES = """preset=quickstart data.resize.side=128 data.crop_size=128 data.batch_size=4
-    models.encoder.model_name=mobilenetv3_small_050 models.decoder.inner_channels=16
-    models.scheduler.T_max=1 trainer.max_epochs=1 folds.count=2"""
-
-
 @pytest.mark.timeout(300)
 def test_the_jobs_commands_train_a_model(tmp_path: Path) -> None:
     manifests = build("kind-cpu")
@@ -173,7 +161,7 @@ def test_the_jobs_commands_train_a_model(tmp_path: Path) -> None:
         "DETSWEEP_DATA": str(tmp_path / "data"),
         "DETSWEEP_STORE": str(tmp_path / "run"),
         "DETSWEEP_BACKEND": f"sqlite:///{tmp_path}/sweep.db",
-        "DETSWEEP_OVERRIDES": OVERRIDES,
+        "DETSWEEP_OVERRIDES": " ".join(overrides(epochs=1)),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
 

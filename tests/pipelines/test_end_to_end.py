@@ -13,27 +13,9 @@ from detector.data.images import read_image
 from detector.data.synthetic import draw_receipts
 from detector.predict import Detector
 from detector.steps.ensemble import Summary
+from tests.tiny_run import SWEEP, overrides
 
 DETSWEEP = Path(sys.executable).with_name("detsweep")
-SWEEP = """\
-name: tiny
-method: random
-run_cap: 2
-metric: {name: val/hmean, goal: maximize}
-parameters:
-  models.optimizer.lr: {distribution: log_uniform_values, min: 0.001, max: 0.008}
-"""
-OVERRIDES = [
-    "preset=quickstart",
-    "data.resize.side=128",
-    "data.crop_size=128",
-    "data.batch_size=4",
-    "models.encoder.model_name=mobilenetv3_small_050",
-    "models.decoder.inner_channels=16",
-    "models.scheduler.T_max=2",
-    "trainer.max_epochs=2",
-    "folds.count=2",
-]
 
 
 class Finished:
@@ -48,7 +30,7 @@ class Finished:
     def run(self) -> subprocess.CompletedProcess[str]:
         command = [DETSWEEP, "run", "--data", self.data, "--sweep", self.sweep, "--baseline", "0"]
         return subprocess.run(
-            [*command, "--store", self.store, *OVERRIDES],
+            [*command, "--store", self.store, *overrides(epochs=2)],
             check=True,
             text=True,
             stdout=subprocess.PIPE,
