@@ -178,9 +178,13 @@ def serve_proxy(url: str, host: str, port: int, on_ready: Callable[[], None]) ->
     Raises:
         SweepError: there is no such database, the port is taken, or gRPC is not installed.
     """
+    from detector.sweep.backends.storages import open_storage  # noqa: PLC0415
+
     try:
         # gRPC is an extra.
-        from detector.sweep.backends.grpc_proxy import serve  # noqa: PLC0415
+        from detector.sweep.backends.grpc_proxy import CONNECTIONS, serve  # noqa: PLC0415
     except ImportError:
         raise not_installed("grpc:") from None
-    serve(url, host, port, on_ready)
+    if not url.startswith(("postgresql", "sqlite:")):
+        raise backend_error("the proxy serves databases only", url, "give postgresql://…")
+    serve(open_storage(url, CONNECTIONS), host, port, on_ready)

@@ -13,12 +13,11 @@ from urllib.parse import urlsplit
 
 import grpc
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import GrpcStorageProxy
+from optuna.storages import BaseStorage, GrpcStorageProxy
 from optuna.storages._grpc.auto_generated import api_pb2_grpc
 from optuna.storages._grpc.client import GrpcClientCache
 from optuna.storages._grpc.server import make_server
 
-from detector.sweep.backends.storages import open_storage
 from detector.sweep.backends.urls import backend_error
 
 CONNECTIONS = 16
@@ -72,19 +71,16 @@ def open_proxy(url: str) -> ProxyStorage:
         return ProxyStorage(host=host, port=port)
 
 
-def serve(url: str, host: str, port: int, on_ready: Callable[[], None]) -> None:
+def serve(storage: BaseStorage, host: str, port: int, on_ready: Callable[[], None]) -> None:
     """Answer agents until SIGTERM or SIGINT; requests under way are answered first.
 
     Args:
-        url: the database that the sweeps are kept in.
+        storage: the database that the sweeps are kept in, with `CONNECTIONS` connections.
         on_ready: called once agents can connect.
 
     Raises:
-        SweepError: there is no such database, or the port cannot be listened on.
+        SweepError: the port cannot be listened on.
     """
-    if not url.startswith(("postgresql", "sqlite:")):
-        raise backend_error("the proxy serves databases only", url, "give postgresql://…")
-    storage = open_storage(url, CONNECTIONS)
     try:
         server = make_server(storage, host, port, ThreadPoolExecutor(max_workers=CONNECTIONS))
     except RuntimeError:
