@@ -283,7 +283,8 @@ def _report(
     trials, best = run.trials(summary.sweep_id), summary.best
     winner = next(trial for trial in trials if trial.number == best.trial)
     choice = run.choice(summary.sweep_id)
-    sweep = sweep_content(run, summary.sweep_id, spec, trials, winner, choice, spec.bands())
+    rungs = run.rungs(summary.sweep_id)
+    sweep = sweep_content(run, summary.sweep_id, spec, trials, winner, choice, rungs)
     config = prepared.config
     given = {k: v for k, v in changes_of_preset(config).items() if k != "data.path"}
     sweep_file = run.store.url(f"sweeps/{summary.sweep_id}/sweep.yaml")

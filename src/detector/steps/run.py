@@ -85,6 +85,11 @@ class Run:
             for row in rows
         ]
 
+    def rungs(self, sweep_id: str) -> list[int]:
+        """After how many epochs trials were compared."""
+        rungs: list[int] = json.loads(self._read(f"sweeps/{sweep_id}/rungs.json", "select"))
+        return rungs
+
     def choice(self, sweep_id: str) -> Choice | None:
         """Why the best trial was chosen; None where trials could not be compared by page."""
         key = f"sweeps/{sweep_id}/choice.json"

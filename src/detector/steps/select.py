@@ -32,7 +32,7 @@ class Selection:
 
 
 def select(store_url: str, backend_url: str, sweep_id: str) -> Selection:
-    """Write best.yaml, choice.json and report.html of the sweep.
+    """Write best.yaml, choice.json, trials.json, rungs.json and report.html of the sweep.
 
     Trials that tie may be trained again on other folds, as `folds.rescore` allows.
 
@@ -62,6 +62,7 @@ def select(store_url: str, backend_url: str, sweep_id: str) -> Selection:
         run.store.write(f"{folder}/choice.json", choice.to_json())
     run.store.write(f"{folder}/best.yaml", best.to_yaml())
     run.store.write(f"{folder}/trials.json", json.dumps([asdict(t) for t in trials]))
+    run.store.write(f"{folder}/rungs.json", json.dumps(list(rungs)))
     run.store.write(f"{folder}/report.html", report)
     for reason in best.reasons:
         say(reason)
