@@ -173,7 +173,14 @@ def pipeline_arguments(
     if sweep is not None:
         arguments["sweep_yaml"] = _read(sweep)
     # Faults are told here rather than by a pod.
-    load_config(arguments.get("overrides", defaults["overrides"]))
+    config = load_config(arguments.get("overrides", defaults["overrides"]))
+    gpus = arguments.get("gpus_per_fold", defaults["gpus_per_fold"])
+    if gpus < 1 or config.data.batch_size % gpus:
+        raise SubmitError(
+            f"data.batch_size={config.data.batch_size} cannot be shared by {gpus} GPUs",
+            where=f"gpus_per_fold={gpus}",
+            remedy="make data.batch_size a multiple of gpus_per_fold, which is 1 or more",
+        )
     parse_sweep(arguments.get("sweep_yaml", defaults["sweep_yaml"]), str(sweep or "sweep_yaml"))
     return arguments
 

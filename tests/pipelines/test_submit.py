@@ -151,6 +151,13 @@ def test_configuration_and_sweep_are_checked_here(tmp_path: Path) -> None:
         pipeline_arguments([], tmp_path / "none.yaml", DEFAULTS)
 
 
+def test_gpus_that_a_batch_cannot_be_shared_by_are_refused_before_the_sweep() -> None:
+    with pytest.raises(SubmitError, match=r"data\.batch_size=2 cannot be shared by 4 GPUs"):
+        pipeline_arguments(["gpus_per_fold=4"], None, DEFAULTS)
+    shared = pipeline_arguments(["gpus_per_fold=4", "data.batch_size=4"], None, DEFAULTS)
+    assert shared["gpus_per_fold"] == 4
+
+
 @pytest.mark.parametrize("name", ["a" * 80, "/x/", "é name"])
 def test_a_label_is_one_that_kubernetes_takes(name: str) -> None:
     label = as_label(name)
