@@ -5,8 +5,9 @@ honest map, and trying other thresholds on it costs no training. The maps of an 
 a little from those of its members, for which no page is left over.
 
 CLEval tells which text was found, and hardly how tightly; plain IoU tells both. The search climbs
-their mean, in which CLEval counts twice, and what it finds is taken only if it helps on pages that
-were not searched on.
+their mean, in which CLEval counts twice, but never to where CLEval is below that of the
+configuration's own thresholds; and what it finds is taken only if the same holds on pages that were
+not searched on.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,7 +83,7 @@ def tune_thresholds(
     gain = difference(after, before)
     matched = reduce(add, (trials.matches(found[name], [name]) for name in everywhere))
     iou_gain = matched.hmean - trials.matches(own, everywhere).hmean
-    helps = gain.high >= 0 and _together(gain.value, iou_gain) > 0
+    helps = gain.value >= 0 and _together(gain.value, iou_gain) > 0
     best = trials.search(everywhere, own) if helps else own
     return Tuned(best, len(everywhere), gain, iou_gain, _reason(own, best, gain, iou_gain, helps))
 
@@ -127,17 +128,27 @@ class _Trials:
 
     def search(self, names: Sequence[str], start: PostprocessConfig) -> PostprocessConfig:
         """Climb from `start`, by one step of one threshold at a time, to where none is better."""
+        least = self._cleval(start, names)
         best, value = start, self._value(start, names)
         while True:
-            tried = {near: self._value(near, names) for near in _neighbours(best)}
+            tried = {
+                near: self._value(near, names)
+                for near in _neighbours(best)
+                if self._cleval(near, names) >= least
+            }
+            if not tried:
+                return best
             nearest = max(tried, key=tried.__getitem__)
             if tried[nearest] <= value:
                 return best
             best, value = nearest, tried[nearest]
 
     def _value(self, thresholds: PostprocessConfig, names: Sequence[str]) -> float:
-        hmean = self.scores(thresholds).only(names).total.hmean
-        return _together(hmean, self.matches(thresholds, names).hmean)
+        matches = self.matches(thresholds, names)
+        return _together(self._cleval(thresholds, names), matches.hmean)
+
+    def _cleval(self, thresholds: PostprocessConfig, names: Sequence[str]) -> float:
+        return self.scores(thresholds).only(names).total.hmean
 
     def _measured(self, thresholds: PostprocessConfig) -> tuple[PageScores, dict[str, IoUCounts]]:
         if thresholds not in self._known:
