@@ -132,6 +132,8 @@ class Browser:
                 "--headless=new",
                 "--no-sandbox",
                 "--disable-gpu",
+                # The parallel coordinates are drawn by WebGL, here without a graphics card.
+                "--enable-unsafe-swiftshader",
                 "--remote-debugging-port=0",
                 "--remote-allow-origins=*",
                 f"--user-data-dir={profile}",
