@@ -25,7 +25,7 @@ from kfp import client as kfp_client
 from kfp import compiler
 from kfp_server_api import ApiException  # type: ignore[import-untyped]  # it has no types
 
-from detector.config import load_config
+from detector.config import known_keys, load_config
 from detector.console import plain_errors, say
 from detector.errors import DetsweepError, did_you_mean
 from detector.sweep.spec import parse_sweep
@@ -160,7 +160,7 @@ def pipeline_arguments(
         key, equals, value = word.partition("=")
         if equals and key in defaults:
             arguments[key] = _parameter(key, value, type(defaults[key]))
-        elif equals and (key == "preset" or "." in key or key in ("seed", "tracker")):
+        elif equals and ("." in key or key in known_keys()):
             overrides.append(word)
         else:
             raise SubmitError(

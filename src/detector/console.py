@@ -6,6 +6,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
+from rich.table import Table
+
 from detector.errors import DetsweepError
 
 ERROR_EXIT_CODE = 2
@@ -25,6 +27,11 @@ def say(line: str) -> None:
         # Python flushes stdout once more at exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def narrow_table(title: str) -> Table:
+    """A table without columns yet, and without a box: a log has 80 characters."""
+    return Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
 
 
 @contextlib.contextmanager

@@ -34,9 +34,13 @@ def detect_resized(
     page: ResizedPage, probability_map: ProbabilityMap, postprocess: PostprocessConfig
 ) -> Detections:
     """The text on a page that is scaled already, in the pixels of its image."""
+    return read_map(draw_map(page, probability_map), page.image_size, postprocess)
+
+
+def draw_map(page: ResizedPage, probability_map: ProbabilityMap) -> NDArray[np.float32]:
+    """The (h, w) probability map of a page that is scaled already, without its padding."""
     height, width = page.pixels.shape[:2]
-    probability = probability_map(pad_to_stride(page.pixels))[:height, :width]
-    return read_map(probability, page.image_size, postprocess)
+    return probability_map(pad_to_stride(page.pixels))[:height, :width]
 
 
 def read_map(

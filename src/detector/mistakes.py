@@ -123,6 +123,11 @@ Measure = Callable[[PageMistakes, Sequence[NDArray[Any]]], NDArray[np.float64]]
 """One number for each outline of a page."""
 
 
+def by_kind(pages: Sequence[PageMistakes]) -> dict[str, list[TextKind]]:
+    """How the detector fares with kinds of text, by the name of what tells them apart."""
+    return {"height": by_height(pages), "tilt": by_angle(pages), "density": by_density(pages)}
+
+
 def by_height(pages: Sequence[PageMistakes]) -> list[TextKind]:
     """How the detector fares by quarters of the words' heights, in pixels of the image."""
     return _tally(pages, lambda _, outlines: _boxes(outlines)[:, 0], "{} px high")

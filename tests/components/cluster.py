@@ -3,14 +3,13 @@
 What becomes of a job is told to it as turns, one for each look at the job.
 """
 
-import json
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.http_server import http_server
 
 NAMESPACE = "sweeps"
 JOBS = f"/apis/trainer.kubeflow.org/v1alpha1/namespaces/{NAMESPACE}/trainjobs"
@@ -111,31 +110,6 @@ def cluster(
     turns: Sequence[Turn] = (Turn(),), logs: dict[str, str] | None = None, forbidden: bool = False
 ) -> Iterator[Cluster]:
     """The server, listening."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def _handle(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else {}
-            status, said = served.answer(self.command, self.path, body)
-            text = (said if isinstance(said, str) else json.dumps(said)).encode()
-            self.send_response(status)
-            kind = "text/plain" if isinstance(said, str) else "application/json"
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_GET = do_POST = do_DELETE = _handle  # noqa: N815
-
-        def log_message(self, format: str, *args: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        url = f"http://127.0.0.1:{server.server_port}"
-        served = Cluster(url, list(turns), logs or {}, forbidden)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield served
-        finally:
-            server.shutdown()
-            thread.join()
+    served = Cluster("", list(turns), logs or {}, forbidden)
+    with http_server(lambda method, path, body, _: served.answer(method, path, body)) as served.url:
+        yield served

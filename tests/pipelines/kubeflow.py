@@ -4,13 +4,14 @@ A run's steps take a turn at each question after them, as they are told to.
 """
 
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.http_server import Answer, http_server
 
 API = "/apis/v2beta1"
 Turn = dict[str, Any]
@@ -32,7 +33,6 @@ class Kubeflow:
 
     url: str
     turns: list[Turn]
-    token: str | None
     experiments: list[dict[str, Any]] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
 
@@ -73,32 +73,12 @@ class Kubeflow:
 @contextmanager
 def kubeflow(turns: Sequence[Turn] = (), token: str | None = None) -> Iterator[Kubeflow]:
     """The server, listening; `token` is what it asks for."""
+    served = Kubeflow("", list(turns))
 
-    class Handler(BaseHTTPRequestHandler):
-        def _handle(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else {}
-            if token is not None and self.headers.get("authorization") != f"Bearer {token}":
-                status, said = 401, {"message": "who are you?"}
-            else:
-                status, said = served.answer(self.command, self.path, body)
-            text = json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+    def respond(method: str, path: str, body: dict[str, Any], headers: Message) -> Answer:
+        if token is not None and headers.get("authorization") != f"Bearer {token}":
+            return 401, {"message": "who are you?"}
+        return served.answer(method, path, body)
 
-        do_GET = do_POST = _handle  # noqa: N815
-
-        def log_message(self, format: str, *args: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        served = Kubeflow(f"http://127.0.0.1:{server.server_port}", list(turns), token)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield served
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_server(respond) as served.url:
+        yield served

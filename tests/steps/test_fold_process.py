@@ -10,21 +10,11 @@ from detector.data.synthetic import draw_receipts
 from detector.steps.fold import read_fold_results
 from detector.steps.prepare import prepare
 from detector.steps.run import Best, Run
+from tests.tiny_run import overrides
 
 ROOT = Path(__file__).parents[2]
 SWEEP = "abc"
-OVERRIDES = [
-    "preset=quickstart",
-    "data.resize.side=128",
-    "data.crop_size=64",
-    "data.crops_per_page=1",
-    "data.batch_size=4",
-    "models.encoder.model_name=mobilenetv3_small_050",
-    "models.decoder.inner_channels=16",
-    "models.scheduler.T_max=1",
-    "trainer.max_epochs=1",
-    "folds.count=2",
-]
+OVERRIDES = [*overrides(epochs=1), "data.crop_size=64", "data.crops_per_page=1"]
 
 
 @pytest.mark.timeout(240)

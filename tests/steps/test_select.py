@@ -13,6 +13,7 @@ from detector.steps.prepare import prepare
 from detector.steps.run import Run
 from detector.steps.select import Selection, select
 from detector.steps.sweep_init import init_sweep
+from tests.tiny_run import overrides
 
 SWEEP = """\
 method: grid
@@ -20,18 +21,7 @@ metric: {name: val/hmean, goal: maximize}
 parameters:
   models.optimizer.lr: {values: [0.003, 0.0030001]}
 """
-OVERRIDES = [
-    "preset=quickstart",
-    "data.resize.side=128",
-    "data.crop_size=64",
-    "data.batch_size=4",
-    "models.encoder.model_name=mobilenetv3_small_050",
-    "models.decoder.inner_channels=16",
-    "models.scheduler.T_max=1",
-    "trainer.max_epochs=1",
-    "folds.count=2",
-    "folds.rescore=2",
-]
+OVERRIDES = [*overrides(epochs=1), "data.crop_size=64", "folds.rescore=2"]
 
 
 class Swept:

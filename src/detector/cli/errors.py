@@ -34,7 +34,7 @@ def show_errors(
     Each picture has the truth at the left and the finds at the right: missed words red, split ones
     orange, merging finds violet, false ones blue.
     """
-    from detector.mistakes import by_angle, by_density, by_height, worst_first
+    from detector.mistakes import by_kind, worst_first
     from detector.overlay import draw_mistakes, encode_png
     from detector.predict import Detector
 
@@ -43,12 +43,8 @@ def show_errors(
     ordered = worst_first(labelled_pages(data, everything), detector.detect, max_pixels)
 
     console = Console()
-    for title, rows in (
-        ("By height", by_height(ordered)),
-        ("By tilt", by_angle(ordered)),
-        ("By density", by_density(ordered)),
-    ):
-        console.print(_kinds_table(title, rows))
+    for name, rows in by_kind(ordered).items():
+        console.print(_kinds_table(f"By {name}", rows))
     console.print(_pages_table(ordered[:worst]))
     for rank, page in enumerate(ordered[:worst], start=1):
         image = read_image(page.page.image, max_pixels)

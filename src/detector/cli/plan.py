@@ -6,9 +6,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from detector.cli.labelled import split_pages
 from detector.cli.run import Data, Overrides, SweepFile
 from detector.config import load_config
-from detector.console import say
+from detector.console import narrow_table, say
 from detector.errors import ConfigError, DetsweepError
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ def plan_run(
 
     It trains for some seconds on this machine's device, so run it on one like the cluster's.
     """
-    from detector.data.folds import make_folds, open_folds
-    from detector.data.formats import load_pages
-    from detector.data.source import fetch
     from detector.planning import Work, estimate, measure_throughput
     from detector.sweep.spec import parse_sweep
 
@@ -52,10 +50,7 @@ def plan_run(
             where="data.batch_size",
             remedy="give another --gpus-per-fold, or a data.batch_size that is one",
         )
-    root = fetch(config.data.path)
-    pages = load_pages(root, config.data.group_column)
-    manifest = make_folds(pages, config.folds.count, config.seed, config.data.held_out_fraction)
-    folds = open_folds(root, manifest, config.data.group_column)
+    folds = split_pages(config)
     say(f"training for up to {seconds:.0f} s")
     measured = measure_throughput(config, folds, seconds)
     work = Work.of(measured, config, folds, spec, trials)
@@ -83,12 +78,7 @@ def _print_measured(measured: "Throughput", work: "Work", console: Console) -> N
 
 
 def _table(rows: "list[Estimate]", agents: int) -> Table:
-    table = Table(
-        title="\nHours: the middle, and from where to where nine of ten sweeps end",
-        title_justify="left",
-        box=None,
-        padding=(0, 1, 0, 0),
-    )
+    table = narrow_table("\nHours: the middle, and from where to where nine of ten sweeps end")
     for header in ("agents", "sweep", "folds", "all", "GPU hours"):
         table.add_column(header, justify="right", no_wrap=True)
     for row in rows:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from detector.config import load_config
+from detector.console import narrow_table
 from detector.errors import DetsweepError
 
 if TYPE_CHECKING:
@@ -182,8 +183,7 @@ def _score_table(title: str, rows: Sequence["ScoreRow"], chosen: str | None = No
 
 
 def _table(title: str, first: str, *others: str) -> Table:
-    """As narrow as it gets, for scores have eight columns and a log has 80 characters."""
-    table = Table(title=f"\n{title}", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table = narrow_table(f"\n{title}")
     table.add_column(first)
     for header in others:
         table.add_column(header, justify="right", no_wrap=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -25,9 +25,6 @@ from detector.sweep.export import encode, epoch_table, trial_table
 from detector.sweep.spec import parse_sweep
 from detector.sweep.status import SweepStatus, sweep_status
 from detector.sweep.status_view import status_line, status_tables
-
-if TYPE_CHECKING:
-    from detector.steps.run import Best
 
 app = typer.Typer(help="Search a configuration: many agents share one sweep.", no_args_is_help=True)
 app.command()(check)
@@ -206,6 +203,8 @@ def best(
     with the best value is. With the --store of the agents, the overrides begin with those that
     `sweep init` was given.
     """
+    from detector.steps.run import Run
+
     if as_json + as_yaml + overrides > 1:
         raise SweepError(
             "more than one form was asked for", remedy="give one of --json, --yaml and --overrides"
@@ -230,7 +229,7 @@ def best(
         "params": dict(leader.params),
         "named_by": "best value",
     }
-    chosen = _selected(store, sweep)
+    chosen = Run(store).selected(sweep)
     if chosen is not None:
         own = {"trial", "metric", "value", "epoch", "params"}
         content |= {key: entry for key, entry in vars(chosen).items() if key in own}
@@ -253,26 +252,15 @@ def best(
         typer.echo(f"detsweep train {line}" if spec.trains_detector else line)
 
 
-def _selected(store: str, sweep_id: str) -> "Best | None":
-    """What the pipeline's `select` chose; None before it has."""
+def _given_at_init(store: str, sweep_id: str) -> dict[str, object]:
+    """The preset of the store's configuration and what it changes; nothing where it has none of
+    this sweep."""
+    from detector.config import changes_of_preset
     from detector.steps.run import Run
 
-    run = Run(store)
-    return run.best(sweep_id) if run.store.exists(f"sweeps/{sweep_id}/best.yaml") else None
-
-
-def _given_at_init(store: str, sweep_id: str) -> dict[str, object]:
-    """The preset of the store's configuration and what it changes; nothing where the store is not
-    this sweep's, or trains no detector."""
-    from detector.config import changes_of_preset
-    from detector.steps.run import CONFIG, Run
-
-    run = Run(store)
-    sweep = run.sweep()
-    if sweep is None or sweep["id"] != sweep_id or not run.store.exists(CONFIG):
-        return {}
     try:
-        return changes_of_preset(run.config())
+        config = Run(store).config_of(sweep_id)
+        return changes_of_preset(config) if config else {}
     except ConfigError as error:  # of a store that another version of detsweep has written
         typer.echo(f"what `sweep init` was given is left out: {error}", err=True)
         return {}
@@ -334,10 +322,11 @@ def report(
     page = report_sweep(store, backend, sweep)
     if out is not None:
         write_atomically(out, page.encode())
-    else:
-        Run(store).store.write(f"sweeps/{sweep}/report.html", page)
-    where = out or Run(store).store.url(f"sweeps/{sweep}/report.html")
-    say(f"the report is in {where}")
+        say(f"the report is in {out}")
+        return
+    kept, key = Run(store).store, f"sweeps/{sweep}/report.html"
+    kept.write(key, page)
+    say(f"the report is in {kept.url(key)}")
 
 
 @app.command()

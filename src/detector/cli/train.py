@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from detector.cli.labelled import split_pages
 from detector.config import load_config
 from detector.console import PREEMPTED_EXIT_CODE, say
 
@@ -28,18 +29,12 @@ def train_run(
 ) -> None:
     """Train one detector; `data.path` or DETSWEEP_DATA says on what."""
     # torch takes seconds to import, and most commands do without.
-    from detector.data.folds import make_folds, open_folds
-    from detector.data.formats import load_pages
-    from detector.data.source import fetch
     from detector.ensemble.build import export_training
     from detector.tracking import open_tracker
     from detector.training import EpochMetrics, train
 
     config = load_config(overrides or [])
-    root = fetch(config.data.path)
-    pages = load_pages(root, config.data.group_column)
-    manifest = make_folds(pages, config.folds.count, config.seed, config.data.held_out_fraction)
-    folds = open_folds(root, manifest, config.data.group_column)
+    folds = split_pages(config)
 
     def show(metrics: EpochMetrics) -> bool:
         values = metrics.values

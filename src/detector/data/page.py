@@ -1,10 +1,14 @@
 """What a data set is made of: pages and the text boxes on them. Plain values, no I/O."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,3 +45,13 @@ class Page:
     boxes: tuple[TextBox, ...]
     held_out: bool = False
     group: str | None = None
+
+
+def taken_evenly(items: Sequence[T], most: int) -> list[T]:
+    """As many of the items as `most`, from the first on at even distances; all if they are fewer.
+
+    >>> taken_evenly("abcdef", 3), taken_evenly("ab", 3)
+    (['a', 'c', 'e'], ['a', 'b'])
+    """
+    count = min(most, len(items))
+    return [items[i * len(items) // count] for i in range(count)]

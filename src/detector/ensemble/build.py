@@ -130,8 +130,12 @@ def build_ensemble(
             name: _export(network, sample, Path(scratch) / f"{name}.onnx")
             for name, network in candidate_networks(models, folds.training(None))
         }
-        maps = {name: _probability_map(exported[name].file, data) for name in models}
-        tuned = tune_thresholds(maps, left_out, data, own)
+        tuned = tune_thresholds(
+            {name: _probability_map(exported[name].file, data) for name in models},
+            left_out,
+            data,
+            own,
+        )
         say(tuned.reason)
         measured = {
             name: _measure(name, candidate, data, tuned.postprocess, folds.held_out)

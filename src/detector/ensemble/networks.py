@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from detector.data.images import read_image
-from detector.data.page import Page
+from detector.data.page import Page, taken_evenly
 from detector.export.onnx import MeanOfMaps
 from detector.inference import network_input
 from detector.model.dbnet import DBNet
@@ -67,6 +67,5 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 def _pictures(model: ModelCheckpoint, pages: Sequence[Page]) -> Iterator[Tensor]:
     """(1, 3, H, W) of a few pages, evenly taken from all, as the network sees them."""
     data = model.config.data
-    count = min(_STATISTICS_PAGES, len(pages))
-    for page in (pages[i * len(pages) // count] for i in range(count)):
+    for page in taken_evenly(pages, _STATISTICS_PAGES):
         yield torch.from_numpy(network_input(read_image(page.image, data.max_pixels), data))

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from detector.choosing import Interval, PageScores, difference
 from detector.config.schema import DataConfig, PostprocessConfig
 from detector.data.images import read_image
-from detector.data.page import Page
-from detector.data.resize import pad_to_stride, resize_page
-from detector.inference import ProbabilityMap, read_map
+from detector.data.page import Page, taken_evenly
+from detector.data.resize import resize_page
+from detector.inference import ProbabilityMap, draw_map, read_map
 from detector.metrics.cleval import DatasetScore, evaluate_page
 from detector.metrics.iou import IoUCounts, evaluate_iou
 
@@ -103,12 +103,10 @@ def _draw_maps(
     data: DataConfig,
 ) -> Iterator[_Mapped]:
     pages = [(name, page) for name in networks for page in left_out[name]]
-    count = min(MOST_PAGES, len(pages))
-    for name, page in (pages[i * len(pages) // count] for i in range(count)):
+    for name, page in taken_evenly(pages, MOST_PAGES):
         resized = resize_page(read_image(page.image, data.max_pixels), data.resize)
-        height, width = resized.pixels.shape[:2]
-        probability = networks[name](pad_to_stride(resized.pixels))[:height, :width]
-        yield _Mapped(page, probability.astype(np.float16), resized.image_size)
+        probability = draw_map(resized, networks[name]).astype(np.float16)
+        yield _Mapped(page, probability, resized.image_size)
 
 
 class _Trials:

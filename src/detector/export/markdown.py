@@ -1,6 +1,8 @@
 """The card as a page that people read and model registries take: Markdown, with the metadata that
 Hugging Face's hub reads at its head."""
 
+from collections.abc import Mapping, Sequence
+
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -24,21 +26,21 @@ def card_as_markdown(card: Card) -> str:
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    known = [(title, card.scores[name]) for name, title in _SCORES.items() if name in card.scores]
-    metadata = yaml.safe_dump(_metadata(card), sort_keys=False, allow_unicode=True)
-    return environment.get_template("card.md.j2").render(card=card, metadata=metadata, scores=known)
-
-
-def _metadata(card: Card) -> dict[str, object]:
     metrics = [
         {"type": name, "name": title, "value": round(card.scores[name], 4)}
         for name, title in _SCORES.items()
         if name in card.scores
     ]
+    metadata = yaml.safe_dump(_metadata(card, metrics), sort_keys=False, allow_unicode=True)
+    template = environment.get_template("card.md.j2")
+    return template.render(card=card, metadata=metadata, metrics=metrics)
+
+
+def _metadata(card: Card, metrics: Sequence[Mapping[str, object]]) -> dict[str, object]:
     result = {
         "task": {"type": "object-detection", "name": "text detection"},
         "dataset": {"type": "private", "name": f"held-out pages of {card.data_digest[:12]}"},
-        "metrics": metrics,
+        "metrics": list(metrics),
     }
     return {
         "license": card.licence.lower(),

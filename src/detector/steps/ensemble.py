@@ -20,14 +20,14 @@ from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
 from detector.errors import DataError
-from detector.mistakes import PageMistakes, worst_first
+from detector.mistakes import PageMistakes, by_kind, worst_first
 from detector.overlay import draw_overlay, encode_png
 from detector.report.content import ScoreRow
 from detector.report.html import render_report
 from detector.steps.fold import FoldResult, read_fold_results
 from detector.steps.prepare import Prepared
 from detector.steps.promote import compare_with_baseline
-from detector.steps.report import sweep_content, text_kinds, worst_overlays
+from detector.steps.report import sweep_content, worst_overlays
 from detector.steps.run import Best, Run, fold_key
 from detector.sweep.best import override_line
 from detector.sweep.spec import parse_sweep
@@ -166,9 +166,10 @@ def build(store_url: str, sweep_id: str, prefer: str = BALANCE, baseline: str = 
         say(promotion.sentence())
         run.store.write(PROMOTION, json.dumps(promotion.to_dict(), indent=1))
     summary = _summarise(run, sweep_id, prepared, results, built, promotion, inputs)
-    mistakes = _mistakes(run, held_out)
+    max_pixels = prepared.config.data.max_pixels
+    mistakes = _mistakes(run, held_out, max_pixels)
     first = next(page for page in mistakes if page.page is held_out[0])
-    run.store.write(OVERLAY, _sample(first, prepared.config.data.max_pixels))
+    run.store.write(OVERLAY, _sample(first, max_pixels))
     run.store.write(REPORT, _report(run, summary, prepared, mistakes))
     # Last, for its presence says that all of them are written.
     run.store.write(SUMMARY, summary.to_json())
@@ -261,13 +262,13 @@ def _candidate_row(score: "CandidateScore", pages: int) -> ScoreRow:
     return ScoreRow(pages=pages, **measured)
 
 
-def _mistakes(run: Run, held_out: Sequence[Page]) -> list[PageMistakes]:
+def _mistakes(run: Run, held_out: Sequence[Page], max_pixels: int) -> list[PageMistakes]:
     """What the model does wrong on the held-out pages, the costliest first."""
     from detector.predict import Detector  # noqa: PLC0415
 
     with run.store.folder(FOLDER) as folder:
         detect = Detector.load(folder.path / "model.onnx").detect
-    return worst_first(held_out, detect, run.config().data.max_pixels)
+    return worst_first(held_out, detect, max_pixels)
 
 
 def _sample(first: PageMistakes, max_pixels: int) -> bytes:
@@ -299,7 +300,7 @@ def _report(
             thresholds=summary.thresholds,
             expected=summary.expected,
             promotion=summary.promotion,
-            kinds=text_kinds(mistakes),
+            kinds={name.capitalize(): rows for name, rows in by_kind(mistakes).items() if rows},
             overlays=worst_overlays(mistakes, config.data.max_pixels),
             commands=[
                 (

@@ -1,16 +1,16 @@
 """What the reports tell, gathered from a run: of a sweep at any time, and of a run at its end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from detector import __version__
 from detector.choosing.ranking import Choice
 from detector.config import changes_of_preset, values_by_key
 from detector.data.images import read_image
-from detector.mistakes import PageMistakes, TextKind, by_angle, by_density, by_height
+from detector.mistakes import PageMistakes
 from detector.overlay import draw_mistakes, encode_jpeg
 from detector.report.content import Overlay, ReportData
 from detector.report.html import render_report
-from detector.steps.run import CONFIG, Run
+from detector.steps.run import Run
 from detector.sweep.backends import open_backend
 from detector.sweep.best import best_trial, override_line
 from detector.sweep.spec import SweepSpec
@@ -30,9 +30,9 @@ def report_sweep(store_url: str, backend_url: str, sweep_id: str) -> str:
     run, backend = Run(store_url), open_backend(backend_url)
     spec, trials = backend.spec(sweep_id), backend.trials(sweep_id)
     best, choice = best_trial(trials, spec.metric.goal), None
-    if run.store.exists(f"sweeps/{sweep_id}/best.yaml"):
-        chosen = run.best(sweep_id).trial
-        best, choice = next(t for t in trials if t.number == chosen), run.choice(sweep_id)
+    if selected := run.selected(sweep_id):
+        best = next(trial for trial in trials if trial.number == selected.trial)
+        choice = run.choice(sweep_id)
     return render_report(
         sweep_content(run, sweep_id, spec, trials, best, choice, backend.rungs(sweep_id))
     )
@@ -51,7 +51,9 @@ def sweep_content(
     changes: list[tuple[str, object, object]] = []
     commands = []
     if best and spec.trains_detector:
-        before, given = _configuration(run, sweep_id)
+        config = run.config_of(sweep_id)
+        before = values_by_key(config) if config else {}
+        given = changes_of_preset(config) if config else {}
         changes = [
             (key, before.get(key), value)
             for key, value in best.params.items()
@@ -72,22 +74,6 @@ def sweep_content(
         commands=commands,
         facts={"detsweep": __version__},
     )
-
-
-def _configuration(run: Run, sweep_id: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
-    """Every value that trials begin from, and those of them that were given; nothing where the
-    store is not this sweep's."""
-    sweep = run.sweep()
-    if sweep is None or sweep["id"] != sweep_id or not run.store.exists(CONFIG):
-        return {}, {}
-    config = run.config()
-    return values_by_key(config), changes_of_preset(config)
-
-
-def text_kinds(pages: Sequence[PageMistakes]) -> dict[str, list[TextKind]]:
-    """How a detector fares with kinds of text, by what tells them apart."""
-    kinds = {"Height": by_height(pages), "Tilt": by_angle(pages), "Density": by_density(pages)}
-    return {title: rows for title, rows in kinds.items() if rows}
 
 
 def worst_overlays(pages: Sequence[PageMistakes], max_pixels: int) -> list[Overlay]:

@@ -77,6 +77,17 @@ class Run:
     def best(self, sweep_id: str) -> Best:
         return Best(**yaml.safe_load(self._read(f"sweeps/{sweep_id}/best.yaml", "select")))
 
+    def selected(self, sweep_id: str) -> Best | None:
+        """What `select` chose, None before it has."""
+        return self.best(sweep_id) if self.store.exists(f"sweeps/{sweep_id}/best.yaml") else None
+
+    def config_of(self, sweep_id: str) -> Config | None:
+        """The configuration that the sweep's trials begin from; None where the store is not this
+        sweep's, or the sweep trains no detector."""
+        sweep = self.sweep()
+        is_its_own = sweep is not None and sweep["id"] == sweep_id and self.store.exists(CONFIG)
+        return self.config() if is_its_own else None
+
     def trials(self, sweep_id: str) -> list[TrialRecord]:
         """The trials as they stood when the best of them was chosen."""
         rows = json.loads(self._read(f"sweeps/{sweep_id}/trials.json", "select"))

@@ -13,7 +13,7 @@ from detector.console import say
 from detector.data.folds import Folds
 from detector.errors import TrainingError
 from detector.steps.run import Run
-from detector.sweep.reporting import read_history
+from detector.sweep.reporting import HISTORY, read_history
 from detector.tracking import open_tracker
 from detector.tracking.wandb import STATE as WANDB_STATE
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from detector.training import EpochMetrics, TrainResult
 
 ORIGIN = "origin.json"
-METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -125,14 +124,13 @@ def copy_training(run: Run, source: str, target: str) -> None:
 
 def finished_epochs(run: Run, key: str) -> int:
     """How many epochs the training below `key` has behind it."""
-    path = f"{key}/{METRICS}"
-    return len(run.store.read(path).splitlines()) if run.store.exists(path) else 0
+    return len(history_of(run, key))
 
 
 def training_seconds(run: Run, key: str, epochs: int) -> float:
     """How long `epochs` epochs take, by the middle one of those that the training has told of."""
-    rows = run.store.read(f"{key}/{METRICS}").decode().splitlines()
-    return epochs * median(json.loads(row)["seconds"] for row in rows)
+    history = read_history(run.store.read(f"{key}/{HISTORY}").decode())
+    return epochs * median(row["seconds"] for row in history.values())
 
 
 def metrics_of(run: Run, key: str, epoch: int) -> Mapping[str, float]:
@@ -142,5 +140,5 @@ def metrics_of(run: Run, key: str, epoch: int) -> Mapping[str, float]:
 
 def history_of(run: Run, key: str) -> dict[int, dict[str, float]]:
     """The metrics of every epoch, from 1, of the training or program below `key`."""
-    path = f"{key}/{METRICS}"
+    path = f"{key}/{HISTORY}"
     return read_history(run.store.read(path).decode()) if run.store.exists(path) else {}

@@ -22,6 +22,7 @@ from detector.interrupt import Interrupt, catch_sigterm
 from detector.storage import write_atomically
 from detector.sweep.command import DEFAULT_COMMAND, build_argv, nested
 from detector.sweep.reporting import (
+    HISTORY,
     METRICS_FILE,
     MetricsReader,
     ReportedEpoch,
@@ -33,10 +34,6 @@ from detector.sweep.trial import Objective, TrialEnd, TrialHandle
 
 KILL_DELAY_S = 30.0
 """Between SIGTERM and SIGKILL, as W&B's agent has it."""
-
-HISTORY = "metrics.jsonl"
-"""The metrics of a trial's epochs, one line each, in its folder: as a training of the detector
-leaves them."""
 
 _POLL_S = 0.1
 _BRIDGE = Path(__file__).parent / "wandb_bridge"

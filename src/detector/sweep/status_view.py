@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from detector.console import narrow_table
 from detector.sweep.status import AgentAtWork, SweepStatus
 from detector.sweep.trial import TrialRecord
 
@@ -64,7 +65,7 @@ def _that_fit(status: SweepStatus, height: int | None) -> Sequence[TrialRecord]:
 
 
 def _trial_table(status: SweepStatus, shown: Sequence[TrialRecord]) -> Table:
-    table = _table(_title(status))
+    table = narrow_table(_title(status))
     for heading in ("trial", "state", "epoch", f"best {status.metric}", "at", "tries", "minutes"):
         table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
     table.add_column("agent", overflow="fold")
@@ -98,7 +99,7 @@ def _row(trial: TrialRecord, status: SweepStatus) -> list[str]:
 
 
 def _agent_table(status: SweepStatus) -> Table:
-    table = _table("agents")
+    table = narrow_table("agents")
     for heading in ("agent", "trial", "epoch", "since", "last sign of life"):
         table.add_column(heading, justify="left" if heading == "agent" else "right")
     for agent in status.agents:
@@ -118,17 +119,12 @@ def _sign(agent: AgentAtWork, now: float) -> str:
 
 
 def _rung_table(status: SweepStatus) -> Table:
-    table = _table("rungs")
+    table = narrow_table("rungs")
     for heading in ("after epoch", "reached", "stopped there"):
         table.add_column(heading, justify="right")
     for rung in status.rungs:
         table.add_row(str(rung.epoch), str(rung.reached), str(rung.stopped))
     return table
-
-
-def _table(title: str) -> Table:
-    """As narrow as it gets, for a log has 80 characters."""
-    return Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
 
 
 def _minutes(trial: TrialRecord, now: float) -> str:

@@ -180,8 +180,7 @@ class _TrackerInRun:
             self._known = epoch
 
     def model(self, export: Callable[[], Path]) -> None:
-        path = export()
-        _try(lambda: log_model(self._run, path))
+        _try(lambda: log_model(self._run, export()))
 
     def end(self, outcome: Outcome) -> None:
         pass

@@ -1,0 +1,45 @@
+"""An HTTP server of a test's own, in whose place a service in a cluster would answer."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = tuple[int, dict[str, Any] | str]
+"""A status, and what is said: JSON, or a text as it is."""
+Respond = Callable[[str, str, dict[str, Any], Message], Answer]
+"""From method, path, JSON body and headers of a request."""
+
+
+@contextmanager
+def http_server(respond: Respond) -> Iterator[str]:
+    """The URL of a server on loopback, listening."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _handle(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else {}
+            status, said = respond(self.command, self.path, body, self.headers)
+            is_text = isinstance(said, str)
+            content = (said if is_text else json.dumps(said)).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain" if is_text else "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = _handle  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
