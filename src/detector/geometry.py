@@ -107,6 +107,23 @@ def regions(outlines: Iterable[NDArray[np.float64]]) -> NDArray[np.object_]:
     return np.array([region(points) for points in outlines], dtype=object)
 
 
+def meeting_pairs(
+    one: NDArray[np.object_], other: NDArray[np.object_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Which of two sets of regions meet: positions in `one` and in `other`, and the intersection
+    over union of each pair.
+
+    >>> square = np.array([[0.0, 0], [2, 0], [2, 2], [0, 2]])
+    >>> squares = regions([square, square + 9])
+    >>> [pairs.tolist() for pairs in meeting_pairs(squares[:1], squares)]
+    [[0], [0], [1.0]]
+    """
+    i, j = shapely.STRtree(other).query(one, predicate="intersects")
+    shared = shapely.area(shapely.intersection(one[i], other[j]))
+    union = shapely.area(one[i]) + shapely.area(other[j]) - shared
+    return i, j, np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
 @njit(cache=True)
 def signed_area(points: NDArray[np.float64]) -> float:
     """Area by the shoelace formula: positive where the outline runs clockwise on a screen."""

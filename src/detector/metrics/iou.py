@@ -16,7 +16,7 @@ import shapely
 from numpy.typing import NDArray
 
 from detector.data.page import TextBox
-from detector.geometry import Outlines, regions
+from detector.geometry import Outlines, meeting_pairs, regions
 
 _DONT_CARE_OVERLAP = 0.5
 
@@ -98,10 +98,7 @@ def _on_dont_care(det: NDArray[np.object_], dont_care: NDArray[np.object_]) -> N
 
 def _count_pairs(gt: NDArray[np.object_], det: NDArray[np.object_], threshold: float) -> int:
     """Pairs of IoU >= threshold, taken by falling IoU, each outline in one pair at most."""
-    d, g = shapely.STRtree(gt).query(det, predicate="intersects")
-    overlap = shapely.area(shapely.intersection(det[d], gt[g]))
-    union = shapely.area(det[d]) + shapely.area(gt[g]) - overlap
-    iou = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    d, g, iou = meeting_pairs(det, gt)
     taken_gt: set[int] = set()
     taken_det: set[int] = set()
     for pair in np.lexsort((d, g, -iou)):
