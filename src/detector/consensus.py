@@ -32,9 +32,9 @@ def agree(votes: Sequence[Detections]) -> Detections:
     Args:
         votes: what each network found on the same image, in the same pixels.
 
-    >>> near, far = (np.array([[x, 0], [x + 9, 0], [x + 9, 4], [x, 4]], np.float32) for x in (0, 50))
-    >>> one, two = (Detections([quad], np.ones(1, np.float32)) for quad in (near, far))
-    >>> agree([one, one, two]).polygons[0].tolist() == near.tolist()
+    >>> quad = np.array([[0, 0], [9, 0], [9, 4], [0, 4]], np.float32)
+    >>> one, other = (Detections([quad + x], np.ones(1, np.float32)) for x in (0, 50))
+    >>> agree([one, one, other]).polygons[0].tolist() == quad.tolist()
     True
     """
     polygons = [polygon for found in votes for polygon in found.polygons]
@@ -42,9 +42,7 @@ def agree(votes: Sequence[Detections]) -> Detections:
     voters = np.repeat(np.arange(len(votes)), [len(found) for found in votes])
     overlaps = _overlaps(polygons)
     agreed = [
-        members
-        for members in _groups(scores, voters, overlaps)
-        if len(members) > len(votes) / 2
+        members for members in _groups(scores, voters, overlaps) if len(members) > len(votes) / 2
     ]
     return Detections(
         [polygons[_central(members, overlaps)] for members in agreed],

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from detector.errors import ExportError
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""From (B, 3, H, W) normalised images, sides multiples of 32, to (B, H, W) probability maps."""
+"""From (B, 3, H, W) normalised images, sides multiples of 32, to (B, H, W) probability maps, or the
+(B, K, H, W) of an ensemble's networks."""
 
 
 class Engine(StrEnum):

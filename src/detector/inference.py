@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.config.schema import DataConfig, PostprocessConfig, ResizeConfig
+from detector.consensus import agree
 from detector.data.resize import ResizedPage, pad_to_stride, resize_page
 from detector.postprocess import Detections, decode, rescale
 
 Image = NDArray[np.uint8]
 ProbabilityMap = Callable[[Image], NDArray[np.float32]]
-"""From an (H, W, 3) RGB picture whose sides are multiples of 32 to its (H, W) map."""
+"""From an (H, W, 3) RGB picture whose sides are multiples of 32 to its (H, W) map; of a consensus
+to the (K, H, W) maps of all of its networks."""
 Channels = tuple[float, float, float]
 Detect = Callable[[Image], Detections]
 """From an (H, W, 3) RGB image of any size to the text on it, in the image's pixels."""
@@ -38,19 +40,23 @@ def detect_resized(
 
 
 def draw_map(page: ResizedPage, probability_map: ProbabilityMap) -> NDArray[np.float32]:
-    """The (h, w) probability map of a page that is scaled already, without its padding."""
+    """The (h, w) probability map, or the (K, h, w) maps, of a page that is scaled already, without
+    its padding."""
     height, width = page.pixels.shape[:2]
-    return probability_map(pad_to_stride(page.pixels))[:height, :width]
+    return probability_map(pad_to_stride(page.pixels))[..., :height, :width]
 
 
 def read_map(
     probability: NDArray[np.float32], image_size: tuple[int, int], postprocess: PostprocessConfig
 ) -> Detections:
-    """The text on an image by its (h, w) probability map, in the image's pixels.
+    """The text on an image by its (h, w) probability map, in the image's pixels; by (K, h, w) maps
+    the text that most of them agree on.
 
     Args:
         image_size: width and height of the image, which the map covers.
     """
+    if probability.ndim == 3:
+        return agree([read_map(of_one, image_size, postprocess) for of_one in probability])
     found = decode(
         np.ascontiguousarray(probability),
         thresh=postprocess.thresh,

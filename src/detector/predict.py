@@ -37,5 +37,6 @@ class Detector:
         )
 
     def probability_map(self, picture: Image) -> NDArray[np.float32]:
-        """(H, W) float32 map of an (H, W, 3) picture whose sides are multiples of 32."""
+        """(H, W) float32 map of an (H, W, 3) picture whose sides are multiples of 32, or of a
+        consensus (K, H, W)."""
         return self.run(normalise(picture, self.card.mean, self.card.std))[0]

@@ -10,16 +10,22 @@ import pytest
 import torch
 import yaml
 
+from detector.choosing import PageScores
+from detector.consensus import agree
 from detector.data.folds import Folds
 from detector.data.images import read_image
 from detector.data.page import Page
 from detector.engines import Engine, has_bf16, open_engine
-from detector.ensemble import EnsembleResult, build_ensemble
+from detector.ensemble import CandidateScore, EnsembleResult, build_ensemble
+from detector.ensemble.files import CandidateFile
+from detector.ensemble.measure import Measured, to_choose_from
 from detector.ensemble.networks import average_weights, candidate_networks
 from detector.errors import ConfigError, DataError, ExportError
 from detector.export.card import Card
 from detector.export.onnx import MeanOfMaps, export_onnx, measure_parity
+from detector.export.precision import Precision
 from detector.export.revision import code_revision
+from detector.inference import detect_text, network_input
 from detector.model.dbnet import DBNet
 from detector.predict import Detector
 from detector.training import ModelCheckpoint
@@ -82,20 +88,83 @@ def test_the_measured_parity_is_that_of_rounding(built: EnsembleResult) -> None:
 
 
 def test_every_fold_and_the_ensemble_are_measured(built: EnsembleResult) -> None:
-    names = ["fold 0", "fold 1", "mean of weights", "mean of maps"]
-    assert [score.name for score in built.candidates] == names
+    names = ["fold 0", "fold 1", "mean of weights", "mean of maps", "consensus of boxes"]
+    assert [score.name for score in built.candidates][: len(names)] == names
     assert all(score.ms_per_page > 0 for score in built.candidates)
     assert all(score.low <= score.hmean <= score.high for score in built.candidates)
 
 
-def test_candidates_of_as_many_networks_are_equally_fast(
+def test_what_is_within_noise_of_the_best_is_measured_with_fewer_bits_too(
+    built: EnsembleResult,
+) -> None:
+    scores = {score.name: score for score in built.candidates}
+    best = max((s for s in scores.values() if "," not in s.name), key=lambda s: s.hmean)
+    half, quarter = scores[f"{best.name}, fp16"], scores[f"{best.name}, int8"]
+    assert quarter.megabytes < half.megabytes < 0.7 * best.megabytes
+    assert 0 < half.parity < 0.01
+    assert half.parity < quarter.parity < 0.5
+
+
+def test_the_consensus_is_what_its_networks_agree_on(
     checkpoints: dict[str, Path], folds: Folds, tmp_path: Path
 ) -> None:
-    built = build_ensemble(checkpoints, folds, left_out(folds), tmp_path, prefer="speed")
-    singles = [score for score in built.candidates if score.name != "mean of maps"]
-    assert built.chosen in {
-        score.name for score in singles if score.hmean == max(s.hmean for s in singles)
-    }
+    prefer = "consensus of boxes"
+    built = build_ensemble(checkpoints, folds, left_out(folds), tmp_path, prefer)
+    detector = Detector.load(built.model)
+    assert detector.card.maps == len(checkpoints)
+    assert "more than half of them" in (tmp_path / "card.md").read_text()
+    image = read_image(folds.held_out[0].image)
+    picture = network_input(image, ModelCheckpoint.load(checkpoints["fold 0"]).config.data)
+    with torch.inference_mode():
+        maps = [n.probability_map(torch.from_numpy(picture)) for n in networks(checkpoints)]
+    np.testing.assert_allclose(detector.run(picture), torch.stack(maps, dim=1), atol=1e-4)
+    of_each = [
+        detect_text(
+            image,
+            lambda padded, k=k: detector.probability_map(padded)[k],
+            detector.card.resize_rule(),
+            detector.card.postprocess_settings(),
+        )
+        for k in range(len(checkpoints))
+    ]
+    expected, found = agree(of_each), detector.detect(image)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    for outline, other in zip(found.polygons, expected.polygons, strict=True):
+        np.testing.assert_array_equal(outline, other)
+
+
+@pytest.mark.parametrize("engine", EXACT)
+def test_int8_asked_for_by_name_is_the_model(
+    checkpoints: dict[str, Path], folds: Folds, tmp_path: Path, engine: Engine
+) -> None:
+    pytest.importorskip(engine.value)
+    built = build_ensemble(checkpoints, folds, left_out(folds), tmp_path, "fold 1, int8")
+    detector = Detector.load(built.model, engine)
+    assert detector.card.name == "fold 1, int8"
+    picture = network_input(
+        read_image(folds.held_out[0].image), ModelCheckpoint.load(checkpoints["fold 1"]).config.data
+    )
+    with torch.inference_mode():
+        exact = networks(checkpoints)[1].probability_map(torch.from_numpy(picture)).numpy()
+    assert np.abs(detector.run(picture) - exact).mean() < 0.02
+
+
+def test_what_has_as_many_networks_and_bits_is_equally_fast() -> None:
+    pages = PageScores({}, {})
+    measured = [
+        Measured(
+            CandidateFile(Path(made_of), made_of, count, 1, precision, 0.0),
+            pages,
+            CandidateScore(made_of, *[0.0] * 7, ms, 0.0, 0.0),
+        )
+        for made_of, count, precision, ms in (
+            ("fold 0", 1, Precision.FLOAT32, 70.0),
+            ("fold 1", 1, Precision.FLOAT32, 60.0),
+            ("fold 1", 1, Precision.INT8, 40.0),
+            ("mean of maps", 2, Precision.FLOAT32, 130.0),
+        )
+    ]
+    assert [c.ms_per_page for c in to_choose_from(measured)] == [60.0, 60.0, 40.0, 130.0]
 
 
 def test_the_model_has_the_thresholds_that_it_was_measured_with(built: EnsembleResult) -> None:
@@ -110,8 +179,8 @@ def test_weights_are_averaged_from_the_best_on(checkpoints: dict[str, Path], fol
         "c": replace(better, metrics={"val/hmean": 0.8}),
     }
     candidates = dict(candidate_networks(models, folds.training(None)))
-    names = ["a", "b", "c", "mean of weights, best 2", "mean of weights", "mean of maps"]
-    assert list(candidates) == names
+    means = ["mean of weights, best 2", "mean of weights", "mean of maps"]
+    assert list(candidates) == ["a", "b", "c", *means, "consensus of boxes"]
     # Those of b and c, whose weights are the same.
     of_two = candidates["mean of weights, best 2"].networks[0].state_dict()
     for name, weight in better.weights.items():

@@ -42,14 +42,14 @@ def choose_candidate(candidates: Sequence[Candidate], prefer: str) -> tuple[str,
     Raises:
         ConfigError: no candidate has this name.
     """
-    leader = max(candidates, key=_hmean)
+    leader = _best(candidates)
     if prefer == ACCURACY:
         return leader.name, "it has the best score, as was preferred"
     if prefer == SPEED:
         return _fastest(candidates).name, "it is the fastest, as was preferred"
     if prefer != BALANCE:
         return _named(candidates, prefer).name, "it was asked for by name"
-    tied = [c for c in candidates if difference(leader.pages, c.pages).contains_zero]
+    tied = within_noise_of_the_best(candidates)
     chosen = _fastest(tied)
     if len(tied) == 1:
         return chosen.name, "its score is better than any other's by more than noise"
@@ -61,6 +61,12 @@ def choose_candidate(candidates: Sequence[Candidate], prefer: str) -> tuple[str,
         f"{leader.ms_per_page:.0f}; the difference of {others.value:.4f} between them "
         f"({others.low:.4f} to {others.high:.4f}) is within noise"
     )
+
+
+def within_noise_of_the_best(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those whose distance to the best score may be chance, the best itself included."""
+    leader = _best(candidates)
+    return [c for c in candidates if difference(leader.pages, c.pages).contains_zero]
 
 
 def cross_fit(candidates: Sequence[Candidate], prefer: str) -> PageScores:
@@ -78,9 +84,13 @@ def _on(candidate: Candidate, names: Sequence[str]) -> Candidate:
     return Candidate(candidate.name, candidate.pages.only(names), candidate.ms_per_page)
 
 
+def _best(candidates: Sequence[Candidate]) -> Candidate:
+    return max(candidates, key=_hmean)
+
+
 def _fastest(candidates: Sequence[Candidate]) -> Candidate:
     limit = SAME_SPEED * min(c.ms_per_page for c in candidates)
-    return max((c for c in candidates if c.ms_per_page <= limit), key=_hmean)
+    return _best([c for c in candidates if c.ms_per_page <= limit])
 
 
 def _named(candidates: Sequence[Candidate], name: str) -> Candidate:

@@ -167,7 +167,7 @@ def _trial_table(summary: "Summary") -> Table:
 
 
 def _score_table(title: str, rows: Sequence["ScoreRow"], chosen: str | None = None) -> Table:
-    numbers = ("pages", "H-Mean", "95 % interval", "recall", "precision", "IoU", "ms/page")
+    numbers = ("pages", "H-Mean", "95 % interval", "recall", "precision", "IoU", "ms/page", "MB")
     table = _table(title, "model", *numbers)
     for row in rows:
         table.add_row(
@@ -177,6 +177,7 @@ def _score_table(title: str, rows: Sequence["ScoreRow"], chosen: str | None = No
             "-" if row.interval is None else "{:.4f}\N{EN DASH}{:.4f}".format(*row.interval),
             *(_number(score, 4) for score in (row.recall, row.precision, row.iou_hmean)),
             _number(row.ms_per_page, 1),
+            _number(row.megabytes, 1),
             style="bold green" if row.name == chosen else None,
         )
     return table

@@ -1,4 +1,5 @@
-"""The folds' networks as candidates: each alone, the mean of their maps, means of their weights.
+"""The folds' networks as candidates: each alone, means of their weights, the mean of their maps,
+and all of their maps, whose texts are put to the vote (`detector.consensus`).
 
 What they are worth is measured elsewhere: a mean of weights may be as good as a mean of maps at the
 price of one network (model soups, Wortsman et al. 2022, arXiv 2203.05482), or worth nothing, where
@@ -9,26 +10,29 @@ so that how many it takes is chosen, and the choice measured, like any other.
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
+from detector.config.schema import DataConfig
 from detector.data.images import read_image
 from detector.data.page import Page, taken_evenly
-from detector.export.onnx import MeanOfMaps
+from detector.export.onnx import AllMaps, Ensemble, MeanOfMaps
 from detector.inference import network_input
 from detector.model.dbnet import DBNet
 from detector.training.checkpoint import ModelCheckpoint
 from detector.training.result import METRIC
 
-MEAN_OF_MAPS, MEAN_OF_WEIGHTS = "mean of maps", "mean of weights"
+MEAN_OF_MAPS, MEAN_OF_WEIGHTS, CONSENSUS = "mean of maps", "mean of weights", "consensus of boxes"
 _STATISTICS_PAGES = 32
 """Enough for the statistics of batch norm: a page has thousands of positions."""
 
 
 def candidate_networks(
     models: Mapping[str, ModelCheckpoint], training: Sequence[Page]
-) -> Iterator[tuple[str, MeanOfMaps]]:
+) -> Iterator[tuple[str, Ensemble]]:
     """Name and network of each candidate, one after the other: only one is in memory whole.
 
     Args:
@@ -44,6 +48,7 @@ def candidate_networks(
         yield name, MeanOfMaps([averaged]).eval()
     if len(models) > 1:
         yield MEAN_OF_MAPS, MeanOfMaps([m.build_model() for m in models.values()]).eval()
+        yield CONSENSUS, AllMaps([m.build_model() for m in models.values()]).eval()
 
 
 def average_weights(models: Sequence[ModelCheckpoint], training: Sequence[Page]) -> DBNet:
@@ -53,8 +58,17 @@ def average_weights(models: Sequence[ModelCheckpoint], training: Sequence[Page])
     network.load_state_dict(
         {name: _mean([m.weights[name] for m in models]) for name in models[0].weights}
     )
-    update_bn(_pictures(models[0], training), network)
+    pictures = pictures_of(training, models[0].config.data, _STATISTICS_PAGES)
+    update_bn(map(torch.from_numpy, pictures), network)
     return network.eval()
+
+
+def pictures_of(
+    pages: Sequence[Page], data: DataConfig, most: int
+) -> Iterator[NDArray[np.float32]]:
+    """(1, 3, H, W) of a few pages, evenly taken from all, as the network sees them."""
+    for page in taken_evenly(pages, most):
+        yield network_input(read_image(page.image, data.max_pixels), data)
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:
@@ -62,10 +76,3 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
     if not tensors[0].is_floating_point():
         return tensors[0]
     return torch.stack(list(tensors)).mean(dim=0)
-
-
-def _pictures(model: ModelCheckpoint, pages: Sequence[Page]) -> Iterator[Tensor]:
-    """(1, 3, H, W) of a few pages, evenly taken from all, as the network sees them."""
-    data = model.config.data
-    for page in taken_evenly(pages, _STATISTICS_PAGES):
-        yield torch.from_numpy(network_input(read_image(page.image, data.max_pixels), data))

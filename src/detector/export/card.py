@@ -37,6 +37,7 @@ class Card:
         revision: of detsweep's code, where it ran from a clone or in an image.
         licence: of detsweep's code; that of the data is the user's to add.
         classes: what the map is of.
+        maps: how many the file draws of a page; of several, see `detector.consensus`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Card:
     revision: str | None = None
     licence: str = "Apache-2.0"
     classes: tuple[str, ...] = ("text",)
+    maps: int = 1
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from detector.consensus import SAME_TEXT
 from detector.export.card import Card
 
 _SCORES = {
@@ -33,7 +34,7 @@ def card_as_markdown(card: Card) -> str:
     ]
     metadata = yaml.safe_dump(_metadata(card, metrics), sort_keys=False, allow_unicode=True)
     template = environment.get_template("card.md.j2")
-    return template.render(card=card, metadata=metadata, metrics=metrics)
+    return template.render(card=card, metadata=metadata, metrics=metrics, same_text=SAME_TEXT)
 
 
 def _metadata(card: Card, metrics: Sequence[Mapping[str, object]]) -> dict[str, object]:

@@ -2,6 +2,7 @@
 its source before anybody relies on it."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ PARITY_LIMIT = 1e-4
 
 
 def export_onnx(network: nn.Module, path: Path) -> None:
-    """Write `network`, from (B, 3, H, W) float32 to (B, H, W) float32 in [0, 1], to `path`.
+    """Write `network`, from (B, 3, H, W) float32 to `path`; its output is float32 in [0, 1], either
+    one map, (B, H, W), or of several networks, (B, K, H, W).
 
     By tracing: the network has no branch that depends on its input, and torch's newer exporter
     takes forty times as long for the same graph (it reasons about every shape as a formula in
@@ -30,10 +32,12 @@ def export_onnx(network: nn.Module, path: Path) -> None:
     `measure_parity`.
     """
     sample = torch.zeros(2, 3, 64, 96)
+    with torch.inference_mode():
+        axes = network.eval()(sample).ndim
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            network.eval(),
+            network,
             (sample,),
             path,
             dynamo=False,
@@ -41,7 +45,7 @@ def export_onnx(network: nn.Module, path: Path) -> None:
             output_names=[OUTPUT],
             dynamic_axes={
                 INPUT: {0: "batch", 2: "height", 3: "width"},
-                OUTPUT: {0: "batch", 1: "height", 2: "width"},
+                OUTPUT: {0: "batch", axes - 2: "height", axes - 1: "width"},
             },
             opset_version=OPSET,
         )
@@ -80,17 +84,41 @@ def write_card(path: Path, card: Card) -> None:
     onnx.save(model, path)
 
 
-class MeanOfMaps(nn.Module):
-    """The mean of several networks' probability maps, as one network."""
+class Ensemble(nn.Module):
+    """Several networks as one, or one alone."""
 
-    def __init__(self, networks: list[nn.Module]):
+    def __init__(self, networks: Sequence[nn.Module]):
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
+    def maps(self, image_B3HW: Tensor) -> list[Tensor]:
+        """Each network's (B, H, W) probability map."""
+        return [network.probability_map(image_B3HW) for network in self.networks]  # type: ignore[operator]  # ModuleList forgets the type
+
+    @property
+    def drawn(self) -> int:
+        """How many maps its output has of an image."""
+        return 1
+
+
+class MeanOfMaps(Ensemble):
+    """The mean of the networks' maps: (B, H, W)."""
+
     def forward(self, image_B3HW: Tensor) -> Tensor:
-        maps = [network.probability_map(image_B3HW) for network in self.networks]  # type: ignore[operator]  # ModuleList forgets the type
+        maps = self.maps(image_B3HW)
         # The mean of one would cost a pass over the map.
         return torch.stack(maps).mean(dim=0) if len(maps) > 1 else maps[0]
+
+
+class AllMaps(Ensemble):
+    """The maps of all K networks, side by side: (B, K, H, W)."""
+
+    @property
+    def drawn(self) -> int:
+        return len(self.networks)
+
+    def forward(self, image_B3HW: Tensor) -> Tensor:
+        return torch.stack(self.maps(image_B3HW), dim=1)
 
 
 def _samples(picture_13hw: NDArray[np.float32]) -> list[NDArray[np.float32]]:

@@ -23,6 +23,9 @@ class ScoreRow:
         iou_hmean: H-Mean of the plain IoU matching.
         ms_per_page: duration of one page, milliseconds.
         low, high: the 95 % interval of `hmean`.
+        megabytes: of the model's file.
+        parity: largest difference of its probability map to that of torch, or where it has fewer
+            bits, to that of the float32 file.
     """
 
     name: str
@@ -35,6 +38,8 @@ class ScoreRow:
     ms_per_page: float | None
     low: float | None = None
     high: float | None = None
+    megabytes: float | None = None
+    parity: float | None = None
 
     @property
     def interval(self) -> tuple[float, float] | None:

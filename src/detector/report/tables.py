@@ -104,6 +104,8 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "hmean_pages": ("Mean of pages", format_score),
     "iou_hmean": ("IoU H-Mean", format_score),
     "ms_per_page": ("ms a page", format_duration),
+    "megabytes": ("MB", format_value),
+    "parity": ("Largest difference of the map", format_value),
 }
 
 
