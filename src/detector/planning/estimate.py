@@ -8,6 +8,7 @@ import numpy as np
 from detector.config import Config
 from detector.data.folds import Folds
 from detector.errors import SweepError
+from detector.export.precision import Precision
 from detector.planning.stopping import simulate_sweep
 from detector.planning.throughput import Throughput
 from detector.steps.agent import SWEEP_FOLD
@@ -44,7 +45,7 @@ class Work:
         max_epochs: of a training.
         folds: that are trained after the sweep; one more is the best trial itself.
         rescored: trainings at most that decide between trials that tie.
-        ensemble_seconds: of measuring all candidates.
+        ensemble_seconds: of measuring all candidates, at most.
     """
 
     epoch_seconds: float
@@ -84,8 +85,10 @@ class Work:
         steps = max(1, crops // batch)
         validated = len(folds.validation(SWEEP_FOLD)) * measured.page_seconds
         count = min(config.folds.retrain or config.folds.count, config.folds.count)
-        # Each fold's model on its own pages, and on the held-out ones each and all together.
-        pages = len(folds.training(None)) + 2 * count * len(folds.held_out)
+        # Each fold's model on its own pages. On the held-out ones each alone, their means of weights,
+        # and all together twice (mean of maps, consensus), in each precision at most.
+        passes = len(Precision) * (count + (count - 1) + 2 * count)
+        pages = len(folds.training(None)) + passes * len(folds.held_out)
         return cls(
             epoch_seconds=steps * measured.step_seconds + validated,
             start_seconds=measured.start_seconds,
