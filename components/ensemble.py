@@ -25,6 +25,9 @@ def ensemble(
     from detector.steps.ensemble import CARD, MODEL, REPORT, build
     from detector.storage import RunStore
 
+    model.metadata["display_name"] = "model"
+    report.metadata["display_name"] = "report of the run"
+    scores.metadata["display_name"] = "candidates"
     with plain_errors():
         store = RunStore(store_url)
         summary = build(store_url, Path(sweep.path).read_text(), prefer, baseline)
@@ -34,6 +37,11 @@ def ensemble(
         for row in summary.candidates:
             if row.hmean is not None:
                 scores.log_metric(row.name, row.hmean)
+            if row.interval is not None:
+                scores.metadata[f"{row.name}, 95 % interval"] = "{:.4f} to {:.4f}".format(
+                    *row.interval
+                )
+        model.metadata["chosen"] = f"{summary.chosen}: {summary.chosen_because}"
         if summary.promotion is None:
             return ""
         scores.log_metric("gain over the baseline", summary.promotion.gain.value)

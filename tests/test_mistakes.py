@@ -72,7 +72,7 @@ def test_the_tilt_is_that_of_the_longer_side() -> None:
         ("tilted below 2°", 1, 1),
         ("tilted 2 to 10°", 0, 0),
         ("tilted 10 to 45°", 0, 0),
-        ("tilted 45 and more°", 1, 0),
+        ("tilted at least 45°", 1, 0),
     ]
 
 

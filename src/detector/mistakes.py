@@ -196,7 +196,7 @@ def _range(limits: NDArray[np.float64], k: int) -> str:
     if k == 0:
         return f"below {limits[0]:.0f}"
     if k == len(limits):
-        return f"{limits[-1]:.0f} and more"
+        return f"at least {limits[-1]:.0f}"
     return f"{limits[k - 1]:.0f} to {limits[k]:.0f}"
 
 

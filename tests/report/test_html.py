@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from detector.report.content import ReportData, ScoreRow
+from detector.report.figures import timeline
 from detector.report.html import render_report
 from detector.sweep.trial import TrialRecord
 
@@ -54,6 +55,27 @@ def test_the_headline_is_the_models_score_then_the_sweeps_best(full_report: Repo
     text = _Structure(render_report(full_report)).text
     assert text.index("0.8954") < text.index("trial 2, epoch 9")
     assert "mean of maps, on 60 held-out pages" in text
+
+
+def test_a_chosen_trial_that_is_not_the_highest_is_not_called_the_best(
+    full_report: ReportData,
+) -> None:
+    highest = full_report.trials[2]
+    cheaper = replace(full_report, best=full_report.trials[0])
+    text = _Structure(render_report(cheaper)).text
+    assert "Best val/hmean" not in text
+    assert "val/hmean of the chosen trial" in text
+    score = highest.best("maximize")
+    assert score and f"the highest is {score[1]:.4f}, of trial 2" in text
+
+
+def test_short_runs_are_drawn_in_minutes_and_long_ones_in_hours(full_report: ReportData) -> None:
+    def unit(ended: float) -> str:
+        trials = [replace(t, ended=ended if t.ended else None) for t in full_report.trials]
+        figure = timeline(replace(full_report, trials=trials))
+        return figure.layout.xaxis.title.text
+
+    assert (unit(700.0), unit(100.0 + 3 * 3600)) == ("minutes", "hours")
 
 
 def test_it_says_how_much_time_stopping_early_saved(full_report: ReportData) -> None:

@@ -85,8 +85,8 @@ class Work:
         steps = max(1, crops // batch)
         validated = len(folds.validation(SWEEP_FOLD)) * measured.page_seconds
         count = min(config.folds.retrain or config.folds.count, config.folds.count)
-        # Each fold's model on its own pages. On the held-out ones each alone, their means of weights,
-        # and all together twice (mean of maps, consensus), in each precision at most.
+        # Each fold's model on its own pages. On the held-out ones each alone, their means of
+        # weights, and all together twice (mean of maps, consensus), in each precision at most.
         passes = len(Precision) * (count + (count - 1) + 2 * count)
         pages = len(folds.training(None)) + passes * len(folds.held_out)
         return cls(

@@ -45,7 +45,7 @@ def learning_curves(data: ReportData) -> go.Figure | None:
 
 
 def incumbents(data: ReportData) -> go.Figure | None:
-    """The best score that had been reached when each trial ended, in hours since the first began;
+    """The best score reached when each trial ended, by the time since the first began;
     None before two trials have ended with a score."""
     ended = sorted(
         (trial.ended, best[1], trial.number)
@@ -57,35 +57,36 @@ def incumbents(data: ReportData) -> go.Figure | None:
         return None
     better = min if data.goal == "minimize" else max
     times, scores, numbers = zip(*ended, strict=True)
-    hours = [(time - min(begun)) / 3600 for time in times]
+    seconds, unit = _unit(max(times) - min(begun))
+    since = [(time - min(begun)) / seconds for time in times]
     figure = new_figure()
     figure.add_trace(
         go.Scatter(
-            x=hours,
+            x=since,
             y=scores,
             customdata=numbers,
             mode="markers",
             marker={"color": COLORS["finished"], "size": 6, "opacity": 0.7},
-            hovertemplate="trial %{customdata} · %{x:.2f} h · %{y:.4f}<extra></extra>",
+            hovertemplate=f"trial %{{customdata}} · %{{x:.2f}} {unit} · %{{y:.4f}}<extra></extra>",
         )
     )
     figure.add_trace(
         go.Scatter(
-            x=hours,
+            x=since,
             y=list(accumulate(scores, better)),
             mode="lines",
             line={"color": COLORS["best"], "width": 2.5, "shape": "hv"},
             hovertemplate="best so far · %{y:.4f}<extra></extra>",
         )
     )
-    figure.update_xaxes(title="hours", rangemode="tozero")
+    figure.update_xaxes(title=unit, rangemode="tozero")
     figure.update_yaxes(title=html.escape(data.metric))
     figure.update_layout(showlegend=False)
     return figure
 
 
 def timeline(data: ReportData) -> go.Figure | None:
-    """Which agent trained which trial when, in hours since the first; None before any has begun.
+    """Which agent trained which trial when, since the first began; None before any has.
 
     A trial that more than one agent worked on is shown with the last.
     """
@@ -94,24 +95,30 @@ def timeline(data: ReportData) -> go.Figure | None:
         return None
     first = min(trial.started or 0 for trial in begun)
     last = max(max(trial.started or 0, trial.ended or 0) for trial in begun)
+    seconds, unit = _unit(last - first)
     figure = new_figure()
     for trial in begun:
         kind = kind_of(trial, data)
-        hours = [((time or last) - first) / 3600 for time in (trial.started, trial.ended)]
+        span = [((time or last) - first) / seconds for time in (trial.started, trial.ended)]
         figure.add_trace(
             go.Scatter(
-                x=hours,
+                x=span,
                 y=[html.escape(str(trial.agent))] * 2,
                 mode="lines+markers",
                 line={"color": COLORS[kind], "width": 7},
                 marker={"symbol": "line-ns", "size": 14, "line": {"width": 2}},
-                hovertemplate=f"trial {trial.number} · %{{x:.2f}} h<extra>{kind}</extra>",
+                hovertemplate=f"trial {trial.number} · %{{x:.2f}} {unit}<extra>{kind}</extra>",
             )
         )
-    figure.update_xaxes(title="hours", rangemode="tozero")
+    figure.update_xaxes(title=unit, rangemode="tozero")
     figure.update_yaxes(type="category")
     figure.update_layout(showlegend=False)
     return figure
+
+
+def _unit(seconds: float) -> tuple[int, str]:
+    """Seconds and name of the unit in which such a duration reads well."""
+    return (3600, "hours") if seconds >= 2 * 3600 else (60, "minutes")
 
 
 def _curve(trial: TrialRecord, kind: str) -> go.Scatter:

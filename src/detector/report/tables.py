@@ -8,6 +8,7 @@ from typing import Any
 
 from detector.choosing import Interval
 from detector.report.content import ReportData, ScoreRow
+from detector.sweep.best import best_trial
 from detector.sweep.status import count_rungs
 from detector.sweep.trial import TrialRecord
 
@@ -122,10 +123,8 @@ def headlines(data: ReportData) -> list[Headline]:
         gain = format_interval(data.promotion.gain)
         note = f"{gain} above {data.promotion.baseline}"
         lines.append(Headline("Against the baseline", data.promotion.verdict, note))
-    point = data.best.best(data.goal) if data.best else None
-    if data.best and point:
-        note = f"trial {data.best.number}, epoch {point[0]}"
-        lines.append(Headline(f"Best {data.metric}", format_score(point[1]), note))
+    if line := _trial_headline(data):
+        lines.append(line)
     states = Counter(trial.state for trial in data.trials)
     note = ", ".join(f"{count} {state}" for state, count in states.most_common())
     lines.append(Headline("Trials", str(len(data.trials)), note))
@@ -136,6 +135,22 @@ def headlines(data: ReportData) -> list[Headline]:
             note += f"; stopping early saved about {_length(saved)}"
         lines.append(Headline("Training", _length(minutes), note))
     return lines
+
+
+def _trial_headline(data: ReportData) -> Headline | None:
+    """The score of the trial that the sweep led to, which is not always the highest: what is within
+    noise of it may be cheaper."""
+    point = data.best.best(data.goal) if data.best else None
+    if data.best is None or point is None:
+        return None
+    note = f"trial {data.best.number}, epoch {point[0]}"
+    leader = best_trial(data.trials, data.goal)
+    lead = leader.best(data.goal) if leader else None
+    if leader and lead and lead[1] != point[1]:
+        extreme = "lowest" if data.goal == "minimize" else "highest"
+        note += f"; the {extreme} is {format_score(lead[1])}, of trial {leader.number}"
+    label = f"{data.metric} of the chosen trial" if data.choice else f"Best {data.metric}"
+    return Headline(label, format_score(point[1]), note)
 
 
 def _minutes_saved(trials: Sequence[TrialRecord]) -> float:
