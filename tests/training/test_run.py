@@ -108,6 +108,17 @@ def test_sigterm_saves_within_the_epoch_and_the_resumed_run_is_the_same(
     assert_same_weights(tmp_path / "last.ckpt", whole / "last.ckpt")
 
 
+def test_a_training_that_is_told_to_stop_after_its_last_epoch_is_finished(
+    tiny: Config, folds: Folds, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = tiny.trainer.max_epochs
+    result = train(tiny, folds, 0, tmp_path, lambda metrics: metrics.epoch < last)
+    assert (result.status, result.epochs) == ("finished", last)
+    capsys.readouterr()
+    train(tiny, folds, 0, tmp_path, every_epoch)
+    assert f"all {last} epochs were trained before" in capsys.readouterr().out
+
+
 class Told:
     """A tracker that remembers."""
 

@@ -8,6 +8,7 @@ import typer
 from detector.cli.labelled import split_pages
 from detector.config import load_config
 from detector.console import PREEMPTED_EXIT_CODE, say
+from detector.processes import Processes
 
 RunDir = Annotated[Path, typer.Option(help="Folder of this run; the same one resumes it.")]
 Fold = Annotated[
@@ -54,4 +55,6 @@ def train_run(
         tracker.end(result.status)
     if result.status == "preempted":
         raise typer.Exit(PREEMPTED_EXIT_CODE)
-    say(f"best: epoch {result.best_epoch}, val/hmean {result.best_hmean:.4f}, {result.checkpoint}")
+    if Processes.of_environment().is_first:
+        score = f"val/hmean {result.best_hmean:.4f}"
+        say(f"best: epoch {result.best_epoch}, {score}, {result.checkpoint}")

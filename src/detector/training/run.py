@@ -134,8 +134,10 @@ class TrainingRun:
         return self._result("finished")
 
     def _goes_on(self, on_epoch: OnEpoch, metrics: EpochMetrics) -> bool:
-        """What `on_epoch` says, which the first process alone asks."""
-        return self.fabric.broadcast(not self.fabric.is_global_zero or on_epoch(metrics))
+        """What `on_epoch` says, which the first process alone asks. After the last epoch nothing is
+        left to stop."""
+        told = self.fabric.broadcast(not self.fabric.is_global_zero or on_epoch(metrics))
+        return told or metrics.epoch == self.config.trainer.max_epochs
 
     def _train_epoch(self, epoch: int, interrupt: Interrupt) -> bool:
         """Take the epoch's remaining steps; False if the run was interrupted before its end."""
@@ -236,7 +238,14 @@ class TrainingRun:
         self.history = state["history"]
         self.step_in_epoch, self.loss_sum = state["step_in_epoch"], state["loss_sum"]
         if self.fabric.is_global_zero:
-            say(f"resumed after epoch {len(self.history)} and {self.step_in_epoch} steps")
+            say(self._where_it_was())
+
+    def _where_it_was(self) -> str:
+        done = len(self.history)
+        if done == self.config.trainer.max_epochs:
+            return f"all {done} epochs were trained before"
+        steps = f" and {self.step_in_epoch} steps" if self.step_in_epoch else ""
+        return f"resumed after epoch {done}{steps}"
 
     def _refuse_other_origin(self, state: Mapping[str, object], path: Path) -> None:
         ours = {"config_digest": self.config.digest(), "data_digest": self.data_digest}
