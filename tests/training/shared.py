@@ -62,5 +62,6 @@ def run(trial: dict[str, Any]) -> None:
     Path(trial["results"], f"{rank}.json").write_text(json.dumps(said))
 
 
-for argument in sys.argv[1:]:
-    run(json.loads(argument))
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        run(json.loads(argument))
