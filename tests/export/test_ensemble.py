@@ -135,22 +135,25 @@ def test_the_consensus_is_what_its_networks_agree_on(
     assert "more than half of them" not in card_as_markdown(replace(card, maps=1))
 
 
-@pytest.fixture(scope="module")
-def in_int8(
-    checkpoints: dict[str, Path], folds: Folds, tmp_path_factory: pytest.TempPathFactory
+@pytest.fixture(scope="module", params=[Precision.FLOAT16, Precision.INT8])
+def reduced(
+    request: pytest.FixtureRequest,
+    checkpoints: dict[str, Path],
+    folds: Folds,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> EnsembleResult:
     one = {"fold 1": checkpoints["fold 1"]}
-    out = tmp_path_factory.mktemp("int8")
-    return build_ensemble(one, folds, left_out(folds), out, prefer="fold 1, int8")
+    out = tmp_path_factory.mktemp(request.param)
+    return build_ensemble(one, folds, left_out(folds), out, f"fold 1, {request.param}")
 
 
 @pytest.mark.parametrize("engine", EXACT)
-def test_int8_asked_for_by_name_is_the_model(
-    in_int8: EnsembleResult, checkpoints: dict[str, Path], folds: Folds, engine: Engine
+def test_fewer_bits_asked_for_by_name_are_the_model(
+    reduced: EnsembleResult, checkpoints: dict[str, Path], folds: Folds, engine: Engine
 ) -> None:
     pytest.importorskip(engine.value)
-    detector = Detector.load(in_int8.model, engine)
-    assert detector.card.name == "fold 1, int8"
+    detector = Detector.load(reduced.model, engine)
+    assert detector.card.name == reduced.chosen
     model = ModelCheckpoint.load(checkpoints["fold 1"])
     picture = network_input(read_image(folds.held_out[0].image), model.config.data)
     with torch.inference_mode():

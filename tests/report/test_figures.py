@@ -55,7 +55,7 @@ def test_the_timeline_has_a_bar_for_each_trial_that_has_begun(full_report: Repor
     assert len(figure.data) == 5
     assert {trace.y[0] for trace in figure.data} == {"agent-0", "agent-1"}
     finished = figure.data[0]
-    assert list(finished.x) == pytest.approx([0, 600 / 3600])
+    assert list(finished.x) == pytest.approx([0, 600 / 60])
     assert timeline(ReportData("t", "s", "val/hmean", "maximize", [])) is None
 
 

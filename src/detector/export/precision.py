@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from detector.export.onnx import INPUT
 
@@ -30,7 +31,10 @@ class Precision(StrEnum):
 
 def write_float16(source: Path, path: Path) -> None:
     """Write the float32 network of `source` in float16 to `path`."""
-    onnx.save(convert_float_to_float16(onnx.load(source), keep_io_types=True), path)
+    model = convert_float_to_float16(onnx.load(source), keep_io_types=True)
+    # The casts of input and output are put behind the nodes that they feed.
+    OnnxModel(model).topological_sort()
+    onnx.save(model, path)
 
 
 def write_int8(source: Path, path: Path, pictures: Iterable[NDArray[Any]]) -> None:
