@@ -9,6 +9,7 @@ polygons have no counterparts in each other).
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate, combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ SAME_TEXT = 0.5
 """Outlines of two networks whose intersection over union is this or more are of the same text."""
 
 Overlaps = dict[int, dict[int, float]]
-"""Of each outline, those that it meets (itself included), with their intersection over union."""
+"""Of each outline, those of the other networks that it meets, with their intersection over
+union. Outlines are numbered through all networks."""
 
 
 def agree(votes: Sequence[Detections]) -> Detections:
@@ -40,7 +42,7 @@ def agree(votes: Sequence[Detections]) -> Detections:
     polygons = [polygon for found in votes for polygon in found.polygons]
     scores = np.concatenate([found.scores for found in votes])
     voters = np.repeat(np.arange(len(votes)), [len(found) for found in votes])
-    overlaps = _overlaps(polygons)
+    overlaps = _overlaps(votes)
     agreed = [
         members for members in _groups(scores, voters, overlaps) if len(members) > len(votes) / 2
     ]
@@ -50,11 +52,15 @@ def agree(votes: Sequence[Detections]) -> Detections:
     )
 
 
-def _overlaps(polygons: Sequence[NDArray[np.float32]]) -> Overlaps:
-    shapes = regions(polygon.astype(np.float64) for polygon in polygons)
+def _overlaps(votes: Sequence[Detections]) -> Overlaps:
+    shapes = [regions(polygon.astype(np.float64) for polygon in v.polygons) for v in votes]
+    starts = list(accumulate(map(len, votes), initial=0))
     result: Overlaps = defaultdict(dict)
-    for i, j, overlap in zip(*meeting_pairs(shapes, shapes), strict=True):
-        result[int(i)][int(j)] = float(overlap)
+    for one, other in combinations(range(len(votes)), 2):
+        pairs = meeting_pairs(shapes[one], shapes[other])
+        for i, j, overlap in zip(*(numbers.tolist() for numbers in pairs), strict=True):
+            here, there = starts[one] + i, starts[other] + j
+            result[here][there] = result[there][here] = overlap
     return result
 
 
