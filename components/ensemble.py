@@ -22,6 +22,7 @@ def ensemble(
     from pathlib import Path
 
     from detector.console import plain_errors
+    from detector.report.tables import format_range
     from detector.steps.ensemble import CARD, MODEL, REPORT, build
     from detector.storage import RunStore
 
@@ -38,9 +39,7 @@ def ensemble(
             if row.hmean is not None:
                 scores.log_metric(row.name, row.hmean)
             if row.interval is not None:
-                scores.metadata[f"{row.name}, 95 % interval"] = "{:.4f} to {:.4f}".format(
-                    *row.interval
-                )
+                scores.metadata[f"{row.name}, 95 % interval"] = format_range(row.interval)
         model.metadata["chosen"] = f"{summary.chosen}: {summary.chosen_because}"
         if summary.promotion is None:
             return ""

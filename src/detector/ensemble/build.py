@@ -14,12 +14,11 @@ from detector.choosing.candidates import (
     cross_fit,
     within_noise_of_the_best,
 )
-from detector.config.schema import DataConfig, PostprocessConfig
+from detector.config.schema import PostprocessConfig
 from detector.console import say
 from detector.data.folds import Folds
 from detector.data.images import read_image
 from detector.data.page import Page
-from detector.engines import open_engine
 from detector.ensemble.files import CandidateFile, export_candidate, reduce_precision
 from detector.ensemble.measure import CandidateScore, Measured, measure_candidate, to_choose_from
 from detector.ensemble.networks import candidate_networks, pictures_of
@@ -29,7 +28,7 @@ from detector.export.card import Card
 from detector.export.markdown import card_as_markdown
 from detector.export.onnx import OPSET, MeanOfMaps, write_card
 from detector.export.revision import code_revision
-from detector.inference import ProbabilityMap, network_input, normalise
+from detector.inference import network_input
 from detector.storage import write_atomically
 from detector.training.checkpoint import ModelCheckpoint
 
@@ -94,7 +93,7 @@ def build_ensemble(
             for name, network in candidate_networks(models, folds.training(None))
         }
         tuned = tune_thresholds(
-            {name: _probability_map(files[name].path, data) for name in models},
+            {name: files[name].probability_map(data) for name in models},
             left_out,
             data,
             own,
@@ -146,12 +145,6 @@ def export_training(checkpoint: Path, page: Page, path: Path) -> Path:
     file = export_candidate(name, network, picture, path.parent)
     write_card(file.path, _card(name, model, postprocess, file, model.metrics))
     return file.path.replace(path)
-
-
-def _probability_map(file: Path, data: DataConfig) -> ProbabilityMap:
-    """What the file does to a padded page."""
-    run = open_engine(file)
-    return lambda picture: run(normalise(picture, data.mean, data.std))[0]
 
 
 def _worth_reducing(measured: Sequence[Measured], prefer: str) -> list[CandidateFile]:

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.config.schema import DataConfig
 from detector.engines import open_engine
 from detector.export.onnx import Ensemble, export_onnx, measure_parity
 from detector.export.precision import Precision, write_float16, write_int8
+from detector.inference import ProbabilityMap, normalise
 
 Picture = NDArray[np.float32]
 """(1, 3, H, W): a page as the network takes it."""
@@ -43,6 +45,11 @@ class CandidateFile:
     @property
     def megabytes(self) -> float:
         return self.path.stat().st_size / 1e6
+
+    def probability_map(self, data: DataConfig) -> ProbabilityMap:
+        """What the file makes of a padded page; `data` says how to normalise it."""
+        run = open_engine(self.path)
+        return lambda picture: run(normalise(picture, data.mean, data.std))[0]
 
 
 def export_candidate(

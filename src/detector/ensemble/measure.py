@@ -9,9 +9,8 @@ from detector.config.schema import DataConfig, PostprocessConfig
 from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
-from detector.engines import open_engine
 from detector.ensemble.files import CandidateFile
-from detector.inference import Image, detect_text, normalise
+from detector.inference import Image, detect_text
 from detector.postprocess import Detections
 from detector.scoring import Scores, score_pages
 
@@ -62,15 +61,10 @@ def measure_candidate(
     held_out: Sequence[Page],
 ) -> Measured:
     """Measure what a candidate's file does, as `predict` would run it."""
-    run = open_engine(file.path)
+    probability_map = file.probability_map(data)
 
     def detect(image: Image) -> Detections:
-        return detect_text(
-            image,
-            lambda picture: run(normalise(picture, data.mean, data.std))[0],
-            data.resize,
-            postprocess,
-        )
+        return detect_text(image, probability_map, data.resize, postprocess)
 
     # The first page takes longer: memory is laid out, kernels are compiled.
     detect(read_image(held_out[0].image, data.max_pixels))
