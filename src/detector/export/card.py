@@ -33,7 +33,8 @@ class Card:
         config: the whole configuration of the training.
         data_digest: of the manifest that the folds were cut from.
         scores: on the held-out pages; `low` and `high` are the 95 % interval of `hmean`.
-        parity: largest difference to the torch model's probability map.
+        parity: largest difference of its probability map to its source's: the torch model's, or
+            where the file has fewer bits, the float32 file's.
         revision: of detsweep's code, where it ran from a clone or in an image.
         licence: of detsweep's code; that of the data is the user's to add.
         classes: what the map is of.
