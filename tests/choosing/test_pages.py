@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from detector.choosing import PageScores
+from detector.choosing.pages import KeptEpoch
 from detector.data.page import Page
 from detector.errors import DataError
 from detector.metrics.cleval import CLEvalCounts, DatasetScore
@@ -20,7 +21,8 @@ SCORES = PageScores.of(PAGES, DatasetScore((GOOD, POOR, GOOD)))
 
 
 def test_what_is_written_is_read_back() -> None:
-    assert PageScores.from_json(SCORES.to_json()) == SCORES
+    kept = KeptEpoch(7, SCORES)
+    assert KeptEpoch.from_json(kept.to_json()) == kept
 
 
 def test_pages_of_one_group_have_one_number_and_a_page_without_has_its_own() -> None:
@@ -37,7 +39,9 @@ def test_two_sets_of_pages_become_one() -> None:
     assert (SCORES.only(["a.jpg"]) | other).total == GOOD + POOR
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"pages": [{"page": "a"}]}', '{"pages": 3}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"epoch": 1, "pages": [{"page": "a"}]}', '{"epoch": 1, "pages": 3}']
+)
 def test_what_is_no_count_of_pages_is_refused(text: str) -> None:
     with pytest.raises(DataError, match=r"run/pages\.json"):
-        PageScores.from_json(text, "run/pages.json")
+        KeptEpoch.from_json(text, "run/pages.json")

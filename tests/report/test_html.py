@@ -53,20 +53,21 @@ def test_it_loads_nothing_from_anywhere(full_report: ReportData) -> None:
 
 def test_the_headline_is_the_models_score_then_the_sweeps_best(full_report: ReportData) -> None:
     text = _Structure(render_report(full_report)).text
-    assert text.index("0.8954") < text.index("trial 2, epoch 9")
+    assert text.index("0.8954") < text.index("val/hmean of the chosen trial")
     assert "mean of maps, on 60 held-out pages" in text
 
 
 def test_a_chosen_trial_that_is_not_the_highest_is_not_called_the_best(
     full_report: ReportData,
 ) -> None:
-    highest = full_report.trials[2]
-    cheaper = replace(full_report, best=full_report.trials[0])
+    assert full_report.choice
+    highest = full_report.choice.standings[0]
+    choice = replace(full_report.choice, trial=0)
+    cheaper = replace(full_report, best=full_report.trials[0], choice=choice)
     text = _Structure(render_report(cheaper)).text
     assert "Best val/hmean" not in text
     assert "val/hmean of the chosen trial" in text
-    score = highest.best("maximize")
-    assert score and f"the highest is {score[1]:.4f}, of trial 2" in text
+    assert f"within noise of the highest, {highest.score.value:.4f} of trial 2" in text
 
 
 def test_short_runs_are_drawn_in_minutes_and_long_ones_in_hours(full_report: ReportData) -> None:

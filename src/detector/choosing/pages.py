@@ -79,26 +79,38 @@ class PageScores:
         one, other = drawn[::2], drawn[1::2]
         return [n for g in one for n in groups[g]], [n for g in other for n in groups[g]]
 
+
+@dataclass(frozen=True)
+class KeptEpoch:
+    """The epoch whose weights a training keeps, and what these count on the validation pages."""
+
+    epoch: int
+    pages: PageScores
+
     def to_json(self) -> str:
+        scores = self.pages
         rows = [
-            {"page": name, "group": self.groups.get(name), **asdict(counts)}
-            for name, counts in self.counts.items()
+            {"page": name, "group": scores.groups.get(name), **asdict(counts)}
+            for name, counts in scores.counts.items()
         ]
-        return json.dumps({"pages": rows}, ensure_ascii=False) + "\n"
+        return json.dumps({"epoch": self.epoch, "pages": rows}, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: str = PAGES) -> "PageScores":
+    def from_json(cls, text: str, where: str = PAGES) -> "KeptEpoch":
         """Read what `to_json` wrote.
 
         Raises:
             DataError: the text is something else.
         """
         try:
-            rows = json.loads(text)["pages"]
+            tree = json.loads(text)
+            rows = tree["pages"]
             groups = {row["page"]: row["group"] for row in rows if row["group"] is not None}
             fields = [{k: v for k, v in row.items() if k not in ("page", "group")} for row in rows]
-            counts = [CLEvalCounts(**field) for field in fields]
-            return cls(dict(zip((row["page"] for row in rows), counts, strict=True)), groups)
+            counts = {
+                row["page"]: CLEvalCounts(**field) for row, field in zip(rows, fields, strict=True)
+            }
+            return cls(int(tree["epoch"]), PageScores(counts, groups))
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(
                 f"not the counts of pages: {error!r}",

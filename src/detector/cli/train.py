@@ -56,5 +56,5 @@ def train_run(
     if result.status == "preempted":
         raise typer.Exit(PREEMPTED_EXIT_CODE)
     if Processes.of_environment().is_first:
-        score = f"val/hmean {result.best_hmean:.4f}"
-        say(f"best: epoch {result.best_epoch}, {score}, {result.checkpoint}")
+        score = f"val/hmean {result.kept_hmean:.4f}"
+        say(f"kept: epoch {result.kept_epoch}, {score}, {result.checkpoint}")

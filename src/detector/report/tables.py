@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from detector.choosing import Interval
+from detector.choosing.ranking import Choice
 from detector.report.content import ReportData, ScoreRow
-from detector.sweep.best import best_trial
 from detector.sweep.status import count_rungs
 from detector.sweep.trial import TrialRecord
 
@@ -138,19 +138,26 @@ def headlines(data: ReportData) -> list[Headline]:
 
 
 def _trial_headline(data: ReportData) -> Headline | None:
-    """The score of the trial that the sweep led to, which is not always the highest: what is within
-    noise of it may be cheaper."""
+    """The score of the trial that the sweep led to."""
     point = data.best.best(data.goal) if data.best else None
     if data.best is None or point is None:
         return None
-    note = f"trial {data.best.number}, epoch {point[0]}"
-    leader = best_trial(data.trials, data.goal)
-    lead = leader.best(data.goal) if leader else None
-    if leader and lead and lead[1] != point[1]:
-        extreme = "lowest" if data.goal == "minimize" else "highest"
-        note += f"; the {extreme} is {format_score(lead[1])}, of trial {leader.number}"
-    label = f"{data.metric} of the chosen trial" if data.choice else f"Best {data.metric}"
-    return Headline(label, format_score(point[1]), note)
+    if data.choice:
+        return _choice_headline(data.metric, data.choice)
+    epoch, value = point
+    note = f"trial {data.best.number}, epoch {epoch}"
+    return Headline(f"Best {data.metric}", format_score(value), note)
+
+
+def _choice_headline(metric: str, choice: Choice) -> Headline:
+    """What is within noise of the highest score may be cheaper, and chosen in its place."""
+    leader = choice.standings[0]
+    chosen = next(s for s in choice.standings if s.trial == choice.trial)
+    note = f"trial {chosen.trial}"
+    if chosen.trial != leader.trial:
+        highest = format_score(leader.score.value)
+        note += f", within noise of the highest, {highest} of trial {leader.trial}"
+    return Headline(f"{metric} of the chosen trial", format_score(chosen.score.value), note)
 
 
 def _minutes_saved(trials: Sequence[TrialRecord]) -> float:

@@ -20,7 +20,7 @@ class FoldResult:
     """A fold's model.
 
     Attributes:
-        scores: on the fold's own pages, by metric (`val/hmean`, …), at its best epoch.
+        scores: on the fold's own pages, by metric (`val/hmean`, …), at the epoch that is kept.
         reused_trial: the trial that it was copied from, None if it was trained.
     """
 
@@ -50,8 +50,8 @@ def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
     reused = _reuse_trial(run, sweep_id, best.trial, origin)
     # A trial that was stopped early is taken on to its last epoch.
     trained = train_to_the_end(run, key, config, folds, fold, f"fold {fold}")
-    scores = metrics_of(run, key, trained.best_epoch)
-    result = FoldResult(fold, trained.best_epoch, scores, reused)
+    scores = metrics_of(run, key, trained.kept_epoch)
+    result = FoldResult(fold, trained.kept_epoch, scores, reused)
     run.store.write(f"{key}/{RESULT}", json.dumps(asdict(result), indent=1))
     return result
 

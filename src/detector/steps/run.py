@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from detector.choosing.pages import PAGES, PageScores
+from detector.choosing.pages import PAGES, KeptEpoch, PageScores
 from detector.choosing.ranking import Choice
 from detector.config import Config, config_from_tree
 from detector.data.folds import Folds, Manifest, open_folds
@@ -28,7 +28,8 @@ class Best:
     Attributes:
         trial: its number.
         params: the values it drew, by configuration key.
-        metric: what the sweep went by, and `value` its best over the trial's epochs.
+        metric: what the sweep went by, and `value` what the weights that are kept reach; the best
+            of the trial's epochs where no weights are.
         epoch: the epoch of that value, from 1.
         overrides: `params` as words for the command line.
         low, high: the 95 % interval of `value`, None where none could be drawn.
@@ -111,9 +112,13 @@ class Run:
         return self.store.exists(f"{training}/{PAGES}")
 
     def pages(self, training: str) -> PageScores:
-        """The counts by page of the training below a key."""
+        """The counts by page of the weights that the training below a key keeps."""
+        return self.kept(training).pages
+
+    def kept(self, training: str) -> KeptEpoch:
+        """The epoch that the training below a key keeps."""
         key = f"{training}/{PAGES}"
-        return PageScores.from_json(self.store.read(key).decode(), self.store.url(key))
+        return KeptEpoch.from_json(self.store.read(key).decode(), self.store.url(key))
 
     def _read(self, key: str, step: str) -> bytes:
         if not self.store.exists(key):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from detector.choosing import PageScores
+from detector.choosing.pages import KeptEpoch
 from detector.choosing.ranking import Choice, Contender, Rescore, choose_trial, off_centre
 from detector.config import apply_params
 from detector.console import say
@@ -54,7 +55,10 @@ def select(store_url: str, backend_url: str, sweep_id: str) -> Selection:
     choice = _choose(run, sweep_id, spec, trials, leader)
     chosen = leader.number if choice is None else choice.trial
     winner = next(trial for trial in trials if trial.number == chosen)
-    best = _as_best(winner, spec.metric, choice)
+    if choice is None:
+        best = _by_its_curve(winner, spec.metric)
+    else:
+        best = _by_its_pages(winner, run.kept(trial_key(sweep_id, chosen)), choice)
     rungs = backend.rungs(sweep_id)
     report = render_report(sweep_content(run, sweep_id, spec, trials, winner, choice, rungs))
     folder = f"sweeps/{sweep_id}"
@@ -118,17 +122,12 @@ def _rescore_by_training(run: Run, sweep_id: str, trials: Sequence[TrialRecord])
     return rescore
 
 
-def _as_best(winner: TrialRecord, metric: MetricSpec, choice: Choice | None) -> Best:
+def _by_its_curve(winner: TrialRecord, metric: MetricSpec) -> Best:
     epoch, value = winner.best(metric.goal) or (0, float("nan"))
-    if choice is None:
-        reasons = [
-            f"Trial {winner.number} has the best {metric.name}. Its lead may be noise: counts by "
-            f"page are kept for {COMPARED_BY} alone."
-        ]
-        interval = None
-    else:
-        reasons = list(choice.reasons)
-        interval = next(s.score for s in choice.standings if s.trial == winner.number)
+    reason = (
+        f"Trial {winner.number} has the best {metric.name}. Its lead may be noise: counts by "
+        f"page are kept for {COMPARED_BY} alone."
+    )
     return Best(
         trial=winner.number,
         params=dict(winner.params),
@@ -136,7 +135,20 @@ def _as_best(winner: TrialRecord, metric: MetricSpec, choice: Choice | None) -> 
         value=value,
         epoch=epoch,
         overrides=override_words(winner.params),
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        reasons=reasons,
+        reasons=[reason],
+    )
+
+
+def _by_its_pages(winner: TrialRecord, kept: KeptEpoch, choice: Choice) -> Best:
+    interval = next(s.score for s in choice.standings if s.trial == winner.number)
+    return Best(
+        trial=winner.number,
+        params=dict(winner.params),
+        metric=COMPARED_BY,
+        value=kept.pages.total.hmean,
+        epoch=kept.epoch,
+        overrides=override_words(winner.params),
+        low=interval.low,
+        high=interval.high,
+        reasons=list(choice.reasons),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 METRIC = "val/hmean"
-"""The metric that the best epoch is chosen by; higher is better."""
+"""The metric that an epoch is kept for; higher is better."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class TrainResult:
         status: "finished" all its epochs, "stopped" early by `OnEpoch`, or "preempted" by SIGTERM,
             to be resumed.
         epochs: finished ones.
-        best_epoch: the epoch with the best `val/hmean`; 0 where none was validated.
-        best_hmean: its value.
-        checkpoint: the best epoch's weights.
+        kept_epoch: the epoch whose weights are kept (see `EpochChoice`); 0 before there is one.
+        kept_hmean: its `val/hmean`.
+        checkpoint: its weights.
     """
 
     status: Literal["finished", "stopped", "preempted"]
     epochs: int
-    best_epoch: int
-    best_hmean: float
+    kept_epoch: int
+    kept_hmean: float
     checkpoint: Path

@@ -13,7 +13,7 @@ from lightning_fabric import seed_everything
 from timm.utils import ModelEmaV3
 from torch.utils.data import DataLoader
 
-from detector.choosing.pages import PAGES, PageScores
+from detector.choosing.pages import PAGES, KeptEpoch, PageScores
 from detector.config import Config
 from detector.console import say
 from detector.data.dataset import Batch, EpochBatches, training_batches
@@ -28,6 +28,7 @@ from detector.storage import write_atomically
 from detector.tracking import UNTRACKED, Tracker
 from detector.training.checkpoint import ModelCheckpoint, load_tensors, save_tensors
 from detector.training.group import any_of, start_fabric
+from detector.training.keeping import EpochChoice
 from detector.training.result import METRIC, EpochMetrics, OnEpoch, TrainResult
 from detector.training.schedule import learning_rate
 from detector.training.shared_norm import share_batch_norm
@@ -48,10 +49,10 @@ def train(
     """Train a detector on all folds but one.
 
     `run_dir` receives `config.yaml`, `metrics.jsonl` (one line an epoch), `last.ckpt`, and of the
-    best epoch `best.ckpt` and `pages.json`, its counts on each validation page. A run that was
-    interrupted goes on from its `last.ckpt` as if nothing had happened: the same crops in the same
-    order with the same rates. Epochs that it had finished are reported to `on_epoch` again, so that
-    the caller misses none.
+    epoch that is kept (see `EpochChoice`) `best.ckpt` and `pages.json`, its counts on each
+    validation page. A run that was interrupted goes on from its `last.ckpt` as if nothing had
+    happened: the same crops in the same order with the same rates. Epochs that it had finished are
+    reported to `on_epoch` again, so that the caller misses none.
 
     Several processes that torchrun has started share the training, and its result is that of one,
     within rounding. Each of them calls this. The first alone touches `run_dir` and tells of epochs;
@@ -109,6 +110,7 @@ class TrainingRun:
         self.stepper = Stepper(fabric, self.model, self.optimizer, self.network, self.ema, config)
 
         self.history: list[dict[str, float]] = []
+        self.choice = EpochChoice()
         self.step_in_epoch = 0
         self.loss_sum = 0.0
         self._resume()
@@ -175,33 +177,30 @@ class TrainingRun:
         return _as_metrics(row)
 
     def _keep_epoch(self, row: dict[str, float], score: DatasetScore) -> None:
-        is_best = row is self._best()
-        if is_best:
-            self._save_best(row, PageScores.of(self.validation.pages, score))
+        epoch = KeptEpoch(int(row["epoch"]), PageScores.of(self.validation.pages, score))
+        is_kept = self.choice.offer(epoch)
+        if is_kept:
+            self._save_kept(row, epoch)
         self._save()
         lines = "".join(json.dumps(entry) + "\n" for entry in self.history)
         write_atomically(self.dir / "metrics.jsonl", lines.encode())
         metrics = _as_metrics(row)
-        pictures = self.validation.overlays if is_best else None
+        pictures = self.validation.overlays if is_kept else None
         self.tracker.epoch(metrics.epoch, metrics.values, pictures)
 
     def _weights_to_keep(self) -> DBNet:
         return self.ema.module if self.ema is not None else self.network
 
-    def _best(self) -> dict[str, float] | None:
-        """The best epoch so far, the earliest of equals."""
-        return max(self.history, key=lambda row: row[METRIC], default=None)
-
-    def _save_best(self, row: Mapping[str, float], pages: PageScores) -> None:
+    def _save_kept(self, row: Mapping[str, float], kept: KeptEpoch) -> None:
         ModelCheckpoint(
             config=self.config,
             weights=self._weights_to_keep().state_dict(),
             data_digest=self.data_digest,
             fold=self.fold,
-            epoch=int(row["epoch"]),
+            epoch=kept.epoch,
             metrics=dict(row),
         ).save(self.dir / BEST)
-        write_atomically(self.dir / PAGES, pages.to_json().encode())
+        write_atomically(self.dir / PAGES, kept.to_json().encode())
 
     def _save(self) -> None:
         save_tensors(
@@ -215,6 +214,7 @@ class TrainingRun:
                 "optimizer": self.optimizer.state_dict(),
                 "micro_batch": self.stepper.micro_batch,
                 "history": self.history,
+                "choice": self.choice.state_dict(),
                 "step_in_epoch": self.step_in_epoch,
                 "loss_sum": self.loss_sum,
             },
@@ -236,6 +236,7 @@ class TrainingRun:
         self.stepper.updates = state["updates"]
         self.stepper.micro_batch = state["micro_batch"]
         self.history = state["history"]
+        self.choice.load_state_dict(state["choice"])
         self.step_in_epoch, self.loss_sum = state["step_in_epoch"], state["loss_sum"]
         if self.fabric.is_global_zero:
             say(self._where_it_was())
@@ -259,12 +260,12 @@ class TrainingRun:
                 )
 
     def _result(self, status: str) -> TrainResult:
-        best = self._best()
+        kept = self.choice.kept
         return TrainResult(
             status=status,  # type: ignore[arg-type]
             epochs=len(self.history),
-            best_epoch=int(best["epoch"]) if best else 0,
-            best_hmean=best[METRIC] if best else 0.0,
+            kept_epoch=kept,
+            kept_hmean=self.history[kept - 1][METRIC] if kept else 0.0,
             checkpoint=self.dir / BEST,
         )
 
