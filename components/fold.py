@@ -16,17 +16,17 @@ def fold(
     best: dsl.Input[dsl.Artifact],
     scores: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Above one GPU the training is a TrainJob's, and this step finds it trained when that is done.
+    """Above one GPU a training that is left to do is a TrainJob's, and this step finds it trained.
     `best` says that the configuration is chosen."""
     from pathlib import Path
 
     from detector.console import plain_errors
-    from detector.steps.fold import train_fold
+    from detector.steps.fold import is_left_to_train, train_fold
 
     scores.metadata["display_name"] = f"fold {index}"
     sweep_id = Path(sweep.path).read_text()
     with plain_errors():
-        if gpus > 1:
+        if gpus > 1 and is_left_to_train(store_url, sweep_id, index):
             from components.train_job import FoldJob, TrainJobs
 
             job = FoldJob(store_url, sweep_id, index, gpus, image, gpu_type)

@@ -11,6 +11,7 @@ def prepare(
     data: str,
     overrides: list[str],
     folds: int,
+    gpus_per_fold: int,
     manifest: dsl.Output[dsl.Dataset],
     pages: dsl.Output[dsl.Metrics],
 ) -> list[int]:
@@ -23,7 +24,8 @@ def prepare(
 
     with plain_errors():
         counted = [f"folds.count={folds}"] if folds else []
-        prepared = run_step(store_url, [*overrides, *counted, f"data.path={data}"])
+        words = [*overrides, *counted, f"data.path={data}"]
+        prepared = run_step(store_url, words, gpus_per_fold)
         Path(manifest.path).write_text(prepared.manifest.to_json())
         for name, count in prepared.page_counts.items():
             pages.log_metric(name, count)

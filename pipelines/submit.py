@@ -28,6 +28,7 @@ from kfp_server_api import ApiException  # type: ignore[import-untyped]  # it ha
 from detector.config import known_keys, load_config
 from detector.console import plain_errors, say
 from detector.errors import DetsweepError, did_you_mean
+from detector.processes import require_equal_shares
 from detector.sweep.spec import parse_sweep
 
 TOKEN, COOKIES = "DETSWEEP_KFP_TOKEN", "DETSWEEP_KFP_COOKIES"
@@ -175,12 +176,11 @@ def pipeline_arguments(
     # Faults are told here rather than by a pod.
     config = load_config(arguments.get("overrides", defaults["overrides"]))
     gpus = arguments.get("gpus_per_fold", defaults["gpus_per_fold"])
-    if gpus < 1 or config.data.batch_size % gpus:
+    if gpus < 1:
         raise SubmitError(
-            f"data.batch_size={config.data.batch_size} cannot be shared by {gpus} GPUs",
-            where=f"gpus_per_fold={gpus}",
-            remedy="make data.batch_size a multiple of gpus_per_fold, which is 1 or more",
+            f"{gpus} GPUs train no fold", where="gpus_per_fold", remedy="give 1 or more"
         )
+    require_equal_shares(config, gpus)
     parse_sweep(arguments.get("sweep_yaml", defaults["sweep_yaml"]), str(sweep or "sweep_yaml"))
     return arguments
 

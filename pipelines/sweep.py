@@ -141,7 +141,13 @@ def sweep_pipeline(
     Returns:
         "promoted", "within noise" or "worse"; empty without a baseline.
     """
-    prepared = prepare(store_url=store_url, data=data, overrides=overrides, folds=folds)
+    prepared = prepare(
+        store_url=store_url,
+        data=data,
+        overrides=overrides,
+        folds=folds,
+        gpus_per_fold=gpus_per_fold,
+    )
     _on_cluster(prepared, "Check the data", image)
 
     created = sweep_init(

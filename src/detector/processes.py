@@ -7,6 +7,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from detector.config import Config
+from detector.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -40,3 +43,25 @@ class Processes:
 
 
 ALONE = Processes()
+
+
+def require_equal_shares(config: Config, processes: int, crops: int | None = None) -> None:
+    """Every process works on a part of each micro-batch, or the result would be another.
+
+    Args:
+        crops: how many an epoch has, where that is known: a step takes no more.
+
+    Raises:
+        ConfigError: the batch cannot be shared out evenly.
+    """
+    size, steps = config.data.batch_size, config.trainer.accumulate_grad_batches
+    batch = size * steps if crops is None else min(size * steps, crops)
+    if size % processes == 0 and batch % processes == 0:
+        return
+    raise ConfigError(
+        f"data.batch_size={size} times trainer.accumulate_grad_batches={steps} cannot be shared by "
+        f"{processes} processes" + (f": there are only {crops} crops" if batch == crops else ""),
+        where=f"{batch} crops a step in micro-batches of {size}",
+        remedy=f"make data.batch_size a multiple of {processes} (with fewer "
+        "trainer.accumulate_grad_batches the step stays as large), or train on fewer GPUs",
+    )

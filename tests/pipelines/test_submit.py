@@ -152,8 +152,10 @@ def test_configuration_and_sweep_are_checked_here(tmp_path: Path) -> None:
 
 
 def test_gpus_that_a_batch_cannot_be_shared_by_are_refused_before_the_sweep() -> None:
-    with pytest.raises(SubmitError, match=r"data\.batch_size=2 cannot be shared by 4 GPUs"):
+    with pytest.raises(ConfigError, match=r"data\.batch_size=2 times .* shared by 4 processes"):
         pipeline_arguments(["gpus_per_fold=4"], None, DEFAULTS)
+    with pytest.raises(SubmitError, match="0 GPUs"):
+        pipeline_arguments(["gpus_per_fold=0"], None, DEFAULTS)
     shared = pipeline_arguments(["gpus_per_fold=4", "data.batch_size=4"], None, DEFAULTS)
     assert shared["gpus_per_fold"] == 4
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from detector.data.synthetic import draw_receipts
-from detector.errors import DataError, StoreError
+from detector.errors import ConfigError, DataError, StoreError
 from detector.steps.prepare import prepare
 from detector.steps.run import Run
 
@@ -58,6 +58,16 @@ def test_retrain_limits_the_folds_of_the_ensemble(data: Path, tmp_path: Path) ->
     prepared = prepare(str(tmp_path), overrides(data, "folds.retrain=1"))
     assert prepared.fold_numbers == [0]
     assert prepared.manifest.count == 2
+
+
+def test_a_batch_that_the_folds_gpus_cannot_share_is_refused_before_the_sweep(
+    data: Path, tmp_path: Path
+) -> None:
+    words = overrides(data, "data.batch_size=6")
+    with pytest.raises(ConfigError, match="cannot be shared by 4 processes"):
+        prepare(str(tmp_path), words, gpus_per_fold=4)
+    assert not list(tmp_path.iterdir())
+    prepare(str(tmp_path), words, gpus_per_fold=3)
 
 
 def test_errors_in_the_data_set_are_listed(tmp_path: Path) -> None:

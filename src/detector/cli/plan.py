@@ -10,7 +10,8 @@ from detector.cli.labelled import split_pages
 from detector.cli.run import Data, Overrides, SweepFile
 from detector.config import load_config
 from detector.console import narrow_table, say
-from detector.errors import ConfigError, DetsweepError
+from detector.errors import DetsweepError
+from detector.processes import require_equal_shares
 
 if TYPE_CHECKING:
     from detector.planning import Estimate, Throughput, Work
@@ -44,12 +45,7 @@ def plan_run(
     spec = parse_sweep(sweep.read_text(), str(sweep))
     if not spec.trains_detector:
         raise DetsweepError("only trials of the detector can be planned", where=str(sweep))
-    if config.data.batch_size % gpus_per_fold:
-        raise ConfigError(
-            f"{config.data.batch_size} is no multiple of {gpus_per_fold} GPUs, which share it",
-            where="data.batch_size",
-            remedy="give another --gpus-per-fold, or a data.batch_size that is one",
-        )
+    require_equal_shares(config, gpus_per_fold)
     folds = split_pages(config)
     say(f"training for up to {seconds:.0f} s")
     measured = measure_throughput(config, folds, seconds)

@@ -18,8 +18,7 @@ from detector.data.augment import apply_warp, change_light, draw_warp, warp_outl
 from detector.data.page import Page
 from detector.data.scaled import ScaledPages
 from detector.data.targets import build_targets
-from detector.errors import ConfigError
-from detector.processes import ALONE, Processes
+from detector.processes import ALONE, Processes, require_equal_shares
 
 _CACHE_BYTES = 2 * 2**30
 
@@ -153,7 +152,7 @@ def training_batches(
         ConfigError: the batch cannot be shared out evenly.
     """
     data = config.data
-    _require_equal_shares(config, len(pages) * data.crops_per_page, processes.world)
+    require_equal_shares(config, processes.world, crops=len(pages) * data.crops_per_page)
     batches = EpochBatches(
         len(pages),
         data.batch_size * config.trainer.accumulate_grad_batches,
@@ -171,22 +170,6 @@ def training_batches(
         persistent_workers=data.num_workers > 0,
     )
     return loader, batches
-
-
-def _require_equal_shares(config: Config, crops: int, processes: int) -> None:
-    """Every process works on a part of each micro-batch, or the result would be another."""
-    size = config.data.batch_size
-    batch = min(size * config.trainer.accumulate_grad_batches, crops)
-    if size % processes == 0 and batch % processes == 0:
-        return
-    raise ConfigError(
-        f"data.batch_size={size} times trainer.accumulate_grad_batches="
-        f"{config.trainer.accumulate_grad_batches} cannot be shared by {processes} processes"
-        + (f": there are only {crops} crops" if batch == crops else ""),
-        where=f"{batch} crops a step in micro-batches of {size}",
-        remedy=f"make data.batch_size a multiple of {processes} (with fewer "
-        "trainer.accumulate_grad_batches the step stays as large), or start fewer processes",
-    )
 
 
 def _side_by_side(crops: list[Crop]) -> Batch:

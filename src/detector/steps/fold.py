@@ -10,7 +10,13 @@ from detector.config import apply_params
 from detector.console import say
 from detector.steps.agent import SWEEP_FOLD
 from detector.steps.run import Run, fold_key, rescored_key, trial_key
-from detector.steps.trained import Origin, copy_training, metrics_of, train_to_the_end
+from detector.steps.trained import (
+    Origin,
+    copy_training,
+    finished_epochs,
+    metrics_of,
+    train_to_the_end,
+)
 
 RESULT = "result.json"
 
@@ -54,6 +60,19 @@ def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
     result = FoldResult(fold, trained.kept_epoch, scores, reused)
     run.store.write(f"{key}/{RESULT}", json.dumps(asdict(result), indent=1))
     return result
+
+
+def is_left_to_train(store_url: str, sweep_id: str, fold: int) -> bool:
+    """Whether `train_fold` would train: neither it nor the best trial has all the epochs."""
+    run = Run(store_url)
+    best = run.best(sweep_id)
+    config, folds = apply_params(run.config(), best.params), run.folds()
+    key, origin = fold_key(fold), Origin.of(config, folds, fold)
+    if _is_trained(run, origin):
+        return False
+    _reuse_trial(run, sweep_id, best.trial, origin)
+    is_ours = Origin.read(run, key) == origin
+    return not is_ours or finished_epochs(run, key) < config.trainer.max_epochs
 
 
 def share_fold(store_url: str, sweep_id: str, fold: int) -> None:

@@ -12,6 +12,7 @@ from detector.data.folds import Manifest, make_folds
 from detector.data.problem import refuse_errors
 from detector.data.source import fetch
 from detector.errors import StoreError
+from detector.processes import require_equal_shares
 from detector.steps.run import CHECK, CONFIG, MANIFEST, Run
 
 
@@ -38,18 +39,20 @@ class Prepared:
         return {"pages": len(self.manifest.pages) - held_out, "held-out pages": held_out}
 
 
-def prepare(store_url: str, overrides: Sequence[str]) -> Prepared:
+def prepare(store_url: str, overrides: Sequence[str], gpus_per_fold: int = 1) -> Prepared:
     """Check the data that `overrides` describe and write config.yaml, check.json and folds.json.
 
     A store that is prepared already is left as it is.
 
     Raises:
-        ConfigError: the overrides are not valid.
+        ConfigError: the overrides are not valid, or a fold's GPUs cannot share a batch.
         DataError: the data set has errors.
         StoreError: the store belongs to a run with another configuration.
     """
     run = Run(store_url)
     config = load_config(overrides)
+    # The folds, which would find it out themselves, come hours later.
+    require_equal_shares(config, gpus_per_fold)
     if run.store.exists(CONFIG):
         return _prepared_before(run, config)
 
