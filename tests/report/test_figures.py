@@ -6,7 +6,7 @@ from detector.report.canvas import COLORS
 from detector.report.content import ReportData
 from detector.report.figures import incumbents, learning_curves, timeline
 from detector.report.parameters import parallel_coordinates, parameter_scores
-from detector.sweep.trial import TrialRecord
+from detector.sweep.trial import Hold, TrialRecord
 
 
 def _data(*values: object) -> ReportData:
@@ -21,9 +21,9 @@ def test_curves_name_each_kind_once_and_draw_the_best_on_top(full_report: Report
     figure = learning_curves(full_report)
     assert figure is not None
     legend = [trace.name for trace in figure.data if trace.showlegend]
-    assert sorted(legend) == ["best", "finished", "running", "stopped"]
-    assert figure.data[-1].name == "best"
-    assert figure.data[-1].line.color == COLORS["best"]
+    assert sorted(legend) == ["chosen", "finished", "running", "stopped"]
+    assert figure.data[-1].name == "chosen"
+    assert figure.data[-1].line.color == COLORS["chosen"]
 
 
 def test_the_best_so_far_never_falls(full_report: ReportData) -> None:
@@ -57,6 +57,17 @@ def test_the_timeline_has_a_bar_for_each_trial_that_has_begun(full_report: Repor
     finished = figure.data[0]
     assert list(finished.x) == pytest.approx([0, 600 / 60])
     assert timeline(ReportData("t", "s", "val/hmean", "maximize", [])) is None
+
+
+def test_a_trial_that_was_taken_over_stands_with_both_agents() -> None:
+    holds = [Hold("lost", 100.0, 160.0), Hold("quick", 220.0, 400.0)]
+    trial = TrialRecord(0, {}, "finished", {1: 0.5}, "quick", 100.0, 400.0, holds=holds)
+    figure = timeline(ReportData("t", "s", "val/hmean", "maximize", [trial]))
+    assert figure is not None
+    lost, quick = figure.data
+    assert (lost.y[0], list(lost.x), lost.opacity) == ("lost", pytest.approx([0, 1]), 0.5)
+    assert (quick.y[0], list(quick.x), quick.opacity) == ("quick", pytest.approx([2, 5]), 1)
+    assert "went on elsewhere" in lost.hovertemplate
 
 
 def test_only_trials_that_ended_early_close_with_a_cross(full_report: ReportData) -> None:

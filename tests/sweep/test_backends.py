@@ -177,6 +177,20 @@ def test_an_agent_whose_trial_was_taken_over_stops_and_its_result_does_not_count
     assert successor.finish()
     (trial,) = backend.trials(sweep_id)
     assert (trial.state, trial.agent, dict(trial.curve)) == ("finished", "quick", {1: 0.1, 2: 0.2})
+    before, after = trial.holds
+    assert (before.agent, after.agent) == ("slow", "quick")
+    assert before.since <= before.until <= after.since <= after.until == trial.ended
+
+
+@its_queue
+def test_who_runs_a_trial_holds_it_without_an_end(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=1)
+    backend.claim(sweep_id, "preempted").release()
+    held = backend.claim(sweep_id, "busy")
+    before, now = backend.trials(sweep_id)[0].holds
+    assert (before.agent, now.agent, now.until) == ("preempted", "busy", None)
+    assert before.until is not None
+    held.release()
 
 
 @its_heartbeat

@@ -13,13 +13,15 @@ from detector.report.content import ReportData
 from detector.sweep.trial import TrialRecord
 
 COLORS = {
-    "best": "#e8590c",
-    "finished": "#3b7dd8",
+    "chosen": "#d55e00",
+    "finished": "#0072b2",
     "stopped": "#8d98a5",
-    "running": "#2f9e6e",
-    "failed": "#d6336c",
-    "waiting": "#8d98a5",
+    "running": "#009e73",
+    "failed": "#cc79a7",
+    "waiting": "#56b4e9",
 }
+"""Told apart with any kind of color vision, after Okabe and Ito 2008, "Color Universal Design"."""
+
 _LOG_FROM = 20
 """Values whose largest is this many times the smallest are drawn on a logarithmic axis."""
 
@@ -41,8 +43,8 @@ def new_figure() -> go.Figure:
 
 
 def kind_of(trial: TrialRecord, data: ReportData) -> str:
-    """The trial's state, or "best": a key of `COLORS`."""
-    return "best" if data.best and trial.number == data.best.number else trial.state
+    """The trial's state, or "chosen" of the one that the sweep led to: a key of `COLORS`."""
+    return "chosen" if data.best and trial.number == data.best.number else trial.state
 
 
 def are_numbers(values: Sequence[object]) -> bool:

@@ -1,6 +1,7 @@
 """Charts of how the sweep went: learning curves, the best score so far, and who trained when."""
 
 import html
+from collections.abc import Sequence
 from itertools import accumulate
 
 import plotly.graph_objects as go
@@ -8,7 +9,7 @@ import plotly.graph_objects as go
 from detector.report.canvas import COLORS, kind_of, new_figure
 from detector.report.content import ReportData
 from detector.sweep.best import scored_trials
-from detector.sweep.trial import TrialRecord
+from detector.sweep.trial import Hold, TrialRecord
 
 
 def learning_curves(data: ReportData) -> go.Figure | None:
@@ -17,8 +18,8 @@ def learning_curves(data: ReportData) -> go.Figure | None:
     if not curved:
         return None
     figure = new_figure()
-    # The best is drawn last, on top of the others.
-    for trial in sorted(curved, key=lambda trial: kind_of(trial, data) == "best"):
+    # The chosen one is drawn last, on top of the others.
+    for trial in sorted(curved, key=lambda trial: kind_of(trial, data) == "chosen"):
         figure.add_trace(_curve(trial, kind_of(trial, data)))
     named = set()
     for trace in figure.data:
@@ -75,7 +76,7 @@ def incumbents(data: ReportData) -> go.Figure | None:
             x=since,
             y=list(accumulate(scores, better)),
             mode="lines",
-            line={"color": COLORS["best"], "width": 2.5, "shape": "hv"},
+            line={"color": COLORS["chosen"], "width": 2.5, "shape": "hv"},
             hovertemplate="best so far · %{y:.4f}<extra></extra>",
         )
     )
@@ -88,32 +89,41 @@ def incumbents(data: ReportData) -> go.Figure | None:
 def timeline(data: ReportData) -> go.Figure | None:
     """Which agent trained which trial when, since the first began; None before any has.
 
-    A trial that more than one agent worked on is shown with the last.
+    A trial that went from one agent to another stands with each of them.
     """
-    begun = [trial for trial in data.trials if trial.started is not None and trial.agent]
+    begun = [(trial, hold) for trial in data.trials for hold in _holds(trial)]
     if not begun:
         return None
-    first = min(trial.started or 0 for trial in begun)
-    last = max(max(trial.started or 0, trial.ended or 0) for trial in begun)
+    first = min(hold.since for _, hold in begun)
+    last = max(hold.until or hold.since for _, hold in begun)
     seconds, unit = _unit(last - first)
     figure = new_figure()
-    for trial in begun:
+    for trial, hold in begun:
         kind = kind_of(trial, data)
-        span = [((time or last) - first) / seconds for time in (trial.started, trial.ended)]
+        is_last = hold == _holds(trial)[-1]
+        told = kind if is_last else "went on elsewhere"
+        span = [(time - first) / seconds for time in (hold.since, hold.until or last)]
         figure.add_trace(
             go.Scatter(
                 x=span,
-                y=[html.escape(str(trial.agent))] * 2,
+                y=[html.escape(hold.agent)] * 2,
                 mode="lines+markers",
                 line={"color": COLORS[kind], "width": 7},
+                opacity=1 if is_last else 0.5,
                 marker={"symbol": "line-ns", "size": 14, "line": {"width": 2}},
-                hovertemplate=f"trial {trial.number} · %{{x:.2f}} {unit}<extra>{kind}</extra>",
+                hovertemplate=f"trial {trial.number} · %{{x:.2f}} {unit}<extra>{told}</extra>",
             )
         )
     figure.update_xaxes(title=unit, rangemode="tozero")
     figure.update_yaxes(type="category")
     figure.update_layout(showlegend=False)
     return figure
+
+
+def _holds(trial: TrialRecord) -> Sequence[Hold]:
+    if trial.holds or trial.agent is None or trial.started is None:
+        return trial.holds
+    return [Hold(trial.agent, trial.started, trial.ended)]
 
 
 def _unit(seconds: float) -> tuple[int, str]:
@@ -130,8 +140,8 @@ def _curve(trial: TrialRecord, kind: str) -> go.Scatter:
         name=kind,
         legendgroup=kind,
         mode="lines+markers",
-        line={"color": COLORS[kind], "width": 3 if kind == "best" else 1.5},
-        opacity=1 if kind == "best" else 0.75,
+        line={"color": COLORS[kind], "width": 3 if kind == "chosen" else 1.5},
+        opacity=1 if kind == "chosen" else 0.75,
         marker={
             "size": [0] * (len(epochs) - 1) + [8 if ended_early else 5],
             "symbol": "x-thin" if ended_early else "circle",

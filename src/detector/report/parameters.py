@@ -19,8 +19,8 @@ def parameter_scores(name: str, data: ReportData) -> go.Figure | None:
     """Each trial's best score by its value of one parameter; None where no trial has both."""
     figure = new_figure()
     values: list[Any] = []
-    # The best is drawn last, on top of the others.
-    for kind in ("stopped", "finished", "waiting", "running", "failed", "best"):
+    # The chosen one is drawn last, on top of the others.
+    for kind in ("stopped", "finished", "waiting", "running", "failed", "chosen"):
         points = [
             (trial.params[name], best[1], trial.number)
             for trial in data.trials
@@ -60,7 +60,7 @@ def parallel_coordinates(data: ReportData) -> go.Figure | None:
             dimensions=axes,
             line={
                 "color": scores,
-                "colorscale": "Cividis",
+                "colorscale": [[0, COLORS["stopped"]], [1, COLORS["chosen"]]],
                 "reversescale": data.goal == "minimize",
             },
             labelside="bottom",
@@ -128,7 +128,12 @@ def _points(
         y=list(y),
         customdata=list(numbers),
         mode="markers",
-        marker={"color": COLORS[kind], "size": 11 if kind == "best" else 7, "opacity": 0.85},
+        marker={
+            "color": COLORS[kind],
+            "size": 11 if kind == "chosen" else 7,
+            "opacity": 0.85,
+            "symbol": "x" if kind in {"stopped", "failed"} else "circle",
+        },
         hovertemplate=f"trial %{{customdata}} · %{{x}} · %{{y:.4f}}<extra>{kind}</extra>",
     )
 

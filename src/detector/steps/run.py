@@ -1,6 +1,7 @@
 """A run: what the steps leave for each other in the run store, as typed values."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from detector.data.folds import Folds, Manifest, open_folds
 from detector.data.source import fetch
 from detector.errors import StoreError
 from detector.storage import RunStore
-from detector.sweep.trial import TrialRecord
+from detector.sweep.trial import Hold, TrialRecord
 
 CONFIG = "config.yaml"
 CHECK = "check.json"
@@ -92,10 +93,7 @@ class Run:
     def trials(self, sweep_id: str) -> list[TrialRecord]:
         """The trials as they stood when the best of them was chosen."""
         rows = json.loads(self._read(f"sweeps/{sweep_id}/trials.json", "select"))
-        return [
-            TrialRecord(**{**row, "curve": {int(epoch): v for epoch, v in row["curve"].items()}})
-            for row in rows
-        ]
+        return [_as_trial(row) for row in rows]
 
     def rungs(self, sweep_id: str) -> list[int]:
         """After how many epochs trials were compared."""
@@ -128,6 +126,12 @@ class Run:
                 remedy=f"the step `{step}` writes it: run it first, or check the store's URL",
             )
         return self.store.read(key)
+
+
+def _as_trial(row: Mapping[str, Any]) -> TrialRecord:
+    curve = {int(epoch): value for epoch, value in row["curve"].items()}
+    holds = [Hold(**hold) for hold in row["holds"]]
+    return TrialRecord(**{**row, "curve": curve, "holds": holds})
 
 
 def trial_key(sweep_id: str, trial: int) -> str:

@@ -1,6 +1,6 @@
 """What a sweep is made of: trials, their learning curves and how they ended. Plain values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -12,6 +12,20 @@ TrialEnd = Literal["finished", "stopped", "preempted"]
 
 SWEEP_STOPPED = "the sweep was stopped"
 """The reason of a trial that was stopped for no fault of its own."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A stretch of time in which one agent ran a trial.
+
+    Attributes:
+        since, until: seconds since 1970, by the agent's clock. Of an agent that was lost, `until`
+            is its last sign of life; None while it holds the trial.
+    """
+
+    agent: str
+    since: float
+    until: float | None
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,7 @@ class TrialRecord:
         held_since, last_sign: of a running trial, when its agent took it and gave its last sign of
             life, in seconds since 1970 by that agent's clock; None where the backend does not know.
         lease_seconds: after how long a silence its agent is taken for dead.
+        holds: who ran it when, in order; empty where the backend does not know.
     """
 
     number: int
@@ -48,6 +63,7 @@ class TrialRecord:
     held_since: float | None = None
     last_sign: float | None = None
     lease_seconds: float | None = None
+    holds: Sequence[Hold] = ()
 
     def best(self, goal: Goal) -> tuple[int, float] | None:
         """Epoch and value of the curve's best point, the earliest of equals; None without one."""

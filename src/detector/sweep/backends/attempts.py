@@ -21,7 +21,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from detector.sweep.trial import TrialRecord
+from detector.sweep.trial import Hold, TrialRecord
 from detector.sweep.trial import TrialState as State
 
 SUPERSEDES = "supersedes"
@@ -105,13 +105,13 @@ class Slot:
     def record(self) -> TrialRecord:
         attrs = self.current.user_attrs
         held = self.lease if self.state == "running" else {}
-        agents = [a.user_attrs[LEASE]["agent"] for a in self.attempts if LEASE in a.user_attrs]
+        holds = self._holds()
         return TrialRecord(
             number=self.number,
             params=attrs.get(PARAMS, {}),
             state=self.state,
             curve=self.curve,
-            agent=agents[-1] if agents else None,
+            agent=holds[-1].agent if holds else None,
             started=attrs.get(STARTED),
             ended=attrs.get(ENDED),
             reason=attrs.get(REASON),
@@ -120,7 +120,17 @@ class Slot:
             held_since=held.get("since"),
             last_sign=held.get("at"),
             lease_seconds=held.get("seconds"),
+            holds=holds,
         )
+
+    def _holds(self) -> list[Hold]:
+        holds = []
+        for attempt in self.attempts:
+            if lease := attempt.user_attrs.get(LEASE):
+                is_held = attempt is self.current and self.state == "running"
+                until = attempt.user_attrs.get(ENDED, lease["at"])
+                holds.append(Hold(lease["agent"], lease["since"], None if is_held else until))
+        return holds
 
 
 def slots(trials: Sequence[FrozenTrial], limit: int | None) -> list[Slot]:
