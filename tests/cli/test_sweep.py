@@ -1,5 +1,7 @@
 import csv
+import html
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -185,3 +187,23 @@ def test_init_prepares_the_run_and_ends_with_the_id(url, tmp_path, write_page):
     assert (tmp_path / "run" / "sweeps" / sweep_id / "sweep.yaml").read_text() == SWEEP
     again = detsweep_sweep(*words, "--store", str(tmp_path / "run"), "--backend", url)
     assert again.splitlines()[-1] == sweep_id
+
+
+def test_the_report_has_the_command_that_creates_the_sweep_anew(
+    url, tmp_path, write_page, monkeypatch
+):
+    for number in range(8):
+        write_page("", f"page{number}")
+    file = tmp_path / "my sweep.yaml"
+    file.write_text(SWEEP)
+    monkeypatch.chdir(tmp_path)
+    words = ["init", str(file), "folds.count=2", "--data", str(tmp_path / "receipts")]
+    sweep_id = detsweep_sweep(*words, "--store", "run", "--backend", url).splitlines()[-1]
+    detsweep_sweep("report", sweep_id, "--store", "run", "--backend", url, "--out", "page.html")
+
+    page = html.unescape((tmp_path / "page.html").read_text())
+    assert f"detsweep sweep agent {sweep_id} --store {tmp_path / 'run'}" in page
+    (command,) = re.findall("detsweep sweep (init .*folds.count=2)", page)
+    again = detsweep_sweep(*shlex.split(command), "--backend", url).splitlines()[-1]
+    assert again != sweep_id
+    assert Run("runs/again").config() == Run("run").config()

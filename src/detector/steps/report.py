@@ -1,6 +1,8 @@
 """What the reports tell, gathered from a run: of a sweep at any time, and of a run at its end."""
 
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
 from detector import __version__
 from detector.choosing.ranking import Choice
@@ -33,9 +35,41 @@ def report_sweep(store_url: str, backend_url: str, sweep_id: str) -> str:
     if selected := run.selected(sweep_id):
         best = next(trial for trial in trials if trial.number == selected.trial)
         choice = run.choice(sweep_id)
-    return render_report(
-        sweep_content(run, sweep_id, spec, trials, best, choice, backend.rungs(sweep_id))
-    )
+    return render_sweep(run, sweep_id, spec, trials, best, choice, backend.rungs(sweep_id))
+
+
+def render_sweep(
+    run: Run,
+    sweep_id: str,
+    spec: SweepSpec,
+    trials: Sequence[TrialRecord],
+    best: TrialRecord | None,
+    choice: Choice | None,
+    rungs: Sequence[int],
+) -> str:
+    """The report of a sweep alone, as HTML."""
+    content = sweep_content(run, sweep_id, spec, trials, best, choice, rungs)
+    commands = [*content.commands, *_sweep_commands(run, sweep_id)]
+    return render_report(replace(content, commands=commands))
+
+
+def _sweep_commands(run: Run, sweep_id: str) -> list[tuple[str, str]]:
+    """The backend is left to the environment: its URL may hold a password."""
+    key = f"sweeps/{sweep_id}/sweep.yaml"
+    if not run.store.exists(key):
+        return []
+    again = f"detsweep sweep init {shlex.quote(run.store.url(key))} --store runs/again"
+    if config := run.config_of(sweep_id):
+        given = changes_of_preset(config)
+        data = given.pop("data.path", config.data.path)
+        again += f" --data {shlex.quote(str(data))} {override_line(given)}"
+    return [
+        ("Create the sweep anew", again),
+        (
+            "Join it, with the DETSWEEP_BACKEND that it was created with",
+            f"detsweep sweep agent {sweep_id} --store {shlex.quote(run.store.url())}",
+        ),
+    ]
 
 
 def sweep_content(
