@@ -19,9 +19,11 @@ def agent(
     from collections import Counter
     from pathlib import Path
 
+    from components.this_pod import label_this_pod
     from detector.console import plain_errors
     from detector.steps.agent import run_sweep_agent
 
+    label_this_pod("detsweep.io/agent", index)
     trials.metadata["display_name"] = f"agent {index}"
     with plain_errors():
         summary = run_sweep_agent(

@@ -20,9 +20,11 @@ def fold(
     `best` says that the configuration is chosen."""
     from pathlib import Path
 
+    from components.this_pod import label_this_pod
     from detector.console import plain_errors
     from detector.steps.fold import is_left_to_train, train_fold
 
+    label_this_pod("detsweep.io/fold", index)
     scores.metadata["display_name"] = f"fold {index}"
     sweep_id = Path(sweep.path).read_text()
     with plain_errors():

@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import urllib3
 from kubernetes import client, config
 from kubernetes.client import ApiException
 
+from components.this_pod import connect
 from detector.console import say
 from detector.errors import DetsweepError
 from detector.interrupt import Interrupt, catch_sigterm
@@ -25,7 +25,6 @@ RUNTIME = "detsweep-fold"
 PODS_OF = "jobset.sigs.k8s.io/jobset-name={name}"
 """The Trainer makes a JobSet of a TrainJob, of the same name."""
 
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _POLL_S = 5.0
 _PATIENCE_S = 600.0
 _DEADLINE_S = 7 * 24 * 3600
@@ -120,13 +119,12 @@ class TrainJobs:
             TrainJobError: this is no pod, or it has no token.
         """
         try:
-            config.load_incluster_config()
+            return cls(*connect())
         except config.ConfigException as error:
             raise TrainJobError(
                 f"no cluster to train on: {error}",
                 remedy="gpus_per_fold above 1 needs Kubeflow; `detsweep run` trains a fold on one",
             ) from error
-        return cls(client.ApiClient(), _NAMESPACE_FILE.read_text())
 
     def run(self, job: FoldJob) -> None:
         """Train to the end, and remove the job then, also if this process is told to end.

@@ -22,6 +22,7 @@ from components.image import IMAGE
 from components.prepare import prepare
 from components.select import select
 from components.sweep_init import sweep_init
+from components.this_pod import POD
 
 _SECRETS = {
     "detsweep-s3": {
@@ -74,6 +75,8 @@ def _on_cluster(
     kubernetes.add_pod_label(task, "app.kubernetes.io/name", "detsweep")
     kubernetes.add_pod_label(task, "detsweep.io/sweep", _SWEEP)
     kubernetes.add_pod_label(task, "detsweep.io/step", task.name.replace("_", "-"))
+    # Kubeflow fills no loop's item into a label: agents and folds label their pods themselves.
+    kubernetes.use_field_path_as_env(task, POD, "metadata.name")
     kubernetes.set_timeout(task, timeout_s)
     for secret, keys in _SECRETS.items():
         kubernetes.use_secret_as_env(task, secret, keys, optional=True)

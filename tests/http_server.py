@@ -1,6 +1,7 @@
 """An HTTP server of a test's own, in whose place a service in a cluster would answer."""
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,15 @@ Answer = tuple[int, dict[str, Any] | str]
 """A status, and what is said: JSON, or a text as it is."""
 Respond = Callable[[str, str, dict[str, Any], Message], Answer]
 """From method, path, JSON body and headers of a request."""
+
+
+class Server(ThreadingHTTPServer):
+    """A thread for each request."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed amid an answer is no fault of the server's."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
@@ -31,11 +41,11 @@ def http_server(respond: Respond) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_DELETE = _handle  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

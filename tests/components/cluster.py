@@ -1,4 +1,4 @@
-"""An HTTP server that speaks those calls of Kubernetes' API that a TrainJob needs.
+"""An HTTP server that speaks those calls of Kubernetes' API that a TrainJob and a label need.
 
 What becomes of a job is told to it as turns, one for each look at the job.
 """
@@ -56,6 +56,7 @@ class Cluster:
         jobs: that are there, by name.
         created, deleted: names, in their order.
         logs: lines by pod.
+        labels: that were set, of any pod.
     """
 
     url: str
@@ -67,6 +68,7 @@ class Cluster:
     deleted: list[str] = field(default_factory=list)
     asked_for: list[str] = field(default_factory=list)
     tails: list[str | None] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
 
     def answer(self, method: str, path: str, body: JSON) -> tuple[int, JSON | str]:
         asked = urlsplit(path)
@@ -78,6 +80,9 @@ class Cluster:
         if asked.path == PODS:
             self.asked_for.append(query["labelSelector"])
             return 200, {"kind": "PodList", "apiVersion": "v1", "items": list(self._turn.pods)}
+        if method == "PATCH":
+            self.labels.update(body["metadata"]["labels"])
+            return 200, pod(asked.path.removeprefix(f"{PODS}/"), "Running")
         self.tails.append(query.get("tailLines"))
         return 200, self.logs[asked.path.removeprefix(f"{PODS}/").removesuffix("/log")]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.this_pod import POD
 from detector.sweep.spec import parse_sweep
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +140,7 @@ def test_every_step_is_labelled_and_takes_its_optional_secrets(
     for name, spec in pods.items():
         assert spec["podMetadata"]["labels"]["detsweep.io/step"] == name
         assert all(secret["optional"] for secret in spec["secretAsEnv"])
+        assert spec["fieldPathAsEnv"] == [{"name": POD, "fieldPath": "metadata.name"}]
 
 
 def test_steps_that_train_go_to_the_nodes_that_a_run_names(

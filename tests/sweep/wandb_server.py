@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.http_server import Server
+
 API_KEY = "0123456789" * 4
 
 
@@ -319,7 +321,7 @@ def wandb_server() -> Iterator[WandbServer]:
 
         do_PUT = do_POST  # noqa: N815
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     state = WandbServer(server.server_port)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield state

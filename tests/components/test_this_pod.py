@@ -1,0 +1,40 @@
+"""A pod's own labels, by Kubernetes' own client, on a server that speaks its API."""
+
+import pytest
+from kubernetes import client
+
+from components import this_pod
+from components.this_pod import POD, label_this_pod
+from tests.components.cluster import NAMESPACE, Cluster, cluster
+
+
+def in_a_pod(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = client.ApiClient(client.Configuration(host=server.url))
+    monkeypatch.setattr(this_pod, "connect", lambda: (api, NAMESPACE))
+    monkeypatch.setenv(POD, "detsweep-abc-impl-1")
+
+
+def test_a_pod_tells_the_cluster_which_agent_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with cluster() as server:
+        in_a_pod(server, monkeypatch)
+        label_this_pod("detsweep.io/agent", 3)
+    assert server.labels == {"detsweep.io/agent": "3"}
+
+
+def test_a_pod_that_may_not_says_so_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with cluster(forbidden=True) as server:
+        in_a_pod(server, monkeypatch)
+        label_this_pod("detsweep.io/agent", 3)
+    assert "no label detsweep.io/agent=3: Forbidden" in capsys.readouterr().out
+
+
+def test_without_a_token_or_outside_of_a_cluster_nothing_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    label_this_pod("detsweep.io/agent", 3)
+    monkeypatch.setenv(POD, "detsweep-abc-impl-1")
+    label_this_pod("detsweep.io/agent", 3)
+    assert not capsys.readouterr().out
