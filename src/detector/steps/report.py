@@ -35,21 +35,13 @@ def report_sweep(store_url: str, backend_url: str, sweep_id: str) -> str:
     if selected := run.selected(sweep_id):
         best = next(trial for trial in trials if trial.number == selected.trial)
         choice = run.choice(sweep_id)
-    return render_sweep(run, sweep_id, spec, trials, best, choice, backend.rungs(sweep_id))
+    rungs = backend.rungs(sweep_id)
+    return render_sweep(run, sweep_content(run, sweep_id, spec, trials, best, choice, rungs))
 
 
-def render_sweep(
-    run: Run,
-    sweep_id: str,
-    spec: SweepSpec,
-    trials: Sequence[TrialRecord],
-    best: TrialRecord | None,
-    choice: Choice | None,
-    rungs: Sequence[int],
-) -> str:
+def render_sweep(run: Run, content: ReportData) -> str:
     """The report of a sweep alone, as HTML."""
-    content = sweep_content(run, sweep_id, spec, trials, best, choice, rungs)
-    commands = [*content.commands, *_sweep_commands(run, sweep_id)]
+    commands = [*content.commands, *_sweep_commands(run, content.sweep_id)]
     return render_report(replace(content, commands=commands))
 
 

@@ -11,7 +11,7 @@ from detector.config import apply_params
 from detector.console import say
 from detector.errors import SweepError
 from detector.steps.agent import SWEEP_FOLD
-from detector.steps.report import render_sweep
+from detector.steps.report import render_sweep, sweep_content
 from detector.steps.run import Best, Run, rescored_key, trial_key
 from detector.steps.trained import train_to_the_end, training_seconds
 from detector.sweep.backends import open_backend
@@ -59,7 +59,8 @@ def select(store_url: str, backend_url: str, sweep_id: str) -> Selection:
     else:
         best = _by_its_pages(winner, run.kept(trial_key(sweep_id, chosen)), choice)
     rungs = backend.rungs(sweep_id)
-    report = render_sweep(run, sweep_id, spec, trials, winner, choice, rungs)
+    content = sweep_content(run, sweep_id, spec, trials, winner, choice, rungs)
+    report = render_sweep(run, content)
     folder = f"sweeps/{sweep_id}"
     if choice is not None:
         run.store.write(f"{folder}/choice.json", choice.to_json())
