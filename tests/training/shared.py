@@ -58,7 +58,7 @@ def run(trial: dict[str, Any]) -> None:
         folder = folder if rank == 0 else folder / "nobody's"
         told = []
         result = train(config, folds, 0, folder, lambda metrics: not told.append(metrics.epoch))
-    said = {"status": result.status, "best": result.kept_hmean, "told": told}
+    said = {"status": result.status, "kept": result.kept_epoch, "told": told}
     Path(trial["results"], f"{rank}.json").write_text(json.dumps(said))
 
 

@@ -21,7 +21,6 @@ from detector.data.folds import Folds
 from detector.data.page import Page
 from detector.errors import DataError, TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
-from detector.metrics.cleval import DatasetScore
 from detector.model.dbnet import DBNet
 from detector.processes import Processes
 from detector.storage import write_atomically
@@ -172,20 +171,20 @@ class TrainingRun:
         }
         self.history.append(row)
         self.step_in_epoch, self.loss_sum = 0, 0.0
+        candidate = KeptEpoch(epoch, PageScores.of(self.validation.pages, score))
+        is_kept = self.choice.offer(candidate)
         if self.fabric.is_global_zero:
-            self._keep_epoch(row, score)
+            self._save_epoch(row, candidate if is_kept else None)
         return _as_metrics(row)
 
-    def _keep_epoch(self, row: dict[str, float], score: DatasetScore) -> None:
-        epoch = KeptEpoch(int(row["epoch"]), PageScores.of(self.validation.pages, score))
-        is_kept = self.choice.offer(epoch)
-        if is_kept:
-            self._save_kept(row, epoch)
+    def _save_epoch(self, row: dict[str, float], kept: KeptEpoch | None) -> None:
+        if kept:
+            self._save_kept(row, kept)
         self._save()
         lines = "".join(json.dumps(entry) + "\n" for entry in self.history)
         write_atomically(self.dir / "metrics.jsonl", lines.encode())
         metrics = _as_metrics(row)
-        pictures = self.validation.overlays if is_kept else None
+        pictures = self.validation.overlays if kept else None
         self.tracker.epoch(metrics.epoch, metrics.values, pictures)
 
     def _weights_to_keep(self) -> DBNet:
