@@ -23,9 +23,13 @@ POOR = [n - 10 for n in GOOD]
 
 
 def contender(
-    trial: int, found: list[int], seconds: float = 100, off_centre: float = 0.5
+    trial: int,
+    found: list[int],
+    seconds: float = 100,
+    off_centre: float = 0.5,
+    is_whole: bool = True,
 ) -> Contender:
-    return Contender(trial, pages(found), seconds, off_centre)
+    return Contender(trial, pages(found), seconds, off_centre, is_whole)
 
 
 def test_a_clear_lead_is_taken_whatever_it_costs() -> None:
@@ -50,6 +54,18 @@ def test_a_tie_of_equal_cost_goes_to_the_more_central() -> None:
     choice = choose_trial([edge, middle])
     assert choice.trial == 1
     assert any("nearest to the middle" in reason for reason in choice.reasons)
+
+
+def test_a_tie_goes_to_a_trial_that_was_trained_to_its_end() -> None:
+    stopped, edge = contender(0, GOOD, off_centre=0.1, is_whole=False), contender(1, GOOD)
+    choice = choose_trial([stopped, edge])
+    assert choice.trial == 1
+    assert any("and it alone was trained to its end" in reason for reason in choice.reasons)
+    choice = choose_trial([stopped, edge, contender(2, ALSO_GOOD, off_centre=0.3)])
+    assert choice.trial == 2
+    assert any("of them trials 1 and 2 were trained to their end" in r for r in choice.reasons)
+    cheaper = contender(0, GOOD, seconds=10, is_whole=False)
+    assert choose_trial([cheaper, edge]).trial == 0
 
 
 def test_a_poor_trial_is_not_taken_for_being_cheap() -> None:

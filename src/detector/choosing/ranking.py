@@ -2,7 +2,8 @@
 
 Trials are compared on the pages that all of them were measured on. Those that tie with the leader
 may be measured again on another fold's pages, within a budget of trainings; what still ties is
-settled by what is known without noise: the cheaper training, then the more central configuration.
+settled by what is known without noise: the cheaper training, one that was trained to its end rather
+than one that was stopped early, then the more central configuration.
 """
 
 import json
@@ -32,12 +33,14 @@ class Contender:
         pages: its counts on the validation pages.
         seconds: duration of its whole training.
         off_centre: from 0, in the middle of every range searched, to 1, at the ends of all.
+        is_whole: it was trained to its end. What was stopped early would have to be trained on.
     """
 
     trial: int
     pages: PageScores
     seconds: float
     off_centre: float
+    is_whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -180,25 +183,40 @@ def _play_off(
 
 
 def _settle(tied: Sequence[Contender], reasons: list[str]) -> Contender:
-    """The cheaper of those that tie, then the more central."""
+    """The cheaper of those that tie, then one that is trained already, then the more central."""
     leader = tied[0]
     if len(tied) == 1:
         reasons.append(f"Trial {leader.trial} is taken: its lead is more than noise.")
         return leader
     limit = SAME_COST * min(c.seconds for c in tied)
     cheap = [c for c in tied if c.seconds <= limit]
-    chosen = min(cheap, key=lambda c: (c.off_centre, _rank(c)))
-    names = _listed([c.trial for c in sorted(tied, key=lambda c: c.trial)])
-    if len(cheap) == 1:
-        why = f"its training is the cheapest ({_minutes(chosen.seconds)})"
-    else:
-        alike = "they" if len(cheap) == len(tied) else _listed([c.trial for c in cheap])
-        why = (
-            f"{alike} take about as long to train ({_minutes(chosen.seconds)}), and its values lie "
-            "nearest to the middle of the ranges searched"
-        )
-    reasons.append(f"{names.capitalize()} tie, and trial {chosen.trial} is taken: {why}.")
+    whole = [c for c in cheap if c.is_whole] or cheap
+    chosen = min(whole, key=lambda c: (c.off_centre, _rank(c)))
+    why = _why(chosen, tied, cheap, whole)
+    reasons.append(f"{_named(tied).capitalize()} tie, and trial {chosen.trial} is taken: {why}.")
     return chosen
+
+
+def _why(
+    chosen: Contender,
+    tied: Sequence[Contender],
+    cheap: Sequence[Contender],
+    whole: Sequence[Contender],
+) -> str:
+    """What set `chosen` apart, of ever fewer that were left."""
+    if len(cheap) == 1:
+        return f"its training is the cheapest ({_minutes(chosen.seconds)})"
+    alike = "they" if len(cheap) == len(tied) else _named(cheap)
+    why = f"{alike} take about as long to train ({_minutes(chosen.seconds)}), "
+    if len(whole) == 1:
+        return f"{why}and it alone was trained to its end"
+    if len(whole) < len(cheap):
+        why += f"of them {_named(whole)} were trained to their end, "
+    return f"{why}and its values lie nearest to the middle of the ranges searched"
+
+
+def _named(contenders: Sequence[Contender]) -> str:
+    return _listed(sorted(c.trial for c in contenders))
 
 
 def _describe_leader(best: Standing, pages: PageScores) -> str:

@@ -95,7 +95,8 @@ def _choose(
         own = apply_params(config, trial.params)
         cost = training_seconds(run, key, own.trainer.max_epochs)
         centre = off_centre(trial.params, spec.parameters)
-        contenders.append(Contender(trial.number, pages, cost, centre))
+        is_whole = trial.state == "finished"
+        contenders.append(Contender(trial.number, pages, cost, centre, is_whole))
         if incumbent is None and own.digest() == config.digest():
             incumbent = trial.number
     if leader.number not in {contender.trial for contender in contenders}:
