@@ -38,4 +38,5 @@ def test_a_fold_on_gpus_that_cannot_share_its_batch_is_refused(tmp_path: Path) -
     options = ["--data", str(tmp_path), "--sweep", str(SWEEPS / "quickstart.yaml")]
     done = CliRunner().invoke(app, ["plan", *options, "--gpus-per-fold", "3", *OVERRIDES])
     assert isinstance(done.exception, ConfigError)
-    assert "data.batch_size: 4 is no multiple of 3 GPUs" in str(done.exception)
+    assert "data.batch_size=4 times" in str(done.exception)
+    assert "cannot be shared by 3 processes" in str(done.exception)
