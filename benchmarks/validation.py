@@ -1,9 +1,9 @@
 """What validation takes of an epoch of preset `receipts_cpu`, on one core as an agent has it.
 
-Two of three folds are trained on and the third is validated, so an epoch takes the steps that twice
-the validated pages ask for. The pages are receipts that detsweep draws. The weights are those of a
-finished quick start (`make quickstart`, or any checkpoint named as the argument): an untrained
-network's maps hold no text to outline.
+One of the preset's folds is validated, and an epoch takes the steps that the pages of all others
+ask for. The pages are receipts that detsweep draws. The weights are those of a finished quick start
+(`make quickstart`, or any checkpoint named as the argument): an untrained network's maps hold no
+text to outline.
 """
 
 import sys
@@ -36,7 +36,7 @@ def main(checkpoint: Path = CHECKPOINT) -> None:
     network.load_state_dict(ModelCheckpoint.load(checkpoint).weights)
     with TemporaryDirectory() as folder:
         root = Path(folder) / "receipts"
-        draw_receipts(root, train=3 * VALIDATED, held_out=0, seed=SEED)
+        draw_receipts(root, train=config.folds.count * VALIDATED, held_out=0, seed=SEED)
         pages = load_pages(root)
         validation = Validation(pages[:VALIDATED], config)
         loader, batches = training_batches(pages[VALIDATED:], config)
