@@ -63,6 +63,8 @@ def _onnxruntime(path: Path) -> Run:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads()
+    # A thread that spins while it waits takes its core from what comes around the network.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     available = onnxruntime.get_available_providers()
     wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     providers = [provider for provider in wanted if provider in available]
