@@ -22,18 +22,19 @@ def fold(
 
     from components.this_pod import label_this_pod
     from detector.console import plain_errors
-    from detector.steps.fold import is_left_to_train, train_fold
+    from detector.steps.fold import train_fold
+
+    def train_on_gpus() -> None:
+        from components.train_job import FoldJob, TrainJobs
+
+        job = FoldJob(store_url, sweep_id, index, gpus, image, gpu_type)
+        TrainJobs.of_this_pod().run(job)
 
     label_this_pod("detsweep.io/fold", index)
     scores.metadata["display_name"] = f"fold {index}"
     sweep_id = Path(sweep.path).read_text()
     with plain_errors():
-        if gpus > 1 and is_left_to_train(store_url, sweep_id, index):
-            from components.train_job import FoldJob, TrainJobs
-
-            job = FoldJob(store_url, sweep_id, index, gpus, image, gpu_type)
-            TrainJobs.of_this_pod().run(job)
-        result = train_fold(store_url, sweep_id, fold=index)
+        result = train_fold(store_url, sweep_id, index, train_on_gpus if gpus > 1 else None)
         for name, value in result.scores.items():
             scores.log_metric(name, value)
         scores.metadata["reused_trial"] = result.reused_trial

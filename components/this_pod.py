@@ -1,14 +1,13 @@
 """The pod that a step runs in, and its cluster."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-
-import urllib3
-from kubernetes import client, config
-from kubernetes.client import ApiException
+from typing import TYPE_CHECKING
 
 from detector.console import say
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
 
 POD = "DETSWEEP_POD"
 """The environment variable in which the pipeline has Kubernetes tell a pod its name."""
@@ -17,12 +16,14 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 _TIMEOUT_S = 10
 
 
-def connect() -> tuple[client.ApiClient, str]:
+def connect() -> "tuple[ApiClient, str]":
     """The cluster, by the service account of this pod, and the pod's namespace.
 
     Raises:
         ConfigException: this is no pod, or it has no token.
     """
+    from kubernetes import client, config
+
     config.load_incluster_config()
     return client.ApiClient(), _NAMESPACE_FILE.read_text()
 
@@ -36,21 +37,17 @@ def label_this_pod(label: str, value: object) -> None:
     pod = os.environ.get(POD)
     if not pod:
         return
+    # Half a second to import, which a step on a machine of one's own saves.
+    import urllib3
+    from kubernetes import client, config
+
     try:
         api, namespace = connect()
-        set_labels(api, namespace, pod, {label: str(value)})
+        change = {"metadata": {"labels": {label: str(value)}}}
+        client.CoreV1Api(api).patch_namespaced_pod(
+            pod, namespace, change, _request_timeout=_TIMEOUT_S
+        )
     except config.ConfigException:
         return
-    except (ApiException, urllib3.exceptions.HTTPError) as error:
+    except (client.ApiException, urllib3.exceptions.HTTPError) as error:
         say(f"no label {label}={value}: {getattr(error, 'reason', error)}")
-
-
-def set_labels(api: client.ApiClient, namespace: str, pod: str, labels: Mapping[str, str]) -> None:
-    """Give a pod more labels.
-
-    Raises:
-        ApiException: the cluster refuses.
-        HTTPError: it does not answer.
-    """
-    change = {"metadata": {"labels": dict(labels)}}
-    client.CoreV1Api(api).patch_namespaced_pod(pod, namespace, change, _request_timeout=_TIMEOUT_S)

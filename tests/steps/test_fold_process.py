@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from detector.data.synthetic import draw_receipts
-from detector.steps.fold import is_left_to_train, read_fold_results
+from detector.steps.fold import read_fold_results, train_fold
 from detector.steps.prepare import prepare
 from detector.steps.run import Best, Run
 from tests.tiny_run import overrides
@@ -35,9 +35,11 @@ def test_one_process_is_the_step_and_the_other_trains_with_it(tmp_path: Path) ->
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    assert is_left_to_train(store, SWEEP, 1)
-    assert train().count("epoch 1/1") == 1
-    assert not is_left_to_train(store, SWEEP, 1)
+    printed: list[str] = []
+    train_fold(store, SWEEP, 1, elsewhere=lambda: printed.append(train()))
+    assert [lines.count("epoch 1/1") for lines in printed] == [1]
+    train_fold(store, SWEEP, 1, elsewhere=lambda: printed.append(train()))
+    assert len(printed) == 1, "it is trained already"
     (result,) = read_fold_results(run, [1])
     assert (result.fold, result.epoch, result.reused_trial) == (1, 1, None)
     assert "fold 1 is trained already" in train()

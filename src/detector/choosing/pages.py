@@ -87,6 +87,11 @@ class KeptEpoch:
     epoch: int
     pages: PageScores
 
+    @property
+    def hmean(self) -> float:
+        """Over all pages together."""
+        return self.pages.total.hmean
+
     def to_json(self) -> str:
         scores = self.pages
         rows = [

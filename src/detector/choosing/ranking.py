@@ -74,6 +74,11 @@ class Choice:
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False)
 
+    @property
+    def chosen(self) -> Standing:
+        """How the trial that was taken compares."""
+        return next(s for s in self.standings if s.trial == self.trial)
+
     @classmethod
     def from_json(cls, text: str) -> "Choice":
         tree = json.loads(text)

@@ -91,16 +91,16 @@ def timeline(data: ReportData) -> go.Figure | None:
 
     A trial that went from one agent to another stands with each of them.
     """
-    begun = [(trial, hold) for trial in data.trials for hold in _holds(trial)]
+    holds_of = [(trial, _holds(trial)) for trial in data.trials]
+    begun = [(trial, hold, hold is holds[-1]) for trial, holds in holds_of for hold in holds]
     if not begun:
         return None
-    first = min(hold.since for _, hold in begun)
-    last = max(hold.until or hold.since for _, hold in begun)
+    first = min(hold.since for _, hold, _ in begun)
+    last = max(hold.until or hold.since for _, hold, _ in begun)
     seconds, unit = _unit(last - first)
     figure = new_figure()
-    for trial, hold in begun:
+    for trial, hold, is_last in begun:
         kind = kind_of(trial, data)
-        is_last = hold == _holds(trial)[-1]
         told = kind if is_last else "went on elsewhere"
         span = [(time - first) / seconds for time in (hold.since, hold.until or last)]
         figure.add_trace(

@@ -151,8 +151,7 @@ def _trial_headline(data: ReportData) -> Headline | None:
 
 def _choice_headline(metric: str, choice: Choice) -> Headline:
     """What is within noise of the highest score may be cheaper, and chosen in its place."""
-    leader = choice.standings[0]
-    chosen = next(s for s in choice.standings if s.trial == choice.trial)
+    leader, chosen = choice.standings[0], choice.chosen
     note = f"trial {chosen.trial}"
     if chosen.trial != leader.trial:
         highest = format_score(leader.score.value)

@@ -1,12 +1,12 @@
 """The fifth step, once for each fold: the best configuration trained without that fold's pages."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from detector.config import apply_params
+from detector.config import Config, apply_params
 from detector.console import say
 from detector.steps.agent import SWEEP_FOLD
 from detector.steps.run import Run, fold_key, rescored_key, trial_key
@@ -36,12 +36,17 @@ class FoldResult:
     reused_trial: int | None
 
 
-def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
+def train_fold(
+    store_url: str, sweep_id: str, fold: int, elsewhere: Callable[[], None] | None = None
+) -> FoldResult:
     """Train the sweep's best configuration on all folds but one, into folds/<k>/.
 
     The best trial left out fold 0, so it is that fold's model already; so may be what `select` has
     trained of it for another fold. It is trained again only if the configuration or the data set is
     another by now.
+
+    Args:
+        elsewhere: where epochs are left to train, has them trained by other processes.
 
     Raises:
         TrainingError: the training ended without a usable model.
@@ -54,25 +59,15 @@ def train_fold(store_url: str, sweep_id: str, fold: int) -> FoldResult:
         say(f"fold {fold} is trained already")
         return read_fold_results(run, [fold])[0]
     reused = _reuse_trial(run, sweep_id, best.trial, origin)
+    if elsewhere is not None and not _has_every_epoch(run, origin, config):
+        elsewhere()
+        return train_fold(store_url, sweep_id, fold)
     # A trial that was stopped early is taken on to its last epoch.
     trained = train_to_the_end(run, key, config, folds, fold, f"fold {fold}")
     scores = metrics_of(run, key, trained.kept_epoch)
     result = FoldResult(fold, trained.kept_epoch, scores, reused)
     run.store.write(f"{key}/{RESULT}", json.dumps(asdict(result), indent=1))
     return result
-
-
-def is_left_to_train(store_url: str, sweep_id: str, fold: int) -> bool:
-    """Whether `train_fold` would train: neither it nor the best trial has all the epochs."""
-    run = Run(store_url)
-    best = run.best(sweep_id)
-    config, folds = apply_params(run.config(), best.params), run.folds()
-    key, origin = fold_key(fold), Origin.of(config, folds, fold)
-    if _is_trained(run, origin):
-        return False
-    _reuse_trial(run, sweep_id, best.trial, origin)
-    is_ours = Origin.read(run, key) == origin
-    return not is_ours or finished_epochs(run, key) < config.trainer.max_epochs
 
 
 def share_fold(store_url: str, sweep_id: str, fold: int) -> None:
@@ -92,6 +87,12 @@ def share_fold(store_url: str, sweep_id: str, fold: int) -> None:
 def _is_trained(run: Run, origin: Origin) -> bool:
     key = fold_key(origin.fold)
     return run.store.exists(f"{key}/{RESULT}") and Origin.read(run, key) == origin
+
+
+def _has_every_epoch(run: Run, origin: Origin, config: Config) -> bool:
+    key = fold_key(origin.fold)
+    done = finished_epochs(run, key) if Origin.read(run, key) == origin else 0
+    return done == config.trainer.max_epochs
 
 
 def _reuse_trial(run: Run, sweep_id: str, trial: int, origin: Origin) -> int | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from detector.choosing import PageScores
 from detector.choosing.pages import KeptEpoch
@@ -54,10 +54,9 @@ def select(store_url: str, backend_url: str, sweep_id: str) -> Selection:
     choice = _choose(run, sweep_id, spec, trials, leader)
     chosen = leader.number if choice is None else choice.trial
     winner = next(trial for trial in trials if trial.number == chosen)
-    if choice is None:
-        best = _by_its_curve(winner, spec.metric)
-    else:
-        best = _by_its_pages(winner, run.kept(trial_key(sweep_id, chosen)), choice)
+    best = _by_its_curve(winner, spec.metric)
+    if choice is not None:
+        best = _by_its_pages(best, run.kept(trial_key(sweep_id, chosen)), choice)
     rungs = backend.rungs(sweep_id)
     content = sweep_content(run, sweep_id, spec, trials, winner, choice, rungs)
     report = render_sweep(run, content)
@@ -140,15 +139,13 @@ def _by_its_curve(winner: TrialRecord, metric: MetricSpec) -> Best:
     )
 
 
-def _by_its_pages(winner: TrialRecord, kept: KeptEpoch, choice: Choice) -> Best:
-    interval = next(s.score for s in choice.standings if s.trial == winner.number)
-    return Best(
-        trial=winner.number,
-        params=dict(winner.params),
-        metric=COMPARED_BY,
-        value=kept.pages.total.hmean,
+def _by_its_pages(best: Best, kept: KeptEpoch, choice: Choice) -> Best:
+    """`best` with the score of the weights that are kept, in place of the curve's."""
+    interval = choice.chosen.score
+    return replace(
+        best,
+        value=kept.hmean,
         epoch=kept.epoch,
-        overrides=override_words(winner.params),
         low=interval.low,
         high=interval.high,
         reasons=list(choice.reasons),

@@ -26,7 +26,7 @@ class EpochChoice:
 
     def offer(self, epoch: KeptEpoch) -> bool:
         """Whether to keep this epoch, the latest, in place of the one before."""
-        if self._best is None or _hmean(epoch) > _hmean(self._best):
+        if self._best is None or epoch.hmean > self._best.hmean:
             self._best = epoch
         elif not _as_good(epoch, self._best):
             return False
@@ -44,7 +44,3 @@ class EpochChoice:
 def _as_good(epoch: KeptEpoch, best: KeptEpoch) -> bool:
     lost = difference(best.pages, epoch.pages)
     return lost.value <= MOST_LOST and lost.contains_zero
-
-
-def _hmean(epoch: KeptEpoch) -> float:
-    return epoch.pages.total.hmean
