@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DATA := runs/quickstart-data
 
 .DEFAULT_GOAL := help
-.PHONY: help venv quickstart lint format typecheck test test-fast test-containers images bench pipeline clean
+.PHONY: help venv quickstart lint format typecheck test test-fast test-containers test-cluster images bench pipeline clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -36,9 +36,9 @@ typecheck: venv ## check types
 	$(BIN)/mypy
 
 # A file's tests stay together, for they share what its fixtures trained; a process has one core.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --ignore tests/cluster
 
-test: venv ## run every test but those of the images, one process a core
+test: venv ## run every test but those of images and clusters, one process a core
 	$(PYTEST) -m "not container"
 
 test-fast: venv ## run the tests but those of the reference network at its full size
@@ -46,6 +46,12 @@ test-fast: venv ## run the tests but those of the reference network at its full 
 
 test-containers: venv ## run the pipeline in the images, which `make images` builds
 	$(BIN)/pytest -m container
+
+# LEVEL=control_plane leaves out what needs a node.
+LEVEL ?= control_plane or node
+
+test-cluster: venv ## run the tests on the cluster that KUBECONFIG points at
+	$(BIN)/pytest tests/cluster -m "$(LEVEL)" -rs
 
 images: ## build both container images with docker, podman or buildah
 	images/build.sh
