@@ -23,16 +23,35 @@ Manifest = dict[str, Any]
 
 def render(values: Mapping[str, Any] | None = None, release: str = "detsweep") -> list[Manifest]:
     """The chart's manifests, hooks and test pods among them."""
-    helm = pytest.importorskip("helm_python", reason="helm-python-sdk is not installed")
-    with helm.Chart.load(CHART) as chart:
-        texts = chart.render(dict(values or {}), name=release, namespace=NAMESPACE)
     documents = [
         document
-        for path, text in texts.items()
+        for path, text in _texts(values, release, NAMESPACE).items()
         if path.endswith(".yaml")
         for document in yaml.safe_load_all(text)
     ]
     return [document for document in documents if document is not None]
+
+
+def render_notes(
+    values: Mapping[str, Any] | None = None,
+    release: str = "detsweep",
+    namespace: str = NAMESPACE,
+) -> str:
+    """What Helm prints after an installation."""
+    (notes,) = (t for p, t in _texts(values, release, namespace).items() if p.endswith("NOTES.txt"))
+    return notes
+
+
+def commands(notes: str) -> list[str]:
+    """The commands among the notes: the lines that are indented."""
+    return [line.strip() for line in notes.splitlines() if line.startswith("  ")]
+
+
+def _texts(values: Mapping[str, Any] | None, release: str, namespace: str) -> dict[str, str]:
+    helm = pytest.importorskip("helm_python", reason="helm-python-sdk is not installed")
+    with helm.Chart.load(CHART) as chart:
+        texts: dict[str, str] = chart.render(dict(values or {}), name=release, namespace=namespace)
+    return texts
 
 
 def find(manifests: Sequence[Manifest], kind: str, name: str) -> Manifest:

