@@ -139,11 +139,14 @@ can't be changed later, so a set that is there keeps what it has. Call with (lis
 {{- dig "spec" "podManagementPolicy" "Parallel" $there -}}
 {{- end }}
 
-{{/* The name of a component's Secret. Call with (list $ "s3") or (list $ "postgresql"). */}}
+{{/* The Secret that the chart makes for a component: (list $ "s3") or (list $ "postgresql"). */}}
+{{- define "detsweep.ownSecret" -}}
+{{- printf "%s-%s" (include "detsweep.fullname" (index . 0)) (index . 1) -}}
+{{- end }}
+
+{{/* The Secret that a component's credentials are read from. Call as above. */}}
 {{- define "detsweep.secret" -}}
-{{- $root := index . 0 -}}
-{{- $component := index . 1 -}}
-{{- (index $root.Values $component).existingSecret | default (printf "%s-%s" (include "detsweep.fullname" $root) $component) -}}
+{{- (index (index . 0).Values (index . 1)).existingSecret | default (include "detsweep.ownSecret" .) -}}
 {{- end }}
 
 {{/*
@@ -155,7 +158,7 @@ cluster holds wins over new random values. Drawn once in a rendering, and so rem
 {{- $component := index . 1 -}}
 {{- $values := index $root.Values $component -}}
 {{- if not (hasKey $values "drawn") -}}
-{{- $known := (lookup "v1" "Secret" $root.Release.Namespace (include "detsweep.secret" .)).data | default dict -}}
+{{- $known := (lookup "v1" "Secret" $root.Release.Namespace (include "detsweep.ownSecret" .)).data | default dict -}}
 {{- $data := dict -}}
 {{- if eq $component "s3" -}}
 {{- $endpoint := printf "http://%s-s3.%s.svc:8333" (include "detsweep.fullname" $root) $root.Release.Namespace -}}
