@@ -121,7 +121,9 @@ def meeting_pairs(
     i, j = shapely.STRtree(other).query(one, predicate="intersects")
     shared = shapely.area(shapely.intersection(one[i], other[j]))
     union = shapely.area(one[i]) + shapely.area(other[j]) - shared
-    return i, j, np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    # The areas are rounded: a region and itself can give more than 1 in the last bit.
+    return i, j, np.minimum(iou, 1)
 
 
 @njit(cache=True)

@@ -21,6 +21,7 @@ from scipy import stats
 
 from detector.choosing.pages import PageScores
 from detector.errors import DataError
+from detector.metrics.ratios import harmonic_mean, share
 
 LEVEL = 0.95
 DRAWS = 4000
@@ -115,13 +116,7 @@ def _weights(groups: int, draws: int, seed: int) -> NDArray[np.float64]:
 
 def _hmean(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """(draws,) micro H-Mean of (draws, 4) sums; 0 where nothing was found, as in CLEval."""
-    recall = _share(sums[:, 0], sums[:, 1])
-    precision = _share(sums[:, 2], sums[:, 3])
-    return _share(2 * recall * precision, recall + precision)
-
-
-def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(np.maximum(part, 0), whole, out=np.zeros_like(part), where=whole > 0)
+    return harmonic_mean(share(sums[:, 0], sums[:, 1]), share(sums[:, 2], sums[:, 3]))
 
 
 def _interval(value: float, drawn: NDArray[np.float64], groups: int, least: float) -> Interval:

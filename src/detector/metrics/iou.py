@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from detector.data.page import TextBox
 from detector.geometry import Outlines, meeting_pairs, regions
+from detector.metrics.ratios import harmonic_mean, share
 
 _DONT_CARE_OVERLAP = 0.5
 
@@ -48,18 +49,17 @@ class IoUCounts:
     @property
     def recall(self) -> float:
         """Matched share of the ground truths; 0 without any."""
-        return self.matched / self.truths if self.truths else 0.0
+        return share(self.matched, self.truths)
 
     @property
     def precision(self) -> float:
         """Matched share of the predictions; 0 without any."""
-        return self.matched / self.predictions if self.predictions else 0.0
+        return share(self.matched, self.predictions)
 
     @property
     def hmean(self) -> float:
         """Harmonic mean of recall and precision."""
-        both = self.recall + self.precision
-        return 2 * self.recall * self.precision / both if both else 0.0
+        return harmonic_mean(self.recall, self.precision)
 
 
 def evaluate_iou(

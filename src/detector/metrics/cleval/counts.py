@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from detector.metrics.ratios import harmonic_mean, mean, share
+
 
 @dataclass(frozen=True)
 class CLEvalCounts:
@@ -41,18 +43,17 @@ class CLEvalCounts:
     @property
     def recall(self) -> float:
         """Share of the true characters that were found, less the penalty for cut words."""
-        return _share(self.tp_chars - self.recall_penalty, self.gt_chars)
+        return share(self.tp_chars - self.recall_penalty, self.gt_chars)
 
     @property
     def precision(self) -> float:
         """Share of the predicted characters that are true, less the penalty for merged words."""
-        return _share(self.tp_chars - self.precision_penalty, self.det_chars)
+        return share(self.tp_chars - self.precision_penalty, self.det_chars)
 
     @property
     def hmean(self) -> float:
         """Harmonic mean of recall and precision."""
-        both = self.recall + self.precision
-        return 2 * self.recall * self.precision / both if both else 0.0
+        return harmonic_mean(self.recall, self.precision)
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,4 @@ class DatasetScore:
     @property
     def hmean_pages(self) -> float:
         """Mean of the pages' H-Means; 0 without pages."""
-        return _share(sum(page.hmean for page in self.pages), len(self.pages))
-
-
-def _share(part: float, whole: float) -> float:
-    return max(0.0, part) / whole if whole else 0.0
+        return mean([page.hmean for page in self.pages])
