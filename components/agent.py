@@ -14,26 +14,30 @@ def agent(
     sweep: dsl.Input[dsl.Artifact],
     trials: dsl.Output[dsl.Metrics],
 ) -> None:
-    """A trial that fails is recorded as failed, and the agent goes on: were it to fail itself, the
-    cluster would stop the other agents too. `trials_per_agent` 0 means no limit."""
-    from collections import Counter
+    """A trial that fails is recorded as failed, and the agent goes on. `trials_per_agent` 0 means
+    no limit.
+
+    An agent that gives up ends well, too: were its step to fail, the run would, although others
+    finish its trials.
+    """
     from pathlib import Path
 
-    from components.this_pod import label_this_pod
-    from detector.console import plain_errors
-    from detector.steps.agent import run_sweep_agent
+    from components.outputs import describe, measure
+    from components.this_pod import grace_seconds, label_this_pod
+    from detector.console import plain_errors, say
+    from detector.steps.agent import run_lasting_agent
 
     label_this_pod("detsweep.io/agent", index)
-    trials.metadata["display_name"] = f"agent {index}"
     with plain_errors():
-        summary = run_sweep_agent(
+        end = run_lasting_agent(
             store_url,
             backend_url,
             sweep_id=Path(sweep.path).read_text(),
             agent=f"agent-{index}",
             count=trials_per_agent or None,
+            grace_s=grace_seconds(),
         )
-        for outcome, count in Counter(summary.outcomes.values()).items():
-            trials.log_metric(outcome, count)
-        if summary.status == "preempted":
-            raise SystemExit("told to end before the sweep was done; run again, it continues")
+    if end.gave_up:
+        say(f"gives up: {end.gave_up}; others train what it leaves, and `select` does at last")
+    describe(trials, f"agent {index}", {"gave up": end.gave_up})
+    measure(trials, end.outcomes)

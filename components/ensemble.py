@@ -21,28 +21,30 @@ def ensemble(
     import json
     from pathlib import Path
 
+    from components.outputs import describe, measure
+    from components.this_pod import grace_seconds
     from detector.console import plain_errors
     from detector.report.tables import format_range
-    from detector.steps.ensemble import CARD, MODEL, REPORT, build
+    from detector.steps.ensemble import CARD, MODEL, REPORT, build_lastingly
     from detector.storage import RunStore
 
-    model.metadata["display_name"] = "model"
-    report.metadata["display_name"] = "report of the run"
-    scores.metadata["display_name"] = "candidates"
     with plain_errors():
+        sweep_id = Path(sweep.path).read_text()
+        summary = build_lastingly(store_url, sweep_id, prefer, baseline, grace_seconds())
         store = RunStore(store_url)
-        summary = build(store_url, Path(sweep.path).read_text(), prefer, baseline)
         Path(model.path).write_bytes(store.read(MODEL))
-        model.metadata.update(json.loads(store.read(CARD)))
         Path(report.path).write_bytes(store.read(REPORT))
-        for row in summary.candidates:
-            if row.hmean is not None:
-                scores.log_metric(row.name, row.hmean)
-            if row.interval is not None:
-                scores.metadata[f"{row.name}, 95 % interval"] = format_range(row.interval)
-        model.metadata["chosen"] = f"{summary.chosen}: {summary.chosen_because}"
-        if summary.promotion is None:
-            return ""
-        scores.log_metric("gain over the baseline", summary.promotion.gain.value)
-        model.metadata["promotion"] = summary.promotion.to_dict()
-        return summary.promotion.verdict
+        card = json.loads(store.read(CARD))
+    verdict = summary.promotion
+    chosen = {"chosen": f"{summary.chosen}: {summary.chosen_because}"}
+    promotion = {"promotion": verdict and verdict.to_dict()}
+    intervals = {
+        f"{row.name}, 95 % interval": row.interval and format_range(row.interval)
+        for row in summary.candidates
+    }
+    describe(model, "model", {**card, **chosen, **promotion})
+    describe(report, "report of the run")
+    describe(scores, "candidates", intervals)
+    measure(scores, {row.name: row.hmean for row in summary.candidates})
+    measure(scores, {"gain over the baseline": verdict.gain.value if verdict else None})
+    return verdict.verdict if verdict else ""

@@ -9,32 +9,43 @@ from components.image import IMAGE
 def fold(
     index: int,
     gpus: int,
+    nodes: int,
+    in_pod: bool,
     gpu_type: str,
     image: str,
+    node_selector: dict,
+    tolerations: list,
     store_url: str,
     sweep: dsl.Input[dsl.Artifact],
     best: dsl.Input[dsl.Artifact],
     scores: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Above one GPU a training that is left to do is a TrainJob's, and this step finds it trained.
-    `best` says that the configuration is chosen."""
+    """Above one GPU a training that is left to do is a TrainJob's, and this step finds it trained;
+    with `in_pod` this pod has the GPUs. `best` says that the configuration is chosen."""
     from pathlib import Path
 
-    from components.this_pod import label_this_pod
+    from components.outputs import describe, measure
+    from components.this_pod import grace_seconds, label_this_pod
     from detector.console import plain_errors
-    from detector.steps.fold import train_fold
+    from detector.steps.fold import train_fold, train_fold_lastingly
 
     def train_on_gpus() -> None:
+        if in_pod:
+            from detector.steps.torchrun import run_torchrun
+
+            run_torchrun(store_url, sweep_id, index, gpus)
+            return
         from components.train_job import FoldJob, TrainJobs
 
         job = FoldJob(store_url, sweep_id, index, gpus, image, gpu_type)
         TrainJobs.of_this_pod().run(job)
 
     label_this_pod("detsweep.io/fold", index)
-    scores.metadata["display_name"] = f"fold {index}"
     sweep_id = Path(sweep.path).read_text()
     with plain_errors():
-        result = train_fold(store_url, sweep_id, index, train_on_gpus if gpus > 1 else None)
-        for name, value in result.scores.items():
-            scores.log_metric(name, value)
-        scores.metadata["reused_trial"] = result.reused_trial
+        if gpus * nodes > 1:
+            result = train_fold(store_url, sweep_id, index, train_on_gpus)
+        else:
+            result = train_fold_lastingly(store_url, sweep_id, index, grace_seconds())
+    describe(scores, f"fold {index}", {"reused_trial": result.reused_trial})
+    measure(scores, result.scores)

@@ -1,8 +1,7 @@
 """The container image that every component runs in. One image serves all steps."""
 
-import os
-
 from detector import __version__
 
-IMAGE = os.environ.get("DETSWEEP_IMAGE", f"detsweep/trainer:{__version__}")
-"""Read when the pipeline is compiled; `DETSWEEP_IMAGE` names another registry or tag."""
+IMAGE = f"localhost/detsweep/trainer:{__version__}"
+"""As `images/build.sh` names it. No registry has it: it is loaded into the nodes, or a run names
+another by its parameter `image`."""

@@ -7,28 +7,38 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
 def select(
+    agents: int,
+    trials_per_agent: int,
     store_url: str,
     backend_url: str,
     sweep: dsl.Input[dsl.Artifact],
-    agents: dsl.Input[list[dsl.Metrics]],
+    ended: dsl.Input[list[dsl.Metrics]],
     best: dsl.Output[dsl.Artifact],
     report: dsl.Output[dsl.HTML],
     scores: dsl.Output[dsl.Metrics],
 ) -> None:
-    """`agents` says that every agent has ended."""
+    """`ended` says that every agent has. Trials that they have left are trained first."""
     from pathlib import Path
 
+    from components.outputs import describe, measure
+    from components.this_pod import grace_seconds
     from detector.console import plain_errors
-    from detector.steps.select import select as run_step
+    from detector.steps.select import select_lastingly
 
-    best.metadata["display_name"] = "best configuration"
-    report.metadata["display_name"] = "report of the sweep"
-    scores.metadata["display_name"] = "chosen trial"
     with plain_errors():
-        selection = run_step(store_url, backend_url, sweep_id=Path(sweep.path).read_text())
-        Path(best.path).write_text(selection.best.to_yaml())
-        best.metadata.update(selection.best.params)
-        best.metadata["reasons"] = " ".join(selection.best.reasons)
-        Path(report.path).write_text(selection.report)
-        scores.log_metric(selection.best.metric, selection.best.value)
-        scores.log_metric("trial", selection.best.trial)
+        selection = select_lastingly(
+            store_url,
+            backend_url,
+            Path(sweep.path).read_text(),
+            agents,
+            trials_per_agent,
+            grace_seconds(),
+        )
+    chosen = selection.best
+    Path(best.path).write_text(chosen.to_yaml())
+    Path(report.path).write_text(selection.report)
+    reasons = {"reasons": " ".join(chosen.reasons)}
+    describe(best, "best configuration", {**chosen.params, **reasons})
+    describe(report, "report of the sweep")
+    describe(scores, "chosen trial")
+    measure(scores, {chosen.metric: chosen.value, "trial": chosen.trial})

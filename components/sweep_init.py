@@ -21,11 +21,17 @@ def sweep_init(
     """
     from pathlib import Path
 
+    from components.outputs import describe
     from detector.console import plain_errors
+    from detector.errors import ConfigError
     from detector.steps.sweep_init import init_sweep
 
     with plain_errors():
+        if agents < 1:
+            raise ConfigError(
+                f"{agents} agents train nothing", where="agents", remedy="give 1 or more"
+            )
         sweep_id = init_sweep(store_url, backend_url, sweep_yaml)
-        Path(sweep.path).write_text(sweep_id)
-        sweep.metadata["sweep_id"] = sweep_id
-        return list(range(1, agents + 1))
+    Path(sweep.path).write_text(sweep_id)
+    describe(sweep, "sweep", {"sweep_id": sweep_id})
+    return list(range(1, agents + 1))

@@ -159,7 +159,9 @@ class StepRunner:
         with self._lock:
             self._refuse_if_stopped()
             slot = next(slot for slot in range(len(self._running) + 1) if slot not in self._running)
-            environment = {**env_vars, **self._environment(step, slot)}
+            # How many threads a pod has use for says nothing of this machine.
+            of_step = {name: env_vars[name] for name in env_vars if name not in _THREAD_COUNTS}
+            environment = {**of_step, **self._environment(step, slot)}
             self._running[slot] = process = self.start(command, environment)
             # A signal may have come while it was started.
             if self._signal is not None:

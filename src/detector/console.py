@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from detector.errors import DetsweepError
+from detector.errors import DetsweepError, PreemptedError
 
 ERROR_EXIT_CODE = 2
 PREEMPTED_EXIT_CODE = 143
@@ -36,9 +36,13 @@ def narrow_table(title: str) -> Table:
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Print a `DetsweepError` to stderr without its traceback and exit with code 2."""
+    """Print a `DetsweepError` to stderr without its traceback and exit with code 2, or with 143
+    where the process was asked to end."""
     try:
         yield
+    except PreemptedError as error:
+        print(f"preempted: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(PREEMPTED_EXIT_CODE) from error
     except DetsweepError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(ERROR_EXIT_CODE) from error

@@ -24,6 +24,14 @@ class DetsweepError(Exception):
         return f"{located}\n  → {self.remedy}" if self.remedy else located
 
 
+class PreemptedError(DetsweepError):
+    """The process was asked to end by SIGTERM. Started again, it goes on where it was."""
+
+    def __init__(self, problem: str, *, where: str | None = None, remedy: str | None = None):
+        again = "run it again: it continues from what it had finished"
+        super().__init__(problem, where=where, remedy=remedy or again)
+
+
 class ConfigError(DetsweepError):
     """A preset, an override or a stored configuration is not valid."""
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from kfp import compiler
 
 from components.this_pod import POD
 from detector.sweep.spec import parse_sweep
+from pipelines.settings import Resources, Settings
+from pipelines.sweep import build_pipeline
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "pipelines" / "sweep.yaml"
@@ -26,8 +29,7 @@ def documents() -> tuple[dict[str, Any], dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def containers(documents: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    executors = documents[0]["deploymentSpec"]["executors"]
-    return {name.removeprefix("exec-"): spec["container"] for name, spec in executors.items()}
+    return containers_of(documents[0])
 
 
 @pytest.fixture(scope="module")
@@ -44,31 +46,35 @@ def tasks(documents: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, dict[st
     return {name: task for dag in dags for name, task in dag["tasks"].items() if name in STEPS}
 
 
-def compiled(path: Path) -> list[Any]:
-    """What kfp's own command makes of the source, in this environment."""
-    command = [KFP, "dsl", "compile", "--py", "pipelines/sweep.py", "--output", path]
+def documents_of(settings: Settings, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The pipeline that is built for some settings, and its executors on Kubernetes."""
+    path = str(folder / "built.yaml")
+    compiler.Compiler().compile(build_pipeline(settings), path)
+    pipeline, platform = yaml.safe_load_all(Path(path).read_text())
+    return pipeline, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+
+def containers_of(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    executors = pipeline["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): spec["container"] for name, spec in executors.items()}
+
+
+def gpus_of(pipeline: dict[str, Any]) -> dict[str, str]:
+    """How many GPUs which step asks for."""
+    return {
+        name: spec["resources"]["accelerator"]["resourceCount"]
+        for name, spec in containers_of(pipeline).items()
+        if "accelerator" in spec["resources"]
+    }
+
+
+def test_the_compiled_pipeline_is_that_of_its_source(tmp_path: Path) -> None:
+    command = [KFP, "dsl", "compile", "--py", "pipelines/sweep.py"]
+    command += ["--output", tmp_path / "sweep.yaml"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return list(yaml.safe_load_all(path.read_text()))
-
-
-def test_the_compiled_pipeline_is_that_of_its_source(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("DETSWEEP_IMAGE", "DETSWEEP_SWEEP", "DETSWEEP_GPU", "DETSWEEP_GPUS_PER_FOLD"):
-        monkeypatch.delenv(name, raising=False)
-    compiled(tmp_path / "sweep.yaml")
     assert (tmp_path / "sweep.yaml").read_text() == GOLDEN.read_text(), (
         "`make pipeline` brings sweep.yaml up to date"
     )
-
-
-def test_the_image_comes_from_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DETSWEEP_IMAGE", "registry.example/detsweep:7")
-    pipeline, _ = compiled(tmp_path / "sweep.yaml")
-    image = pipeline["root"]["inputDefinitions"]["parameters"]["image"]
-    assert image["defaultValue"] == "registry.example/detsweep:7"
 
 
 def parameter(placeholder: str) -> str:
@@ -93,42 +99,103 @@ def test_a_run_needs_no_parameter(documents: tuple[dict[str, Any], dict[str, Any
 
 
 def test_every_step_that_trains_asks_for_one_gpu_and_no_other_step_does(
-    containers: dict[str, dict[str, Any]],
+    documents: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
-    gpus = {
-        name: spec["resources"]["accelerator"]
-        for name, spec in containers.items()
-        if "resources" in spec
-    }
-    assert gpus.keys() == GPU_STEPS
-    for gpu in gpus.values():
-        assert (gpu["resourceType"], gpu["resourceCount"]) == ("nvidia.com/gpu", "1")
+    assert gpus_of(documents[0]) == dict.fromkeys(GPU_STEPS, "1")
+    for name in GPU_STEPS:
+        gpu = containers_of(documents[0])[name]["resources"]["accelerator"]
+        assert gpu["resourceType"] == "nvidia.com/gpu"
 
 
-def test_without_gpus_no_step_asks_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DETSWEEP_GPU", "")
-    pipeline, _ = compiled(tmp_path / "sweep.yaml")
-    executors = pipeline["deploymentSpec"]["executors"].values()
-    assert not any("resources" in executor["container"] for executor in executors)
+def test_without_gpus_no_step_asks_for_one(tmp_path: Path) -> None:
+    pipeline, _ = documents_of(Settings(gpu=""), tmp_path)
+    assert gpus_of(pipeline) == {}
 
 
-def test_a_fold_that_is_a_train_job_asks_for_no_gpu_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DETSWEEP_GPUS_PER_FOLD", "4")
-    pipeline, _ = compiled(tmp_path / "sweep.yaml")
-    executors = pipeline["deploymentSpec"]["executors"]
-    asking = {name for name, spec in executors.items() if "resources" in spec["container"]}
-    assert asking == {"exec-agent", "exec-select"}
+def test_a_fold_that_is_a_train_job_asks_for_no_gpu_itself(tmp_path: Path) -> None:
+    pipeline, _ = documents_of(Settings(gpus_per_fold=4), tmp_path)
+    assert gpus_of(pipeline) == {"agent": "1", "select": "1"}
     gpus = pipeline["root"]["inputDefinitions"]["parameters"]["gpus_per_fold"]
     assert gpus["defaultValue"] == 4
+
+
+def test_a_fold_of_a_cluster_without_a_trainer_asks_for_all_its_gpus(tmp_path: Path) -> None:
+    pipeline, _ = documents_of(Settings(gpus_per_fold=4, folds_on="pod"), tmp_path)
+    assert gpus_of(pipeline) == {"agent": "1", "select": "1", "fold": "4"}
+    fold = containers_of(pipeline)["fold"]
+    assert fold["resources"]["resourceMemoryRequest"] == "96Gi"
+    assert fold["resources"]["resourceCpuRequest"] == "16"
+
+
+def test_every_step_says_how_much_of_a_processor_and_of_memory_it_needs(
+    containers: dict[str, dict[str, Any]],
+) -> None:
+    """A pod that says nothing is the first to be evicted, and a strict cluster refuses it."""
+    for name, spec in containers.items():
+        for kind in ("Cpu", "Memory"):
+            for bound in ("Request", "Limit"):
+                assert spec["resources"][f"resource{kind}{bound}"], name
+        threads = {entry["name"]: entry["value"] for entry in spec["env"]}["OMP_NUM_THREADS"]
+        assert threads == spec["resources"]["resourceCpuRequest"]
+
+
+def test_what_a_step_that_trains_needs_can_be_named(tmp_path: Path) -> None:
+    small = Resources("500m", "1", "1Gi", "2Gi")
+    pipeline, _ = documents_of(Settings(gpu="", training=small), tmp_path)
+    agent = containers_of(pipeline)["agent"]
+    assert agent["resources"]["resourceCpuRequest"] == "0.5"
+    assert agent["resources"]["resourceMemoryLimit"] == "2Gi"
+    assert {"name": "OMP_NUM_THREADS", "value": "1"} in agent["env"]
+
+
+def test_a_restricted_namespace_takes_every_pod(pods: dict[str, dict[str, Any]]) -> None:
+    for spec in pods.values():
+        context = spec["securityContext"]
+        assert context["runAsNonRoot"] and int(context["runAsUser"]) == 10001
+
+
+def test_each_step_gets_the_secrets_that_it_needs_and_no_other(
+    pods: dict[str, dict[str, Any]],
+) -> None:
+    secrets = {
+        name: {secret["secretName"].removeprefix("detsweep-") for secret in spec["secretAsEnv"]}
+        for name, spec in pods.items()
+    }
+    assert secrets == {
+        "prepare": {"s3"},
+        "sweep-init": {"s3", "postgresql", "wandb"},
+        "agent": {"s3", "postgresql", "wandb"},
+        "select": {"s3", "postgresql", "wandb"},
+        "fold": {"s3", "wandb"},
+        "ensemble": {"s3", "wandb"},
+    }
+
+
+def test_kubeflows_own_uploads_do_not_see_the_keys_of_the_run_store(
+    pods: dict[str, dict[str, Any]],
+) -> None:
+    variables = {
+        entry["envVar"]
+        for spec in pods.values()
+        for secret in spec["secretAsEnv"]
+        for entry in secret["keyToEnv"]
+    }
+    assert not {name for name in variables if name.startswith("AWS_")}
+    assert {"DETSWEEP_S3_ENDPOINT_URL", "DETSWEEP_S3_REGION"} <= variables
+
+
+def test_pull_secrets_and_a_queue_reach_every_pod(tmp_path: Path) -> None:
+    _, pods = documents_of(Settings(pull_secrets=("registry",), queue="team-a"), tmp_path)
+    for spec in pods.values():
+        assert [secret["secretName"] for secret in spec["imagePullSecret"]] == ["registry"]
+        assert spec["podMetadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
 
 
 def test_steps_that_train_have_shared_memory(pods: dict[str, dict[str, Any]]) -> None:
     mounts = {
         name: spec["emptyDirMounts"] for name, spec in pods.items() if "emptyDirMounts" in spec
     }
-    assert mounts.keys() == GPU_STEPS
+    assert mounts.keys() == GPU_STEPS | {"ensemble"}
     for (mount,) in mounts.values():
         assert (mount["mountPath"], mount["medium"]) == ("/dev/shm", "Memory")
 
@@ -159,21 +226,29 @@ def test_no_step_holds_its_node_for_ever(pods: dict[str, dict[str, Any]]) -> Non
     assert all(int(spec["activeDeadlineSeconds"]) > 0 for spec in pods.values())
 
 
-def test_a_sweep_is_labelled_by_its_name_in_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DETSWEEP_SWEEP", "receipts")
-    _, platform = compiled(tmp_path / "sweep.yaml")
-    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    labels = [spec["podMetadata"]["labels"]["detsweep.io/sweep"] for spec in executors.values()]
-    assert set(labels) == {"receipts"}
+def test_a_runs_pods_are_labelled_by_its_name(tmp_path: Path) -> None:
+    _, pods = documents_of(Settings(label="receipts"), tmp_path)
+    assert {spec["podMetadata"]["labels"]["detsweep.io/sweep"] for spec in pods.values()} == {
+        "receipts"
+    }
 
 
 def test_no_step_is_cached_and_each_is_tried_again(tasks: dict[str, dict[str, Any]]) -> None:
     assert tasks.keys() == STEPS
     for task in tasks.values():
         assert not task["cachingOptions"].get("enableCache", False)
-        assert task["retryPolicy"]["maxRetryCount"] >= 1
+        assert task["retryPolicy"]["maxRetryCount"] >= 10
+
+
+def test_a_pod_that_replaces_another_is_not_ended_before_its_time(
+    tasks: dict[str, dict[str, Any]], pods: dict[str, dict[str, Any]]
+) -> None:
+    """Argo ends whatever runs when the back-off's longest duration, an hour if none is named, has
+    passed since the step's first pod began."""
+    for name, task in tasks.items():
+        longest = int(task["retryPolicy"]["backoffMaxDuration"].removesuffix("s"))
+        assert longest > 2 * int(pods[name]["activeDeadlineSeconds"])
+        assert task["retryPolicy"]["backoffFactor"] == 1
 
 
 def test_no_parameter_of_an_earlier_step_reaches_a_loop(

@@ -24,6 +24,7 @@ from detector.mistakes import PageMistakes, by_kind, worst_first
 from detector.overlay import draw_overlay, encode_png
 from detector.report.content import ScoreRow
 from detector.report.html import render_report
+from detector.steps.child import GRACE_S, Work
 from detector.steps.fold import FoldResult, read_fold_results
 from detector.steps.prepare import Prepared
 from detector.steps.promote import compare_with_baseline
@@ -110,6 +111,14 @@ class Summary:
         if self.promotion:
             tree["promotion"] = self.promotion.to_dict()
         return json.dumps(tree, indent=1)
+
+
+def build_lastingly(
+    store_url: str, sweep_id: str, prefer: str, baseline: str, grace_s: float = GRACE_S
+) -> Summary:
+    """`build` in a child that this process outlives (see `detector.steps.child`)."""
+    arguments = (store_url, sweep_id, prefer, baseline)
+    return Work("ensemble", build, lambda: arguments, grace_s=grace_s).done()
 
 
 def build(store_url: str, sweep_id: str, prefer: str = BALANCE, baseline: str = "") -> Summary:

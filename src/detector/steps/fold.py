@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from detector.config import Config, apply_params
 from detector.console import say
 from detector.steps.agent import SWEEP_FOLD
+from detector.steps.child import GRACE_S, Work
 from detector.steps.run import Run, fold_key, rescored_key, trial_key
 from detector.steps.trained import (
     Origin,
@@ -49,7 +50,7 @@ def train_fold(
         elsewhere: where epochs are left to train, has them trained by other processes.
 
     Raises:
-        TrainingError: the training ended without a usable model.
+        PreemptedError: it was asked to end before it was trained.
     """
     run = Run(store_url)
     best = run.best(sweep_id)
@@ -68,6 +69,15 @@ def train_fold(
     result = FoldResult(fold, trained.kept_epoch, scores, reused)
     run.store.write(f"{key}/{RESULT}", json.dumps(asdict(result), indent=1))
     return result
+
+
+def train_fold_lastingly(
+    store_url: str, sweep_id: str, fold: int, grace_s: float = GRACE_S
+) -> FoldResult:
+    """`train_fold` in a child that this process outlives (see `detector.steps.child`)."""
+    return Work(
+        f"fold {fold}", train_fold, lambda: (store_url, sweep_id, fold), grace_s=grace_s
+    ).done()
 
 
 def share_fold(store_url: str, sweep_id: str, fold: int) -> None:

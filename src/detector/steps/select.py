@@ -10,11 +10,12 @@ from detector.choosing.ranking import Choice, Contender, Rescore, choose_trial, 
 from detector.config import apply_params
 from detector.console import say
 from detector.errors import SweepError
-from detector.steps.agent import SWEEP_FOLD
+from detector.steps.agent import SWEEP_FOLD, HeldByChild, finish_trials
+from detector.steps.child import GRACE_S, Work
 from detector.steps.report import render_sweep, sweep_content
 from detector.steps.run import Best, Run, rescored_key, trial_key
 from detector.steps.trained import train_to_the_end, training_seconds
-from detector.sweep.backends import open_backend
+from detector.sweep.backends import PATIENCE_S, open_backend
 from detector.sweep.best import best_trial, override_words, scored_trials
 from detector.sweep.spec import MetricSpec, SweepSpec
 from detector.sweep.trial import TrialRecord
@@ -31,6 +32,30 @@ class Selection:
     report: str
 
 
+def finish_and_select(
+    store_url: str, backend_url: str, sweep_id: str, agents: int, trials_per_agent: int
+) -> Selection:
+    """`finish_trials`, then `select`."""
+    finish_trials(store_url, backend_url, sweep_id, agents, trials_per_agent)
+    return select(store_url, backend_url, sweep_id)
+
+
+def select_lastingly(
+    store_url: str,
+    backend_url: str,
+    sweep_id: str,
+    agents: int,
+    trials_per_agent: int,
+    grace_s: float = GRACE_S,
+) -> Selection:
+    """`finish_and_select` in a child that this process outlives (see `detector.steps.child`)."""
+    held = HeldByChild(open_backend(backend_url, patience_seconds=PATIENCE_S), sweep_id)
+    arguments = (store_url, backend_url, sweep_id, agents, trials_per_agent)
+    return Work(
+        "select", finish_and_select, lambda: arguments, held.hear, held.give_back, grace_s
+    ).done()
+
+
 def select(store_url: str, backend_url: str, sweep_id: str) -> Selection:
     """Write best.yaml, choice.json, trials.json, rungs.json and report.html of the sweep.
 
@@ -38,7 +63,7 @@ def select(store_url: str, backend_url: str, sweep_id: str) -> Selection:
 
     Raises:
         SweepError: no trial has a score.
-        TrainingError: a training was told to end before it had its last epoch.
+        PreemptedError: it was asked to end before it had chosen.
     """
     run = Run(store_url)
     backend = open_backend(backend_url)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from detector.config import Config
 from detector.console import say
 from detector.data.folds import Folds
-from detector.errors import TrainingError
+from detector.errors import PreemptedError
+from detector.steps.child import Progress, say_to_parent
 from detector.steps.run import Run
 from detector.sweep.reporting import HISTORY, read_history
 from detector.tracking import open_tracker
@@ -75,6 +76,7 @@ def train_in_store(
 
         def after_epoch(metrics: "EpochMetrics") -> bool:
             folder.publish()
+            say_to_parent(Progress())
             return on_epoch(metrics)
 
         result = train(config, folds, fold, folder.path, after_epoch, tracker)
@@ -88,7 +90,7 @@ def train_to_the_end(
     """`train_in_store`, telling each new epoch.
 
     Raises:
-        TrainingError: it was told to end before all its epochs were trained.
+        PreemptedError: it was asked to end before all its epochs were trained.
     """
     told = finished_epochs(run, key)
 
@@ -101,10 +103,8 @@ def train_to_the_end(
 
     trained = train_in_store(run, key, config, folds, fold, on_epoch)
     if trained.status == "preempted":
-        raise TrainingError(
-            f"{name} was told to end before it was trained",
-            where=run.store.url(key),
-            remedy="run it again: it continues from its last finished epoch",
+        raise PreemptedError(
+            f"{name} was asked to end before it was trained", where=run.store.url(key)
         )
     return trained
 

@@ -19,6 +19,11 @@ from detector.sweep.trial import Objective, Params
 FAILURES_IN_A_ROW = 3
 """An agent on which so many trials in a row fail has a bad node, and leaves the rest to others."""
 
+
+class TooManyFailuresError(SweepError):
+    """An agent gave up, since one trial after the other failed on it."""
+
+
 EventKind = Literal[
     "started", "resumed", "epoch", "finished", "stopped", "failed", "preempted", "lost", "waiting"
 ]
@@ -33,6 +38,7 @@ class AgentEvent:
     kind: EventKind
     text: str
     trial: int | None = None
+    attempt: int | None = None
 
     def __str__(self) -> str:
         trial = "" if self.trial is None else f" · trial {self.trial}"
@@ -222,7 +228,7 @@ class _Agent:
             held_against_it=is_trials_fault,
         )
         if self.failures_in_a_row >= FAILURES_IN_A_ROW:
-            raise SweepError(
+            raise TooManyFailuresError(
                 f"agent {self.name} failed {FAILURES_IN_A_ROW} trials in a row, the last with "
                 f"{reason}",
                 where=f"sweep {self.sweep_id}",
@@ -239,7 +245,9 @@ class _Agent:
             self._teller(trial)("started", f"started {params}".rstrip())
 
     def _teller(self, trial: RunningTrial) -> Callable[[EventKind, str], None]:
-        return lambda kind, text: self.on_event(AgentEvent(self.name, kind, text, trial.number))
+        return lambda kind, text: self.on_event(
+            AgentEvent(self.name, kind, text, trial.number, trial.attempt)
+        )
 
 
 class _Handle:

@@ -54,6 +54,10 @@ class RunningTrial(Protocol):
     def number(self) -> int: ...
 
     @property
+    def attempt(self) -> int:
+        """Which attempt at the trial this is. It only rises, so it tells a holder from the next."""
+
+    @property
     def params(self) -> Params: ...
 
     @property
@@ -127,6 +131,19 @@ class Backend(Protocol):
     def claim(self, sweep_id: str, agent: str) -> RunningTrial | Idle:
         """A trial for `agent` to run: one that was released or whose agent died, else a new one.
         No trial is ever held by two agents."""
+
+    def give_back(self, sweep_id: str, number: int, attempt: int, *, died: bool) -> bool:
+        """Let a trial wait for an agent at once, on behalf of the process that holds it.
+
+        For who knows that the process has died or is about to, before its lease has run out.
+
+        Args:
+            attempt: the holder's. Where another attempt has begun nothing is done.
+            died: it counts as a death of its agent, of which a trial survives a few in a row.
+
+        Returns:
+            Whether the attempt held the trial. Its later reports return False.
+        """
 
     def stop(self, sweep_id: str, *, now: bool = False) -> None:
         """No trial is begun any more. Those that were begun are trained to their end, or with

@@ -160,6 +160,13 @@ class OptunaBackend:
         self._was_given_trials = True
         return trial
 
+    @patiently
+    def give_back(self, sweep_id: str, number: int, attempt: int, *, died: bool) -> bool:
+        slot = self.slots(sweep_id)[number]
+        if slot.state != "running" or slot.current.number != attempt:
+            return False
+        return self._bury(sweep_id, slot) if died else self.requeue(sweep_id, slot, {})
+
     def study_id(self, sweep_id: str) -> int:
         if sweep_id not in self._study_ids:
             try:
@@ -232,21 +239,24 @@ class OptunaBackend:
         sweep = self.slots(sweep_id)
         dead = [slot for slot in _running(sweep) if self._watch.is_dead(slot)]
         for slot in dead:
-            attrs = slot.current.user_attrs
-            advanced = slot.epoch > attrs.get(attempts.FIRST_EPOCH, 0)
-            lapses = 1 if advanced else attrs.get(attempts.IDLE_LAPSES, 0) + 1
-            if lapses > _IDLE_LAPSES:
-                self._give_up(sweep_id, slot, lapses)
-                continue
-            suspect = {} if advanced else {attempts.FAILED_ON: slot.lease.get("node")}
-            self.requeue(sweep_id, slot, {attempts.IDLE_LAPSES: lapses, **suspect})
+            self._bury(sweep_id, slot)
         return self.slots(sweep_id) if dead else sweep
 
-    def _give_up(self, sweep_id: str, slot: attempts.Slot, lapses: int) -> None:
+    def _bury(self, sweep_id: str, slot: attempts.Slot) -> bool:
+        """Let a dead agent's trial wait, or end it where one agent after the other died of it."""
+        attrs = slot.current.user_attrs
+        advanced = slot.epoch > attrs.get(attempts.FIRST_EPOCH, 0)
+        lapses = 1 if advanced else attrs.get(attempts.IDLE_LAPSES, 0) + 1
+        if lapses > _IDLE_LAPSES:
+            return self._give_up(sweep_id, slot, lapses)
+        suspect = {} if advanced else {attempts.FAILED_ON: slot.lease.get("node")}
+        return self.requeue(sweep_id, slot, {attempts.IDLE_LAPSES: lapses, **suspect})
+
+    def _give_up(self, sweep_id: str, slot: attempts.Slot, lapses: int) -> bool:
         reason = f"{lapses} agents in a row died before they finished epoch {slot.epoch + 1}"
         number = slot.current.number
         ending = {attempts.REASON: reason, attempts.END: "failed", attempts.ENDED: time.time()}
-        self.end(sweep_id, number, TrialState.FAIL, ending)
+        return self.end(sweep_id, number, TrialState.FAIL, ending)
 
     def _take_first(
         self, sweep_id: str, waiting: list[attempts.Slot], agent: str

@@ -129,6 +129,17 @@ class WandbBackend:
             self, sweep_id, agent, command["run_id"], params, known[0] if known else {}
         )
 
+    def give_back(
+        self,
+        sweep_id: str,  # noqa: ARG002
+        number: int,  # noqa: ARG002
+        attempt: int,  # noqa: ARG002
+        *,
+        died: bool,  # noqa: ARG002
+    ) -> bool:
+        """W&B takes a run back from its own process alone; others have it when W&B misses it."""
+        return False
+
     def stop(self, sweep_id: str, *, now: bool = False) -> None:
         try:
             with self._asked(f"stop sweep {sweep_id}"):
@@ -245,7 +256,8 @@ class WandbTrial:
         # A resumed run's summary begins anew: what is to stay in it is told again.
         before = _json(known, "summaryMetrics")
         carried = {key: before[key] for key in (_STARTED, _FAILURES, _REASON) if key in before}
-        begun = {_AGENT: agent, _HELD_SINCE: now, _ATTEMPTS: int(before.get(_ATTEMPTS, 0)) + 1}
+        self.attempt = int(before.get(_ATTEMPTS, 0)) + 1
+        begun = {_AGENT: agent, _HELD_SINCE: now, _ATTEMPTS: self.attempt}
         self._run.summary.update({_STARTED: now, **carried, **begun})
         threading.Thread(target=self._listen, name=f"commands for {run_id}", daemon=True).start()
 

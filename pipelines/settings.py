@@ -1,0 +1,110 @@
+"""What a pipeline is compiled for: what Kubeflow can't be given as a parameter of a run.
+
+Labels, resources and Secrets of a pod are fixed when the pipeline is compiled. A loop's pods take
+no resources from a parameter either (kfp 2.17 drops it on its way into the loop).
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kubernetes.utils.quantity import parse_quantity
+
+FoldsOn = Literal["trainjob", "pod"]
+
+THREADS = "OMP_NUM_THREADS"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a step's container asks for, in Kubernetes' own words.
+
+    Attributes:
+        cpu: cores that it is sure of, such as "4" or "500m".
+        cpu_limit: cores that it never exceeds.
+        memory: what it is sure of, such as "24Gi".
+        memory_limit: above it the container is killed.
+    """
+
+    cpu: str
+    cpu_limit: str
+    memory: str
+    memory_limit: str
+
+    @property
+    def threads(self) -> int:
+        """How many threads are of use, at least 1.
+
+        >>> Resources("2500m", "4", "1Gi", "2Gi").threads
+        3
+        """
+        return max(1, math.ceil(parse_quantity(self.cpu)))
+
+    def times(self, count: int) -> "Resources":
+        """What `count` processes ask for together.
+
+        >>> Resources("500m", "4", "24Gi", "32Gi").times(2)
+        Resources(cpu='1', cpu_limit='8', memory='48Gi', memory_limit='64Gi')
+        """
+        return Resources(
+            _times(count, self.cpu, ""),
+            _times(count, self.cpu_limit, ""),
+            _times(count, self.memory, "Gi"),
+            _times(count, self.memory_limit, "Gi"),
+        )
+
+
+def _times(count: int, quantity: str, suffix: str) -> str:
+    total = count * parse_quantity(quantity) / parse_quantity(f"1{suffix}")
+    return f"{total.normalize():f}{suffix}"
+
+
+TRAINING_ON_GPU = Resources("4", "8", "24Gi", "32Gi")
+TRAINING_ON_CPU = Resources("1", "2", "2Gi", "4Gi")
+"""For the presets `quickstart` and `receipts_cpu`."""
+CHECKING = Resources("1", "2", "2Gi", "8Gi")
+"""For the steps that read the data set or ask the database."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `pipelines.sweep.build_pipeline` builds the pipeline for.
+
+    Attributes:
+        label: names a run's pods, for `kubectl logs --selector detsweep.io/sweep=LABEL`.
+        gpu: the resource that a step which trains asks for one of, such as
+            `nvidia.com/mig-3g.40gb`; empty on a cluster without GPUs.
+        gpus_per_fold, nodes_per_fold: on what a fold is trained. Of `gpu`, on each of the nodes.
+        folds_on: who holds a fold's GPUs where there is more than one: a TrainJob of Kubeflow's
+            Trainer, or the step's own pod, which needs no Trainer and has one node.
+        training: of a step that trains; None for what suits `gpu`.
+        checking: of a step that does not.
+        shared_memory: size of /dev/shm, through which data loading hands its batches over. A pod
+            has 64 MiB by default. It counts towards the memory limit.
+        pull_secrets: Secrets of the pipeline's namespace that open the image's registry.
+        queue: Kueue's local queue that the pods wait in; empty for none.
+    """
+
+    label: str = "default"
+    gpu: str = "nvidia.com/gpu"
+    gpus_per_fold: int = 1
+    nodes_per_fold: int = 1
+    folds_on: FoldsOn = "trainjob"
+    training: Resources | None = None
+    checking: Resources = CHECKING
+    shared_memory: str | None = None
+    pull_secrets: tuple[str, ...] = field(default=())
+    queue: str = ""
+
+    @property
+    def of_training(self) -> Resources:
+        return self.training or (TRAINING_ON_GPU if self.gpu else TRAINING_ON_CPU)
+
+    @property
+    def of_shared_memory(self) -> str:
+        return self.shared_memory or ("8Gi" if self.gpu else "1Gi")
+
+    @property
+    def fold_is_in_its_pod(self) -> bool:
+        """Whether a fold is trained by the pod of its own step, and so that asks for the GPUs."""
+        return self.folds_on == "pod" or self.gpus_per_fold * self.nodes_per_fold == 1

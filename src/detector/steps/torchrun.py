@@ -1,0 +1,41 @@
+"""A fold on several GPUs of this machine or pod: torchrun, from its start to its end."""
+
+import signal
+import subprocess
+import sys
+import time
+
+from detector.errors import PreemptedError, TrainingError
+from detector.interrupt import catch_sigterm
+
+_RESTARTS = 3
+"""How often torchrun starts all processes again when one of them has died, say of memory."""
+_POLL_S = 0.1
+
+
+def run_torchrun(store_url: str, sweep_id: str, fold: int, gpus: int) -> None:
+    """Train a fold with a process for each GPU, to its end.
+
+    Raises:
+        PreemptedError: SIGTERM came; the processes have ended.
+        TrainingError: they ended without having trained it.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", str(gpus), "--max-restarts", str(_RESTARTS)]
+    command += ["-m", "detector.steps.fold_process", store_url, sweep_id, str(fold)]
+    with catch_sigterm() as interrupt:
+        process = subprocess.Popen(command)
+        was_asked = False
+        while process.poll() is None:
+            if interrupt.requested and not was_asked:
+                process.send_signal(signal.SIGTERM)
+                was_asked = True
+            time.sleep(_POLL_S)
+    if was_asked:
+        raise PreemptedError(f"fold {fold} was asked to end before it was trained")
+    if process.returncode != 0:
+        raise TrainingError(
+            f"the {gpus} processes of fold {fold} ended with exit code {process.returncode}",
+            remedy="their lines above say why; one that SIGKILL ended mostly ran out of memory. "
+            "Started again, the fold continues from its last finished epoch",
+        )

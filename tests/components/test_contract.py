@@ -1,0 +1,300 @@
+"""Every step, as Kubeflow's launcher runs it: what it writes is what the launcher takes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp.dsl.executor import Executor
+
+from components.agent import agent
+from components.ensemble import ensemble
+from components.fold import fold
+from components.prepare import prepare
+from components.select import select
+from components.sweep_init import sweep_init
+from detector.data.synthetic import draw_receipts
+from detector.sweep.backends import open_backend
+from tests.components.launcher import read_output_file
+from tests.tiny_run import SWEEP, overrides
+
+
+@dataclass
+class Launcher:
+    """Runs a step's function by kfp's own executor, and reads what it wrote by the launcher's
+    rules."""
+
+    folder: Path
+    runs: int = 0
+
+    def run(self, component: Any, **inputs: object) -> dict[str, Any]:
+        """The step's outputs: parameters, and each artifact's properties by name.
+
+        Args:
+            inputs: parameters; an artifact is a `Path` to its content.
+        """
+        self.runs += 1
+        folder = self.folder / f"{self.runs}-{component.name}"
+        outputs = component.component_spec.outputs or {}
+        output_file = folder / "executor_output.json"
+        executor_input = {
+            "inputs": {
+                "parameterValues": {k: v for k, v in inputs.items() if not _is_artifact(v)},
+                "artifacts": {k: _as_artifacts(v) for k, v in inputs.items() if _is_artifact(v)},
+            },
+            "outputs": {
+                "outputFile": str(output_file),
+                "parameters": {"Output": {"outputFile": str(folder / "Output")}},
+                "artifacts": {
+                    name: _as_artifacts(folder / name, spec.type)
+                    for name, spec in outputs.items()
+                    if name != "Output"
+                },
+            },
+        }
+        folder.mkdir(parents=True)
+        Executor(executor_input=executor_input, function_to_execute=component.python_func).execute()
+        read = read_output_file(output_file)
+        described = {
+            name: dict(listed.artifacts[0].metadata.items())
+            for name, listed in read.artifacts.items()
+        }
+        return {
+            **described,
+            "Output": json.loads(output_file.read_text()).get("parameterValues", {}).get("Output"),
+            "folder": folder,
+        }
+
+
+def _is_artifact(value: object) -> bool:
+    return isinstance(value, Path) or (
+        isinstance(value, list) and value != [] and all(isinstance(item, Path) for item in value)
+    )
+
+
+def _as_artifacts(value: Any, kind: str = "system.Artifact@0.0.1") -> dict[str, Any]:
+    paths = value if isinstance(value, list) else [value]
+    title, _, version = kind.partition("@")
+    return {
+        "artifacts": [
+            {
+                "name": path.name,
+                "type": {"schemaTitle": title, "schemaVersion": version},
+                "uri": str(path),
+            }
+            for path in paths
+        ]
+    }
+
+
+@dataclass
+class Steps:
+    """The steps of one tiny run, in their order, and what each handed over."""
+
+    launcher: Launcher
+    store: str
+    backend: str
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def sweep(self) -> Path:
+        found: Path = self.outputs["created"]["folder"] / "sweep"
+        return found
+
+    def agent(self, index: int, trials: int = 0) -> dict[str, Any]:
+        return self.launcher.run(
+            agent,
+            index=index,
+            trials_per_agent=trials,
+            store_url=self.store,
+            backend_url=self.backend,
+            sweep=self.sweep(),
+        )
+
+    def fold(self, index: int) -> dict[str, Any]:
+        return self.launcher.run(
+            fold,
+            index=index,
+            gpus=1,
+            nodes=1,
+            in_pod=False,
+            gpu_type="",
+            image="",
+            node_selector={},
+            tolerations=[],
+            store_url=self.store,
+            sweep=self.sweep(),
+            best=self.outputs["selected"]["folder"] / "best",
+        )
+
+    def ensemble(self, baseline: str) -> dict[str, Any]:
+        return self.launcher.run(
+            ensemble,
+            store_url=self.store,
+            prefer="balance",
+            baseline=baseline,
+            sweep=self.sweep(),
+            folds=[self.sweep()],
+        )
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Steps:
+    folder = tmp_path_factory.mktemp("contract")
+    draw_receipts(folder / "data", train=9, held_out=3, seed=1)
+    ran = Steps(Launcher(folder / "steps"), str(folder / "run"), f"sqlite:///{folder}/sweep.db")
+    ran.outputs["prepared"] = prepared = ran.launcher.run(
+        prepare,
+        store_url=ran.store,
+        data=str(folder / "data"),
+        overrides=overrides(epochs=1),
+        folds=0,
+        gpus_per_fold=1,
+        nodes_per_fold=1,
+        gpus_in_pod=0,
+    )
+    ran.outputs["created"] = ran.launcher.run(
+        sweep_init,
+        store_url=ran.store,
+        backend_url=ran.backend,
+        sweep_yaml=SWEEP,
+        agents=2,
+        manifest=prepared["folder"] / "manifest",
+    )
+    ran.outputs["worked"] = ran.agent(1, trials=1)
+    # The second agent is lost: `select` trains what it would have.
+    ran.outputs["selected"] = ran.launcher.run(
+        select,
+        agents=2,
+        trials_per_agent=1,
+        store_url=ran.store,
+        backend_url=ran.backend,
+        sweep=ran.sweep(),
+        ended=[ran.sweep()],
+    )
+    return ran
+
+
+@pytest.mark.timeout(300)
+def test_the_first_steps_hand_on_numbers(steps: Steps) -> None:
+    assert steps.outputs["prepared"]["Output"] == [0, 1]
+    assert steps.outputs["prepared"]["pages"] == {
+        "display_name": "pages",
+        "pages": 9,
+        "held-out pages": 3,
+    }
+    assert steps.outputs["created"]["Output"] == [1, 2]
+
+
+def test_an_agent_says_how_many_trials_ended_how(steps: Steps) -> None:
+    assert steps.outputs["worked"]["trials"] == {"display_name": "agent 1", "finished": 1}
+
+
+def test_an_agent_that_finds_nothing_to_do_ends_well(steps: Steps) -> None:
+    assert steps.agent(2)["trials"] == {"display_name": "agent 2"}
+
+
+def test_trials_that_a_lost_agent_left_are_trained_before_one_is_chosen(steps: Steps) -> None:
+    trials = open_backend(steps.backend).trials(steps.sweep().read_text())
+    assert [(trial.state, trial.agent) for trial in trials] == [
+        ("finished", "agent-1"),
+        ("finished", "select"),
+    ]
+    assert steps.outputs["selected"]["best"]["models.optimizer.lr"] > 0
+
+
+def test_a_fold_that_is_a_trials_and_one_that_is_trained_are_both_taken(steps: Steps) -> None:
+    reused, trained = steps.fold(0)["scores"], steps.fold(1)["scores"]
+    assert reused["reused_trial"] in (0, 1)
+    assert "reused_trial" not in trained
+    assert {"val/hmean", "val/recall"} <= trained.keys()
+
+
+@pytest.mark.timeout(300)
+def test_an_ensemble_is_taken_with_a_baseline_and_without(steps: Steps) -> None:
+    alone = steps.ensemble("")
+    assert alone["Output"] == ""
+    assert "promotion" not in alone["model"]
+    judged = steps.ensemble("0.5")
+    assert judged["Output"] in {"promoted", "within noise", "worse"}
+    assert judged["model"]["promotion"]["baseline_hmean"] == 0.5
+    assert "gain over the baseline" in judged["scores"]
+
+
+def test_agents_whose_every_trial_fails_end_well_and_select_says_why(
+    tmp_path: Path, steps: Steps, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing = Steps(
+        Launcher(tmp_path / "steps"), str(tmp_path / "run"), f"sqlite:///{tmp_path}/sweep.db"
+    )
+    _prepare_with_broken_trials(failing, steps)
+    ended = failing.agent(1)["trials"]
+    assert ended["failed"] >= 1
+    with pytest.raises(SystemExit):
+        failing.launcher.run(
+            select,
+            agents=1,
+            trials_per_agent=0,
+            store_url=failing.store,
+            backend_url=failing.backend,
+            sweep=failing.sweep(),
+            ended=[failing.sweep()],
+        )
+    assert "none of the 2 trials has a score" in capsys.readouterr().err
+
+
+def _prepare_with_broken_trials(failing: Steps, steps: Steps) -> None:
+    """A run whose sweep draws batches larger than there are crops to share."""
+    data = Path(steps.store).with_name("data")
+    failing.outputs["prepared"] = prepared = failing.launcher.run(
+        prepare,
+        store_url=failing.store,
+        data=str(data),
+        overrides=overrides(epochs=1),
+        folds=0,
+        gpus_per_fold=1,
+        nodes_per_fold=1,
+        gpus_in_pod=0,
+    )
+    failing.outputs["created"] = failing.launcher.run(
+        sweep_init,
+        store_url=failing.store,
+        backend_url=failing.backend,
+        sweep_yaml=SWEEP.replace(
+            "parameters:", "parameters:\n  models.encoder.model_name: {value: no_such_network}"
+        ),
+        agents=1,
+        manifest=prepared["folder"] / "manifest",
+    )
+
+
+@pytest.mark.parametrize("given", [{"gpus_per_fold": 2}, {"nodes_per_fold": 2}])
+def test_a_pod_without_the_gpus_that_a_fold_wants_is_refused_at_once(
+    given: Mapping[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        Launcher(tmp_path).run(
+            prepare,
+            store_url=str(tmp_path / "run"),
+            data="",
+            overrides=[],
+            folds=0,
+            **{"gpus_per_fold": 1, "nodes_per_fold": 1, "gpus_in_pod": 1, **given},
+        )
+    assert "a fold's pod has 1 GPUs on one node" in capsys.readouterr().err
+
+
+def test_no_agents_are_refused_by_the_first_step_that_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        Launcher(tmp_path).run(
+            sweep_init,
+            store_url=str(tmp_path / "run"),
+            backend_url="",
+            sweep_yaml=SWEEP,
+            agents=0,
+            manifest=tmp_path,
+        )
+    assert "0 agents train nothing" in capsys.readouterr().err
