@@ -4,7 +4,9 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
+from types import FrameType
 
 from rich.table import Table
 
@@ -34,15 +36,45 @@ def narrow_table(title: str) -> Table:
     return Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
 
 
+class AskedToEnd(SystemExit):
+    """SIGTERM came, and nothing in the process had to be ended in good order. No `except Exception`
+    of a library stops it."""
+
+    def __init__(self) -> None:
+        super().__init__(PREEMPTED_EXIT_CODE)
+
+
+def end_on_sigterm() -> None:
+    """Have SIGTERM end this process at once, wherever it is, with the code that says so.
+
+    A container's first process would not hear it otherwise. A training, which has something to end
+    in good order, catches it itself (`detector.interrupt`).
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)
+
+
+def _end(_signum: int, _frame: FrameType | None) -> None:
+    raise AskedToEnd
+
+
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Print a `DetsweepError` to stderr without its traceback and exit with code 2, or with 143
-    where the process was asked to end."""
+    """Print a `DetsweepError` to stderr without its traceback and exit with code 2; where the
+    process was asked to end, with 143."""
+    before = signal.getsignal(signal.SIGTERM)
+    end_on_sigterm()
     try:
         yield
+    except AskedToEnd:
+        print("asked to end by SIGTERM", file=sys.stderr, flush=True)
+        raise
     except PreemptedError as error:
         print(f"preempted: {error}", file=sys.stderr, flush=True)
         raise SystemExit(PREEMPTED_EXIT_CODE) from error
     except DetsweepError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(ERROR_EXIT_CODE) from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)

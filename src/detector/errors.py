@@ -56,6 +56,10 @@ class StoreError(DetsweepError):
     """The run store cannot be read or written."""
 
 
+class StoreLostError(StoreError):
+    """The run store did not answer for a long while, or was full. No trial is to blame."""
+
+
 class ExportError(DetsweepError):
     """A model cannot be exported, or the exported model does not agree with its source."""
 

@@ -20,6 +20,15 @@ class Interrupt:
             self.outer(signum, frame)
 
 
+_caught: list[Interrupt] = []
+"""The blocks that catch SIGTERM at present, the innermost last."""
+
+
+def asked_to_end() -> bool:
+    """Whether SIGTERM has come to a block of `catch_sigterm` that this call is inside of."""
+    return bool(_caught) and _caught[-1].requested
+
+
 @contextmanager
 def catch_sigterm() -> Iterator[Interrupt]:
     """Turn SIGTERM into `Interrupt.requested` while the block runs, for every block around it too.
@@ -33,7 +42,9 @@ def catch_sigterm() -> Iterator[Interrupt]:
     previous = signal.signal(signal.SIGTERM, interrupt)
     if isinstance(previous, Interrupt):
         interrupt.outer = previous
+    _caught.append(interrupt)
     try:
         yield interrupt
     finally:
+        _caught.pop()
         signal.signal(signal.SIGTERM, previous)

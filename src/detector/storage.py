@@ -7,20 +7,37 @@ objects on S3), so a reader never sees half of one. Credentials come from the en
 import errno
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-import fsspec
-from botocore.exceptions import BotoCoreError
 from fsspec.implementations.local import LocalFileSystem
 
-from detector.errors import StoreError
+from detector.errors import StoreError, StoreLostError
+from detector.object_store import ERRORS, is_outage, open_place
+from detector.patience import Patience, patience_seconds
+
+T = TypeVar("T")
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside `path`, then rename: the file is the old one or the new one, never half."""
+    """Write beside `path`, then rename: the file is the old one or the new one, never half.
+
+    On a full disk it waits for room.
+    """
+    Patience(f"room on the disk for {path}", is_full).ask(_write_beside, path, content)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk or a quota is full."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def _write_beside(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -36,15 +53,18 @@ class RunStore:
     Args:
         url: a folder, or any URL that fsspec knows, such as `s3://bucket/prefix`. The endpoint and
             the credentials of S3 come from `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` and
-            `AWS_SECRET_ACCESS_KEY`.
+            `AWS_SECRET_ACCESS_KEY`, or from `DETSWEEP_S3_…` (see `detector.object_store`).
+        patience_s: how long it is asked again while it does not answer or is full; None for what
+            `DETSWEEP_PATIENCE_SECONDS` says.
 
     Raises:
         StoreError: the URL's protocol is unknown or its library is missing.
+        StoreLostError: by any method, if it did not answer for so long.
     """
 
-    def __init__(self, url: str | Path):
+    def __init__(self, url: str | Path, patience_s: float | None = None):
         try:
-            self._fs, root = fsspec.core.url_to_fs(str(url))
+            self._fs, root = open_place(str(url))
         except (ValueError, ImportError) as error:
             raise StoreError(
                 f"cannot open the run store: {error}",
@@ -52,6 +72,8 @@ class RunStore:
                 remedy="give a folder or a URL such as s3://bucket/prefix",
             ) from error
         self._root = str(root).rstrip("/")
+        seconds = patience_seconds() if patience_s is None else patience_s
+        self._patience = Patience(f"the run store {url}", is_outage, seconds)
 
     @property
     def is_local(self) -> bool:
@@ -64,8 +86,7 @@ class RunStore:
 
     def exists(self, key: str) -> bool:
         self._fs.invalidate_cache()
-        with self._plain_errors(key):
-            return bool(self._fs.exists(self._path(key)))
+        return bool(self._ask(key, lambda: self._fs.exists(self._path(key))))
 
     def read(self, key: str) -> bytes:
         """The content of a file.
@@ -73,8 +94,7 @@ class RunStore:
         Raises:
             StoreError: there is no such file, or it cannot be read.
         """
-        with self._plain_errors(key):
-            return bytes(self._fs.cat_file(self._path(key)))
+        return bytes(self._ask(key, lambda: self._fs.cat_file(self._path(key))))
 
     def write(self, key: str, content: bytes | str) -> None:
         """Put a whole file.
@@ -83,18 +103,19 @@ class RunStore:
             StoreError: the store cannot be written.
         """
         data = content.encode() if isinstance(content, str) else content
-        with self._plain_errors(key):
-            if self.is_local:
-                write_atomically(Path(self._path(key)), data)
-            else:
-                self._fs.pipe_file(self._path(key), data)
+        if self.is_local:
+            self._ask(key, lambda: _write_beside(Path(self._path(key)), data))
+        else:
+            self._ask(key, lambda: self._fs.pipe_file(self._path(key), data))
 
     def remove(self, key: str) -> None:
         """Remove a file, or a folder with all that is in it; nothing if there is none."""
+        self._ask(key, lambda: self._remove(self._path(key)))
+
+    def _remove(self, path: str) -> None:
         self._fs.invalidate_cache()
-        with self._plain_errors(key):
-            if self._fs.exists(self._path(key)):
-                self._fs.rm(self._path(key), recursive=True)
+        if self._fs.exists(path):
+            self._fs.rm(path, recursive=True)
 
     @contextmanager
     def folder(self, key: str) -> Iterator["RunFolder"]:
@@ -105,26 +126,25 @@ class RunStore:
         """
         if self.is_local:
             path = Path(self._path(key))
-            with self._plain_errors(key):
-                path.mkdir(parents=True, exist_ok=True)
+            self._ask(key, lambda: path.mkdir(parents=True, exist_ok=True))
             yield RunFolder(path)
             return
         with tempfile.TemporaryDirectory(prefix="detsweep-") as scratch:
             folder = RunFolder(Path(scratch), self, key)
-            with self._plain_errors(key):
-                self._download(key, folder.path)
+            self._ask(key, lambda: self._download(key, folder.path))
             folder.remember()
             yield folder
             folder.publish()
 
-    @contextmanager
-    def _plain_errors(self, key: str) -> Iterator[None]:
-        """Turn what a file system raises about a key into a `StoreError`."""
+    def _ask(self, key: str, question: Callable[[], T]) -> T:
+        """Ask the file system about a key, again while it is away; what it raises at last becomes a
+        `StoreError`."""
         try:
-            yield
-        except (OSError, BotoCoreError) as error:
+            return self._patience.ask(question)
+        except ERRORS as error:
             problem, remedy = _explain(error)
-            raise StoreError(problem, where=self.url(key), remedy=remedy) from error
+            kind = StoreLostError if is_outage(error) else StoreError
+            raise kind(problem, where=self.url(key), remedy=remedy) from error
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}".rstrip("/")
@@ -139,14 +159,13 @@ class RunStore:
 
     def put_file(self, local: Path, key: str) -> None:
         """Copy a local file into the store."""
-        with self._plain_errors(key):
-            if self.is_local:
-                write_atomically(Path(self._path(key)), local.read_bytes())
-            else:
-                self._fs.put_file(str(local), self._path(key))
+        if self.is_local:
+            self.write(key, local.read_bytes())
+        else:
+            self._ask(key, lambda: self._fs.put_file(str(local), self._path(key)))
 
 
-def _explain(error: OSError | BotoCoreError) -> tuple[str, str | None]:
+def _explain(error: BaseException) -> tuple[str, str | None]:
     """What is wrong with a run store, and what to do about it."""
     if isinstance(error, FileNotFoundError):
         return "no such file in the run store", None
@@ -155,7 +174,7 @@ def _explain(error: OSError | BotoCoreError) -> tuple[str, str | None]:
             f"the run store refuses access: {error}",
             "check who may read and write there; for S3, AWS_ACCESS_KEY_ID and the bucket's policy",
         )
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if is_full(error):
         return f"the run store is full: {error}", "make room; the run goes on where it was"
     return (
         f"the run store does not answer: {error}",

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detector.console import PREEMPTED_EXIT_CODE
+from detector.patience import patience_seconds
 from detector.sweep.agent import run_agent
-from detector.sweep.backends import PATIENCE_S, open_backend
+from detector.sweep.backends import open_backend
 from detector.sweep.trial import Objective, TrialEnd, TrialHandle
 
 EPOCHS = 4
@@ -30,7 +31,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--hang-in-epoch", type=int, help="never finish this epoch of any trial")
     args = parser.parse_args(words)
     summary = run_agent(
-        open_backend(args.url, args.lease, PATIENCE_S),
+        open_backend(args.url, args.lease, patience_seconds()),
         args.sweep_id,
         toy_objective(args.folder, args.name, args.epoch_seconds, args.hang_in_epoch),
         agent=args.name,

@@ -17,6 +17,7 @@ from rich.live import Live
 from detector.cli.sweep_check import check, read_sweep_file
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.errors import ConfigError, SweepError
+from detector.patience import SHORT_PATIENCE_S
 from detector.storage import write_atomically
 from detector.sweep.backends import Stopping, open_backend, serve_proxy
 from detector.sweep.best import best_trial, override_line
@@ -229,7 +230,7 @@ def best(
         "params": dict(leader.params),
         "named_by": "best value",
     }
-    chosen = Run(store).selected(sweep)
+    chosen = Run(store, SHORT_PATIENCE_S).selected(sweep)
     if chosen is not None:
         own = {"trial", "metric", "value", "epoch", "params"}
         content |= {key: entry for key, entry in vars(chosen).items() if key in own}
@@ -259,7 +260,7 @@ def _given_at_init(store: str, sweep_id: str) -> dict[str, object]:
     from detector.steps.run import Run
 
     try:
-        config = Run(store).config_of(sweep_id)
+        config = Run(store, SHORT_PATIENCE_S).config_of(sweep_id)
         return changes_of_preset(config) if config else {}
     except ConfigError as error:  # of a store that another version of detsweep has written
         typer.echo(f"what `sweep init` was given is left out: {error}", err=True)
@@ -294,7 +295,7 @@ def export(
         write_atomically(trials, encode(table, trials.name))
         say(f"{len(table.rows)} trials written to {trials}")
     if epochs is not None:
-        run = Run(store)
+        run = Run(store, SHORT_PATIENCE_S)
         known = {trial.number: history_of(run, trial_key(sweep, trial.number)) for trial in records}
         table = epoch_table(records, metric.name, known)
         write_atomically(epochs, encode(table, epochs.name))
@@ -324,7 +325,7 @@ def report(
         write_atomically(out, page.encode())
         say(f"the report is in {out}")
         return
-    kept, key = Run(store).store, f"sweeps/{sweep}/report.html"
+    kept, key = Run(store, SHORT_PATIENCE_S).store, f"sweeps/{sweep}/report.html"
     kept.write(key, page)
     say(f"the report is in {kept.url(key)}")
 

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
-from botocore.exceptions import BotoCoreError
 
 from detector.errors import DataError
+from detector.object_store import ERRORS, is_outage, open_place
+from detector.patience import Patience
 
 _BATCH = 64
 """Files that are copied at a time; their downloads overlap."""
@@ -34,8 +35,9 @@ def fetch(url: str) -> Path:
     """
     if url.startswith("s3://"):
         try:
-            return _fetch_s3(url)
-        except (OSError, BotoCoreError) as error:
+            # A copy that was cut short goes on where it stopped.
+            return Patience(f"the data set {url}", is_outage).ask(_fetch_s3, url)
+        except ERRORS as error:
             raise DataError(
                 f"cannot be copied: {error}",
                 where=url,
@@ -63,7 +65,7 @@ def cache_folder(url: str) -> Path:
 def _fetch_s3(url: str) -> Path:
     url = url.rstrip("/")
     target = cache_folder(url)
-    fs, prefix = fsspec.core.url_to_fs(url)
+    fs, prefix = open_place(url)
     fs.invalidate_cache()
     remote = {
         _name(key, prefix): info

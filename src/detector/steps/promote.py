@@ -11,6 +11,7 @@ from detector.console import say
 from detector.data.page import Page
 from detector.engines import Engine
 from detector.errors import DataError, ExportError
+from detector.object_store import options
 
 
 def compare_with_baseline(model: PageScores, pages: Sequence[Page], baseline: str) -> Promotion:
@@ -66,6 +67,6 @@ def _local(url: str) -> Path:
     if "://" not in url:
         return Path(url)
     try:
-        return Path(fsspec.open_local(f"simplecache::{url}"))
+        return Path(fsspec.open_local(f"simplecache::{url}", s3=options(url)))
     except (OSError, ValueError, ImportError) as error:
         raise ExportError(f"cannot read the baseline: {error}", where=url) from error

@@ -54,8 +54,8 @@ class Best:
 class Run:
     """One run's files, below one URL."""
 
-    def __init__(self, store_url: str):
-        self.store = RunStore(store_url)
+    def __init__(self, store_url: str, patience_s: float | None = None):
+        self.store = RunStore(store_url, patience_s)
 
     def config(self) -> Config:
         """The configuration that the run goes by; a trial changes some of its keys."""

@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from detector.console import say
-from detector.errors import ConfigError, StorageLostError, SweepError
+from detector.errors import (
+    ConfigError,
+    PreemptedError,
+    StorageLostError,
+    StoreLostError,
+    SweepError,
+)
 from detector.interrupt import catch_sigterm
 from detector.sweep.backends import Backend, Idle, RunningTrial
 from detector.sweep.trial import Objective, Params
@@ -166,6 +172,10 @@ class _Agent:
             end = self.objective(handle)
         except StorageLostError:
             raise  # The trial did nothing wrong, and nobody could be told if it had.
+        except (StoreLostError, PreemptedError) as error:
+            # Neither did it here.
+            self._give_back(trial, "preempted", f"released: {error.problem}", trial.release)
+            raise
         except ConfigError as error:
             # The drawn values do not go together: no node and no second try would do better.
             return self._fail(trial, str(error), retry=False)

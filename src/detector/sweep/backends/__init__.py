@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Literal, Protocol
 
+from detector.patience import SHORT_PATIENCE_S
 from detector.sweep.backends.urls import backend_error, not_installed, redact
 from detector.sweep.spec import SweepSpec
 from detector.sweep.trial import Params, TrialRecord
@@ -29,13 +30,6 @@ changes it."""
 
 Stopping = Literal["file", "adaptive"]
 """What ends trials early; see `Backend.create`."""
-
-
-PATIENCE_S = 300.0
-"""How long an agent waits for a storage that does not answer: as long as a database may take to
-move to another machine. A person is told sooner."""
-
-_SHORT_PATIENCE_S = 10.0
 
 
 class Idle(Enum):
@@ -157,7 +151,7 @@ class Backend(Protocol):
 
 
 def open_backend(
-    url: str, lease_seconds: float | None = None, patience_seconds: float = _SHORT_PATIENCE_S
+    url: str, lease_seconds: float | None = None, patience_seconds: float = SHORT_PATIENCE_S
 ) -> Backend:
     """The backend at a URL: `sqlite:///FILE`, `journal:///FILE`, `postgresql://…`,
     `grpc://HOST:PORT` (see `detsweep sweep serve`) or `wandb://ENTITY/PROJECT`.

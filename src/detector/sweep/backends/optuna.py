@@ -33,7 +33,7 @@ from detector.errors import SweepError
 from detector.sweep import space
 from detector.sweep.backends import Idle, RunningTrial, Stopping, attempts
 from detector.sweep.backends.held import BEATS_IN_A_LEASE, HeldTrial
-from detector.sweep.backends.patience import Patience, patiently
+from detector.sweep.backends.patience import StoragePatience, patiently
 from detector.sweep.backends.searching import epochs_of_a_trial, new_search, seen_by_search
 from detector.sweep.hyperband import finite_values
 from detector.sweep.rungs import rungs
@@ -82,7 +82,7 @@ class OptunaBackend:
         self._was_given_trials = False
         self._watch = attempts.LeaseWatch(lease_seconds)
         # Who could not write cannot tell whether others could: their silence proves nothing.
-        self.patience = Patience(patience_seconds, self.poll_seconds, self._watch.forget)
+        self.patience = StoragePatience(patience_seconds, self.poll_seconds, self._watch.forget)
 
     @patiently
     def create(

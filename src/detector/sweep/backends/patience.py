@@ -1,8 +1,6 @@
 """What to do about a storage that does not answer: ask again for a while, then say so."""
 
 import functools
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -10,13 +8,11 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
-from detector.errors import StorageLostError
+from detector.errors import DetsweepError, StorageLostError
+from detector.patience import Patience
 from detector.sweep.backends.urls import redact
 
-_log = logging.getLogger(__name__)
-
-_FIRST_WAIT_S = 0.2
-_OPENING_WAIT_S = 2.0
+_STORAGE = "the sweep's storage"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,7 +34,7 @@ UNANSWERED = _unanswered()
 
 
 @dataclass(frozen=True)
-class Patience:
+class StoragePatience:
     """How long a storage is asked again, and what is done each time that it did not answer.
 
     Attributes:
@@ -52,7 +48,7 @@ class Patience:
 
 class Patient(Protocol):
     @property
-    def patience(self) -> Patience: ...
+    def patience(self) -> StoragePatience: ...
 
 
 S = TypeVar("S", bound=Patient)
@@ -65,26 +61,31 @@ def patiently(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S,
     the answer was lost.
 
     Raises:
-        StorageLostError: it did not answer for the whole of `Patience.seconds`.
+        StorageLostError: it did not answer for the whole of `StoragePatience.seconds`.
     """
 
     @functools.wraps(method)
     def patient(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
-        deadline = time.monotonic() + self.patience.seconds
-        wait = _FIRST_WAIT_S
-        while True:
+        def question() -> R:
             try:
                 return method(self, *args, **kwargs)
-            except UNANSWERED as error:
+            except UNANSWERED:
                 self.patience.on_silence()
-                if time.monotonic() + wait > deadline:
-                    # Not chained: a driver's error may quote the URL, and with it the password.
-                    raise _lost(error) from None
-                _log.warning("the sweep's storage does not answer: %s; trying again", cause(error))
-            time.sleep(wait)
-            wait = min(2 * wait, self.patience.longest_wait)
+                raise
+
+        try:
+            return _patience(self.patience).ask(question)
+        except UNANSWERED as error:
+            # Not chained: a driver's error may quote the URL, and with it the password.
+            raise _lost(error) from None
 
     return patient
+
+
+def _patience(of: StoragePatience) -> Patience:
+    return Patience(
+        _STORAGE, lambda error: isinstance(error, UNANSWERED), of.seconds, cause, of.longest_wait
+    )
 
 
 def open_patiently(open_it: Callable[[], R], seconds: float) -> R:
@@ -93,18 +94,16 @@ def open_patiently(open_it: Callable[[], R], seconds: float) -> R:
     Raises:
         StorageLostError: it did for so long.
     """
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return open_it()
-        except StorageLostError as error:
-            if time.monotonic() + _OPENING_WAIT_S > deadline:
-                raise
-            _log.warning("%s; trying again", error.problem)
-        time.sleep(_OPENING_WAIT_S)
+    return Patience(
+        _STORAGE, lambda error: isinstance(error, StorageLostError), seconds, _problem
+    ).ask(open_it)
 
 
-def cause(error: Exception) -> str:
+def _problem(error: BaseException) -> str:
+    return error.problem if isinstance(error, DetsweepError) else str(error)
+
+
+def cause(error: BaseException) -> str:
     """What went wrong, in one line and without passwords. Optuna's own text misleads: it blames the
     data whatever happened."""
     if hasattr(error, "code") and hasattr(error, "details"):  # grpc.RpcError of a call
@@ -113,7 +112,7 @@ def cause(error: Exception) -> str:
     return redact(text.splitlines()[0] if text else type(error).__name__)
 
 
-def _lost(error: Exception) -> StorageLostError:
+def _lost(error: BaseException) -> StorageLostError:
     return StorageLostError(
         f"the sweep's storage does not answer: {cause(error)}",
         remedy="check that it runs, that its disk is not full and that it has room for more "

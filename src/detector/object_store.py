@@ -1,0 +1,84 @@
+"""Places outside of this machine: one way to open a URL, and to tell an outage from a refusal.
+
+S3's endpoint and credentials come from `DETSWEEP_S3_*`, or from `AWS_*` where those are not set. A
+pod of Kubeflow has the first: its launcher would take the second for those of its own store.
+"""
+
+import errno
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import fsspec
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
+
+from detector.errors import StoreError
+
+ENDPOINT, KEY, SECRET, REGION = (
+    f"DETSWEEP_S3_{name}"
+    for name in ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION")
+)
+
+ERRORS = (OSError, BotoCoreError, aiohttp.ClientError)
+"""What a file system of fsspec raises."""
+
+_CONNECT_S, _READ_S = 10, 60
+_AWAY = {
+    getattr(errno, name)
+    for name in (
+        *("EAGAIN", "EBUSY", "EDQUOT", "EIO", "ENOSPC", "EPIPE", "EREMOTEIO", "ESTALE"),
+        *("ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH"),
+        "ETIMEDOUT",
+    )
+    if hasattr(errno, name)  # Windows has not all of them
+}
+_SERVER_ERROR = 500
+
+
+def open_place(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system of a URL, and the path in it.
+
+    Raises:
+        StoreError: of S3's settings one is there and another, that it needs, is not.
+        ValueError, ImportError: the URL's protocol is unknown or its library is missing.
+    """
+    return fsspec.core.url_to_fs(url, **options(url))
+
+
+def options(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """What fsspec is given to open a URL.
+
+    >>> options("/data"), options("s3://b", {"DETSWEEP_S3_REGION": "eu-central-1"})["client_kwargs"]
+    ({}, {'region_name': 'eu-central-1'})
+    """
+    if not url.startswith("s3://"):
+        return {}
+    given = {name: environ[name] for name in (ENDPOINT, KEY, SECRET, REGION) if environ.get(name)}
+    if (KEY in given) != (SECRET in given):
+        missing = SECRET if KEY in given else KEY
+        raise StoreError(
+            f"{missing} is not set",
+            where="environment",
+            remedy=f"set {KEY} and {SECRET}, or neither",
+        )
+    settings: dict[str, Any] = {
+        "config_kwargs": {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S}
+    }
+    if REGION in given:
+        settings["client_kwargs"] = {"region_name": given[REGION]}
+    names = {ENDPOINT: "endpoint_url", KEY: "key", SECRET: "secret"}
+    return settings | {names[name]: value for name, value in given.items() if name in names}
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an error says that a store is away or full, which mends itself, rather than that the
+    question was wrong."""
+    cause = error if isinstance(error, ClientError) else error.__cause__
+    if isinstance(cause, ClientError):
+        status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= _SERVER_ERROR or "SlowDown" in str(cause)
+    if isinstance(error, OSError):
+        return isinstance(error, (ConnectionError, TimeoutError)) or error.errno in _AWAY
+    return isinstance(error, (HTTPClientError, NoConnectionError, aiohttp.ClientError))
