@@ -5,7 +5,9 @@ no resources from a parameter either (kfp 2.17 drops it on its way into the loop
 """
 
 import math
+import string
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
 from kubernetes.utils.quantity import parse_quantity
@@ -43,20 +45,26 @@ class Resources:
     def times(self, count: int) -> "Resources":
         """What `count` processes ask for together.
 
-        >>> Resources("500m", "4", "24Gi", "32Gi").times(2)
-        Resources(cpu='1', cpu_limit='8', memory='48Gi', memory_limit='64Gi')
+        >>> Resources("500m", "4", "24Gi", "2.5Gi").times(2)
+        Resources(cpu='1000m', cpu_limit='8', memory='48Gi', memory_limit='5Gi')
         """
         return Resources(
-            _times(count, self.cpu, ""),
-            _times(count, self.cpu_limit, ""),
-            _times(count, self.memory, "Gi"),
-            _times(count, self.memory_limit, "Gi"),
+            *(
+                _times(count, quantity)
+                for quantity in (self.cpu, self.cpu_limit, self.memory, self.memory_limit)
+            )
         )
 
 
-def _times(count: int, quantity: str, suffix: str) -> str:
-    total = count * parse_quantity(quantity) / parse_quantity(f"1{suffix}")
-    return f"{total.normalize():f}{suffix}"
+def _times(count: int, quantity: str) -> str:
+    """In the same unit.
+
+    >>> _times(3, "2500Mi")
+    '7500Mi'
+    """
+    number = quantity.rstrip(string.ascii_letters)
+    total = count * Decimal(number)
+    return f"{total.normalize():f}{quantity.removeprefix(number)}"
 
 
 TRAINING_ON_GPU = Resources("4", "8", "24Gi", "32Gi")

@@ -30,6 +30,7 @@ from detector.console import plain_errors, say
 from detector.errors import DetsweepError, did_you_mean
 from detector.processes import require_equal_shares
 from detector.sweep.spec import parse_sweep
+from pipelines.settings import Settings
 
 TOKEN, COOKIES = "DETSWEEP_KFP_TOKEN", "DETSWEEP_KFP_COOKIES"
 """How a person is known to a Kubeflow that asks: a bearer token, or the cookies of a browser."""
@@ -102,13 +103,12 @@ def submit(
 ) -> None:
     """Compile the pipeline, run it, and print where it is to be seen."""
     label = as_label(name or _sweep_name(sweep))
-    # The pipeline reads them when it is first imported.
-    os.environ.update(DETSWEEP_SWEEP=label, DETSWEEP_GPU=gpu)
-    given = dict(word.partition("=")[::2] for word in parameters or [])
-    if given.get("gpus_per_fold", "").isdecimal():
-        os.environ["DETSWEEP_GPUS_PER_FOLD"] = given["gpus_per_fold"]
-    from pipelines.sweep import sweep_pipeline  # noqa: PLC0415
+    from pipelines.sweep import build_pipeline  # noqa: PLC0415
 
+    given = dict(word.partition("=")[::2] for word in parameters or [])
+    gpus = given.get("gpus_per_fold", "")
+    settings = Settings(label, gpu, gpus_per_fold=int(gpus) if gpus.isdecimal() else 1)
+    sweep_pipeline = build_pipeline(settings)
     arguments = pipeline_arguments(parameters or [], sweep, defaults_of(sweep_pipeline))
     client = Client(host, namespace)
     run_id = client.run(sweep_pipeline, arguments, experiment, name or label)

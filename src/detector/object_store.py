@@ -79,6 +79,9 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(cause, ClientError):
         status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= _SERVER_ERROR or "SlowDown" in str(cause)
-    if isinstance(error, OSError):
-        return isinstance(error, (ConnectionError, TimeoutError)) or error.errno in _AWAY
-    return isinstance(error, (HTTPClientError, NoConnectionError, aiohttp.ClientError))
+    # First, since some of them are an OSError too, without a number.
+    if isinstance(error, (HTTPClientError, NoConnectionError, aiohttp.ClientError)):
+        return True
+    if isinstance(error, (ConnectionError, TimeoutError)):
+        return True
+    return isinstance(error, OSError) and error.errno in _AWAY

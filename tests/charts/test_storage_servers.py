@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,7 +28,8 @@ from botocore.exceptions import BotoCoreError
 from detector.sweep.backends import open_backend
 from detector.sweep.spec import parse_sweep
 from tests.charts.rendering import Manifest, find, render
-from tests.sweep.servers import find_postgresql, free_port
+from tests.ports import free_port, ports_of_seaweedfs
+from tests.sweep.servers import find_postgresql
 
 SCRIPTS = Path(__file__).parents[2] / "charts" / "detsweep-storage" / "files"
 START_S = 60
@@ -111,7 +111,7 @@ class S3:
 
     def __init__(self, manifests: Sequence[Manifest], folder: Path):
         self.manifests, self.folder = manifests, folder
-        self.port, *others = _ports_with_room_for_grpc(4)
+        self.port, *others = ports_of_seaweedfs(4)
         self._others = others
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -512,14 +512,3 @@ def fetch(url: str, awaited: str = "") -> str:
 def test_scripts_reach_their_pods_whole(manifests: list[Manifest]) -> None:
     data = find(manifests, "ConfigMap", "detsweep-storage-scripts")["data"]
     assert data == {path.name: path.read_text() for path in SCRIPTS.iterdir()}
-
-
-def _ports_with_room_for_grpc(count: int) -> list[int]:
-    """Ports that are free along with the one 10,000 above, where SeaweedFS puts its gRPC."""
-    ports = [port for port in range(23000, 31000, 11) if _is_free(port) and _is_free(port + 10_000)]
-    return ports[:count]
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -143,7 +143,7 @@ def test_what_a_step_that_trains_needs_can_be_named(tmp_path: Path) -> None:
     small = Resources("500m", "1", "1Gi", "2Gi")
     pipeline, _ = documents_of(Settings(gpu="", training=small), tmp_path)
     agent = containers_of(pipeline)["agent"]
-    assert agent["resources"]["resourceCpuRequest"] == "0.5"
+    assert agent["resources"]["resourceCpuRequest"] == "500m"
     assert agent["resources"]["resourceMemoryLimit"] == "2Gi"
     assert {"name": "OMP_NUM_THREADS", "value": "1"} in agent["env"]
 

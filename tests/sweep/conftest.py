@@ -7,7 +7,8 @@ import yaml
 
 from detector.sweep.backends import open_backend
 from detector.sweep.spec import read_sweep
-from tests.sweep.servers import find_postgresql, free_port, grpc_proxy, postgresql
+from tests.ports import free_port
+from tests.sweep.servers import find_postgresql, grpc_proxy, postgresql
 from tests.sweep.wandb_server import wandb_environment
 
 OWN_STORAGES = ["sqlite", "journal", "postgresql", "grpc"]

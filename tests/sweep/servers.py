@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.ports import free_port
 
 USER, PASSWORD = "detsweep", "s3cret/word"
 URL_PASSWORD = "s3cret%2Fword"
@@ -164,12 +165,6 @@ def small_disk(megabytes: int) -> Iterator[Path | None]:
         if mounted.returncode == 0:
             subprocess.run(["umount", folder], check=True)
         folder.rmdir()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _unprivileged() -> str:

@@ -9,7 +9,8 @@ import pytest
 from detector.errors import StorageLostError, SweepError
 from detector.sweep.backends import Idle, open_backend, serve_proxy
 from detector.sweep.spec import read_sweep
-from tests.sweep.servers import PASSWORD, URL_PASSWORD, free_port
+from tests.ports import free_port
+from tests.sweep.servers import PASSWORD, URL_PASSWORD
 
 SWEEP = """
 method: random
@@ -52,7 +53,7 @@ def test_no_password_is_shown_where_a_database_refuses_it(postgresql_server):
     assert "detsweep:***@127.0.0.1" in str(caught.value)
 
 
-def test_no_password_is_shown_where_a_database_goes_away(postgresql_server, caplog):
+def test_no_password_is_shown_where_a_database_goes_away(postgresql_server, capsys):
     backend = open_backend(postgresql_server.create("goes_away"), patience_seconds=0.5)
     postgresql_server.stop()
     try:
@@ -60,7 +61,7 @@ def test_no_password_is_shown_where_a_database_goes_away(postgresql_server, capl
             backend.create(read_sweep(SWEEP, "test"))
     finally:
         postgresql_server.start()
-    for text in (str(caught.value), caplog.text):
+    for text in (str(caught.value), capsys.readouterr().out):
         assert "Connection refused" in text or "shutting down" in text or "terminat" in text
         assert PASSWORD not in text
         assert URL_PASSWORD not in text
@@ -73,11 +74,11 @@ def test_an_agent_waits_for_a_database_that_starts(postgresql_server):
         "import sys; from detector.sweep.backends import open_backend\n"
         "open_backend(sys.argv[1], patience_seconds=60)"
     )
-    agent = subprocess.Popen([sys.executable, "-c", opens, url], stderr=subprocess.PIPE, text=True)
-    assert agent.stderr is not None
-    first = agent.stderr.readline()
+    agent = subprocess.Popen([sys.executable, "-c", opens, url], stdout=subprocess.PIPE, text=True)
+    assert agent.stdout is not None
+    first = agent.stdout.readline()
     postgresql_server.start()
-    assert "trying again" in first
+    assert first.startswith("waiting for the sweep's storage, up to 60 s: ")
     assert agent.wait(60) == 0
 
 

@@ -33,7 +33,8 @@ deaths after which a sweep gives a trial up, so that one bad trial does not end 
 GRACE_S = 60.0
 """How long a child may take to end after SIGTERM, where nobody is in a hurry."""
 
-_POLL_S = 0.1
+_POLL_S = 0.02
+"""Between two looks at whether SIGTERM has come: on Kubeflow there is half a second to react."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 _FIRST_TO_KILL = "1000"

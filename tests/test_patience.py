@@ -1,0 +1,80 @@
+"""A service that is away is waited for; a wrong question is not asked twice."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from detector.errors import PreemptedError
+from detector.interrupt import catch_sigterm
+from detector.patience import DEFAULT_PATIENCE_S, VARIABLE, Patience, patience_seconds
+
+
+def is_away(error: BaseException) -> bool:
+    return isinstance(error, ConnectionError)
+
+
+def answers_after(failures: int, error: Exception) -> Callable[[str], str]:
+    left = [error] * failures
+
+    def question(word: str) -> str:
+        if left:
+            raise left.pop()
+        return word.upper()
+
+    return question
+
+
+def patience(seconds: float = 30.0) -> Patience:
+    return Patience("the store s3://b", is_away, seconds, longest_wait_s=0.01)
+
+
+def test_it_asks_until_there_is_an_answer_and_says_so_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert patience().ask(answers_after(5, ConnectionError("refused")), "yes") == "YES"
+    waiting, back = capsys.readouterr().out.splitlines()
+    assert waiting == "waiting for the store s3://b, up to 30 s: refused"
+    assert back.startswith("the store s3://b answers again, after")
+
+
+def test_an_answer_at_once_is_not_spoken_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert patience().ask(str.upper, "yes") == "YES"
+    assert capsys.readouterr().out == ""
+
+
+def test_a_wrong_question_is_not_asked_again() -> None:
+    question = answers_after(1, PermissionError("no"))
+    with pytest.raises(PermissionError):
+        patience().ask(question, "yes")
+    assert question("again") == "AGAIN"  # the one failure was used up by the one question
+
+
+def test_when_the_time_is_up_the_last_error_is_raised() -> None:
+    with pytest.raises(ConnectionError, match="refused"):
+        patience(0.1).ask(answers_after(10**6, ConnectionError("refused")), "yes")
+
+
+def test_none_at_all_asks_once() -> None:
+    question = answers_after(1, ConnectionError("refused"))
+    with pytest.raises(ConnectionError):
+        patience(0).ask(question, "yes")
+    assert question("again") == "AGAIN"
+
+
+def test_sigterm_ends_the_waiting() -> None:
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+    away = Patience("the store s3://b", is_away, 600.0)
+    with catch_sigterm():
+        timer.start()
+        with pytest.raises(PreemptedError, match="waiting for the store"):
+            away.ask(answers_after(10**6, ConnectionError("refused")), "yes")
+
+
+def test_one_variable_says_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert patience_seconds() == DEFAULT_PATIENCE_S
+    monkeypatch.setenv(VARIABLE, "12.5")
+    assert patience_seconds() == 12.5
