@@ -32,6 +32,7 @@ def ensemble(
         sweep_id = Path(sweep.path).read_text()
         summary = build_lastingly(store_url, sweep_id, prefer, baseline, grace_seconds())
         store = RunStore(store_url)
+        model.uri += ".onnx"  # What downloads it needs the ending.
         Path(model.path).write_bytes(store.read(MODEL))
         Path(report.path).write_bytes(store.read(REPORT))
         card = json.loads(store.read(CARD))

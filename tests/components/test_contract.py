@@ -63,6 +63,7 @@ class Launcher:
         }
         return {
             **described,
+            "uris": {name: listed.artifacts[0].uri for name, listed in read.artifacts.items()},
             "Output": json.loads(output_file.read_text()).get("parameterValues", {}).get("Output"),
             "folder": folder,
         }
@@ -216,6 +217,8 @@ def test_an_ensemble_is_taken_with_a_baseline_and_without(steps: Steps) -> None:
     alone = steps.ensemble("")
     assert alone["Output"] == ""
     assert "promotion" not in alone["model"]
+    assert alone["uris"]["model"].endswith("model.onnx")
+    assert Path(alone["uris"]["model"]).is_file()
     judged = steps.ensemble("0.5")
     assert judged["Output"] in {"promoted", "within noise", "worse"}
     assert judged["model"]["promotion"]["baseline_hmean"] == 0.5
