@@ -96,6 +96,16 @@ class RunStore:
         """
         return bytes(self._ask(key, lambda: self._fs.cat_file(self._path(key))))
 
+    def names(self, key: str) -> list[str]:
+        """The names of what lies directly below `key`; none where nothing does."""
+        self._fs.invalidate_cache()
+        path = self._path(key)
+
+        def listed() -> list[str]:
+            return list(self._fs.ls(path, detail=False)) if self._fs.exists(path) else []
+
+        return sorted(Path(found).name for found in self._ask(key, listed))
+
     def write(self, key: str, content: bytes | str) -> None:
         """Put a whole file.
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.submit import defaults_of, pipeline_arguments
+from pipelines.submit.options import defaults_of, pipeline_arguments
 from tests.charts.rendering import commands, find, render, render_notes
 
 ROOT = Path(__file__).parents[2]

@@ -85,7 +85,7 @@ def find_image(name: str) -> str:
         pytest.skip("podman is not installed")
     from detector import __version__
 
-    image = os.environ.get("DETSWEEP_IMAGE", f"localhost/detsweep/{name}:{__version__}")
+    image = os.environ.get("DETSWEEP_TEST_IMAGE", f"localhost/detsweep/{name}:{__version__}")
     found = subprocess.run(["podman", "image", "exists", image], check=False)
     if found.returncode != 0:
         pytest.skip(f"there is no image {image}: build it with images/build.sh {name}")

@@ -1,0 +1,217 @@
+"""The commands: start a run, follow one, or write the pipeline into a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from kfp import compiler
+
+from detector.console import plain_errors, say
+from pipelines.settings import FoldsOn
+from pipelines.submit.following import Following
+from pipelines.submit.naming import logs_command
+from pipelines.submit.options import Asked, Request, defaults_of
+from pipelines.submit.server import Kubeflow
+
+_INTERRUPTED = 130
+_RUNS_NAMESPACE = "kubeflow"
+"""Where a Kubeflow Pipelines without profiles keeps its pods, unless it says otherwise."""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+Host = Annotated[
+    str, typer.Option(help="URL of Kubeflow Pipelines.", envvar="KF_PIPELINES_ENDPOINT")
+]
+Namespace = Annotated[
+    str | None, typer.Option(help="Your profile's, where Kubeflow has several users.")
+]
+Ca = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca",
+        envvar="SSL_CERT_FILE",
+        help="File with the certificates of your own authority, which signed the server's.",
+    ),
+]
+Retry = Annotated[
+    bool,
+    typer.Option(
+        "--retry/--no-retry",
+        help="Have a run that failed go on, for as long as each try gets further.",
+    ),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Parameters of the pipeline, such as `agents=8`; what is none of them changes the "
+        "configuration, such as `preset=receipts_cpu`.",
+    ),
+]
+SweepFile = Annotated[
+    Path | None, typer.Option(help="The sweep file, in place of the pipeline's default.")
+]
+Name = Annotated[str, typer.Option(help="Of the run, and the label of its pods; the sweep's.")]
+Image = Annotated[
+    str,
+    typer.Option(help="Of every step, as your registry has it; by digest it cannot change."),
+]
+PullSecret = Annotated[
+    list[str] | None, typer.Option(help="Secret that opens the image's registry. Repeatable.")
+]
+Gpu = Annotated[
+    str, typer.Option(help="Of what a step that trains asks for one; empty for nothing.")
+]
+Cpu = Annotated[
+    str,
+    typer.Option(help="Cores that a step which trains asks for, REQUEST[:LIMIT]; by the preset."),
+]
+Memory = Annotated[
+    str, typer.Option(help="Memory of the same, such as 24Gi or 24Gi:32Gi; by the preset.")
+]
+NodeSelector = Annotated[
+    list[str] | None,
+    typer.Option(help="LABEL=VALUE of the nodes that train. Repeatable."),
+]
+Toleration = Annotated[
+    list[str] | None,
+    typer.Option(help="KEY[=VALUE][:EFFECT], a taint of those nodes. Repeatable."),
+]
+FoldsOnOption = Annotated[
+    FoldsOn,
+    typer.Option(
+        "--folds-on",
+        help="Who holds a fold's GPUs where it has several: a TrainJob, which needs Kubeflow "
+        "Trainer, or the step's own pod.",
+    ),
+]
+Queue = Annotated[str, typer.Option(help="Kueue's local queue that the pods wait in.")]
+
+
+@app.callback()
+def _group() -> None:
+    """The pipeline on Kubeflow."""
+
+
+@app.command()
+def submit(
+    host: Host,
+    parameters: Parameters = None,
+    namespace: Namespace = None,
+    ca: Ca = None,
+    experiment: Annotated[str, typer.Option(help="Under which the run is listed.")] = "detsweep",
+    service_account: Annotated[
+        str | None, typer.Option(help="That the pods run as; Kubeflow's own.")
+    ] = None,
+    sweep: SweepFile = None,
+    name: Name = "",
+    image: Image = "",
+    pull_secret: PullSecret = None,
+    gpu: Gpu = "nvidia.com/gpu",
+    cpu: Cpu = "",
+    memory: Memory = "",
+    node_selector: NodeSelector = None,
+    toleration: Toleration = None,
+    folds_on: FoldsOnOption = "trainjob",
+    queue: Queue = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the run; fail if it does not succeed.")
+    ] = False,
+    retry: Retry = True,
+) -> None:
+    """Compile the pipeline, run it, and print where it is to be seen."""
+    request = Asked(
+        words=parameters or (),
+        sweep=sweep,
+        name=name,
+        image=image,
+        gpu=gpu,
+        folds_on=folds_on,
+        queue=queue,
+        pull_secrets=pull_secret or (),
+        cpu=cpu,
+        memory=memory,
+        node_selectors=node_selector or (),
+        tolerations=toleration or (),
+    ).request()
+    kubeflow = Kubeflow(host, namespace, ca)
+    run_id = kubeflow.start(
+        request.pipeline(), request.arguments, experiment, request.name, service_account
+    )
+    say(f"run {run_id}: {kubeflow.url(run_id)}")
+    pods_namespace = namespace or kubeflow.run(run_id).namespace or _RUNS_NAMESPACE
+    say(f"logs: {logs_command(pods_namespace, request.settings.label)}")
+    if wait:
+        _follow(kubeflow, run_id, retry, _store_of(request))
+
+
+@app.command()
+def follow(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="As `submit` printed it.")],
+    host: Host,
+    namespace: Namespace = None,
+    ca: Ca = None,
+    retry: Retry = True,
+) -> None:
+    """Follow a run that was started before, as `submit --wait` does."""
+    _follow(Kubeflow(host, namespace, ca), run_id, retry, _store_of(Asked().request()))
+
+
+@app.command(name="compile")
+def compile_(
+    output: Annotated[Path, typer.Option(help="The file to write.")],
+    parameters: Parameters = None,
+    sweep: SweepFile = None,
+    name: Name = "",
+    image: Image = "",
+    pull_secret: PullSecret = None,
+    gpu: Gpu = "nvidia.com/gpu",
+    cpu: Cpu = "",
+    memory: Memory = "",
+    node_selector: NodeSelector = None,
+    toleration: Toleration = None,
+    folds_on: FoldsOnOption = "trainjob",
+    queue: Queue = "",
+) -> None:
+    """Write the pipeline for `kfp run create` and Kubeflow's pages, with these parameters as its
+    defaults."""
+    request = Asked(
+        words=parameters or (),
+        sweep=sweep,
+        name=name,
+        image=image,
+        gpu=gpu,
+        folds_on=folds_on,
+        queue=queue,
+        pull_secrets=pull_secret or (),
+        cpu=cpu,
+        memory=memory,
+        node_selectors=node_selector or (),
+        tolerations=toleration or (),
+    ).request()
+    compiler.Compiler().compile(
+        request.pipeline(), str(output), pipeline_parameters=request.arguments
+    )
+    say(f"{output}: run it by `kfp run create --experiment-name detsweep --package-file {output}`")
+
+
+def _store_of(request: Request) -> str:
+    return str((defaults_of(request.pipeline()) | request.arguments)["store_url"])
+
+
+def _follow(kubeflow: Kubeflow, run_id: str, retry: bool, default_store: str) -> None:
+    try:
+        Following(kubeflow, run_id, retry, default_store).to_its_end()
+    except KeyboardInterrupt:
+        namespace = f" --namespace {kubeflow.namespace}" if kubeflow.namespace else ""
+        say(
+            "the run goes on; follow it again by `python pipelines/sweep.py follow "
+            f"{run_id} --host {kubeflow.host}{namespace}`"
+        )
+        raise typer.Exit(_INTERRUPTED) from None
+
+
+def main() -> None:
+    """The entry point. A `DetsweepError` is printed without its traceback; the exit code is 2."""
+    with plain_errors():
+        app()
