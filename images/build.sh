@@ -3,7 +3,8 @@
 #
 #   IMAGE       trainer or controller; both if none is named
 #   ENGINE      docker, podman or buildah; the first that is installed
-#   REPOSITORY  what the names begin with, such as registry.example/team/detsweep (detsweep)
+#   REPOSITORY  what the names begin with, such as registry.example/team/detsweep; by itself
+#               localhost/detsweep, which no registry is asked for and the manifests name
 #   TAG         the version that pyproject.toml gives
 #   BASE_IMAGE  another base with apt-get, for all images that are built
 #   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS
@@ -47,7 +48,7 @@ if [[ ${engine##*/} == buildah ]]; then
 fi
 
 for image in "${images[@]}"; do
-    name=${REPOSITORY:-detsweep}/$image:${TAG:-$version}
+    name=${REPOSITORY:-localhost/detsweep}/$image:${TAG:-$version}
     if [[ ! -f images/$image/Dockerfile ]]; then
         echo "there is no image $image: choose trainer or controller" >&2
         exit 1

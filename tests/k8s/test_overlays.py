@@ -4,33 +4,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from detector.console import PREEMPTED_EXIT_CODE
 from detector.data.synthetic import draw_receipts
 from detector.steps.ensemble import read_summary
 from tests.charts.rendering import KUBERNETES, RESTRICTED_CONTAINER, containers, find, pod_specs
+from tests.k8s.kustomize import OF_JOBS, OVERLAYS, ROOT, build, build_folder
 from tests.tiny_run import SWEEP, overrides
-
-ROOT = Path(__file__).parents[2]
-OVERLAYS = sorted(path.parent.name for path in ROOT.glob("k8s/overlays/*/kustomization.yaml"))
-OF_JOBS = [name for name in OVERLAYS if name != "dev"]
-OF_KUEUE = "kueue.x-k8s.io"
 
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 every_overlay_of_jobs = pytest.mark.parametrize("overlay", OF_JOBS)
-
-
-def build(overlay: str, root: Path = ROOT) -> list[dict[str, Any]]:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
-    command = ["kubectl", "kustomize", root / "k8s" / "overlays" / overlay]
-    built = subprocess.run(command, check=True, capture_output=True, text=True)
-    return list(yaml.safe_load_all(built.stdout))
 
 
 def gpus(manifest: dict[str, Any]) -> str | None:
@@ -39,15 +26,33 @@ def gpus(manifest: dict[str, Any]) -> str | None:
     return limits.get("nvidia.com/gpu")
 
 
-# The published schema of 1.28 asks for both conditions of a rule of podFailurePolicy, of which the
-# server takes one.
+# successPolicy is from 1.31, as is what the server takes of podFailurePolicy.
 @every_overlay
-@pytest.mark.parametrize("version", KUBERNETES[1:])
+@pytest.mark.parametrize("version", KUBERNETES[KUBERNETES.index("1.31") :])
 def test_every_manifest_is_one_of_kubernetes(overlay: str, version: str) -> None:
     schemas = pytest.importorskip("kubernetes_validate", reason="it is not installed")
     for manifest in build(overlay):
-        if not manifest["apiVersion"].startswith(OF_KUEUE):
-            schemas.validate(manifest, version, strict=True)
+        schemas.validate(manifest, version, strict=True)
+
+
+@pytest.mark.parametrize("folder", ["k8s/namespace", "k8s/base", "k8s/data-volume"])
+def test_what_is_applied_once_is_of_kubernetes_too(folder: str) -> None:
+    schemas = pytest.importorskip("kubernetes_validate", reason="it is not installed")
+    for manifest in build_folder(ROOT / folder):
+        schemas.validate(manifest, KUBERNETES[-1], strict=True)
+
+
+@every_overlay
+def test_deleting_an_overlay_deletes_nothing_that_was_there_before_or_is_kept(overlay: str) -> None:
+    """No namespace, whose end is the end of all in it; no volume; nothing of an administrator's."""
+    kinds = {manifest["kind"] for manifest in build(overlay)}
+    assert kinds <= {"ConfigMap", "Job", "Deployment"}
+
+
+def test_the_namespace_lies_apart_from_everything_else() -> None:
+    (namespace,) = build_folder(ROOT / "k8s/namespace")
+    assert namespace["kind"] == "Namespace"
+    assert not any(m["kind"] == "Namespace" for m in build_folder(ROOT / "k8s/base"))
 
 
 @every_overlay
@@ -55,7 +60,8 @@ def test_every_pod_meets_the_restricted_standard_that_its_namespace_asks_for(
     overlay: str,
 ) -> None:
     manifests = build(overlay)
-    labels = find(manifests, "Namespace", "detsweep")["metadata"]["labels"]
+    (namespace,) = build_folder(ROOT / "k8s/namespace")
+    labels = namespace["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     for name, spec in pod_specs(manifests):
         assert spec["automountServiceAccountToken"] is False, name
@@ -65,21 +71,41 @@ def test_every_pod_meets_the_restricted_standard_that_its_namespace_asks_for(
             assert container["securityContext"] == RESTRICTED_CONTAINER, name
 
 
-@every_overlay
-def test_nobody_gets_more_than_a_namespaces_runs(overlay: str) -> None:
-    manifests = build(overlay)
+def test_nobody_gets_more_than_a_namespaces_runs() -> None:
+    manifests = build_folder(ROOT / "k8s/base")
     assert not any(m["kind"].startswith("ClusterRole") for m in manifests)
     for rule in find(manifests, "Role", "detsweep-runs")["rules"]:
         assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
         assert "secrets" not in rule["resources"]
 
 
+@every_overlay
+def test_every_pod_says_what_processor_and_memory_it_takes(overlay: str) -> None:
+    for name, spec in pod_specs(build(overlay)):
+        for container in containers(spec):
+            resources = container["resources"]
+            assert resources["requests"].keys() >= {"cpu", "memory"}, name
+            assert resources["limits"].keys() >= {"cpu", "memory"}, name
+
+
+@every_overlay_of_jobs
+def test_an_agent_starts_no_more_threads_than_it_has_cores(overlay: str) -> None:
+    (container,) = find(build(overlay), "Job", "detsweep")["spec"]["template"]["spec"]["containers"]
+    (threads,) = (v for v in container["env"] if v["name"] == "OMP_NUM_THREADS")
+    assert threads["valueFrom"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
+
+
+@every_overlay
+def test_no_image_is_one_of_a_registry_that_does_not_have_it(overlay: str) -> None:
+    from detector import __version__
+
+    for name, spec in pod_specs(build(overlay)):
+        for container in containers(spec):
+            assert container["image"] == f"localhost/detsweep/trainer:{__version__}", name
+
+
 def test_the_pods_of_a_train_job_meet_the_restricted_standard_too() -> None:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
-    command = ["kubectl", "kustomize", ROOT / "k8s" / "trainer"]
-    built = subprocess.run(command, check=True, capture_output=True, text=True)
-    manifests = list(yaml.safe_load_all(built.stdout))
+    manifests = build_folder(ROOT / "k8s/trainer")
     runtime = find(manifests, "TrainingRuntime", "detsweep-fold")["spec"]["template"]["spec"]
     (job,) = runtime["replicatedJobs"]
     spec = job["template"]["spec"]["template"]["spec"]
@@ -90,11 +116,8 @@ def test_the_pods_of_a_train_job_meet_the_restricted_standard_too() -> None:
 
 @every_overlay_of_jobs
 def test_each_agent_has_a_gpu_unless_there_are_none(overlay: str) -> None:
-    manifests = build(overlay)
     expected = None if overlay == "kind-cpu" else "1"
-    assert gpus(find(manifests, "Job", "detsweep-agents")) == expected
-    assert gpus(find(manifests, "Job", "detsweep-finish")) == expected
-    assert gpus(find(manifests, "Job", "detsweep-init")) is None
+    assert gpus(find(build(overlay), "Job", "detsweep")) == expected
 
 
 @every_overlay_of_jobs
@@ -106,12 +129,47 @@ def test_logs_of_a_sweep_are_found_by_its_label(overlay: str) -> None:
 
 
 @every_overlay_of_jobs
-def test_all_agents_of_a_sweep_start_and_the_last_job_waits(overlay: str) -> None:
-    manifests = build(overlay)
-    agents = find(manifests, "Job", "detsweep-agents")["spec"]
-    assert agents["completionMode"] == "Indexed"
-    assert agents["completions"] == agents["parallelism"]
-    assert find(manifests, "Job", "detsweep-finish")["spec"]["suspend"] is True
+def test_a_run_is_one_job_that_is_done_when_its_leader_is(overlay: str) -> None:
+    (job,) = (m["spec"] for m in build(overlay) if m["kind"] == "Job")
+    assert job["completionMode"] == "Indexed"
+    assert job["completions"] == job["parallelism"]
+    assert job["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
+
+
+def test_the_job_acts_on_the_exit_codes_that_its_pods_end_with() -> None:
+    from detector.console import ERROR_EXIT_CODE, PREEMPTED_EXIT_CODE
+    from detector.steps.job import RUN_FAILED, TRY_AGAIN
+
+    rules = find(build("jobs"), "Job", "detsweep")["spec"]["podFailurePolicy"]["rules"]
+    disruption = {"type": "DisruptionTarget", "status": "True"}
+    assert rules[0] == {"action": "Ignore", "onPodConditions": [disruption]}
+    of_codes = {rule["action"]: set(rule["onExitCodes"]["values"]) for rule in rules[1:]}
+    assert of_codes == {
+        "Ignore": {TRY_AGAIN, PREEMPTED_EXIT_CODE},
+        "FailJob": {RUN_FAILED},
+        "FailIndex": {ERROR_EXIT_CODE},
+    }
+
+
+def test_kueue_may_admit_fewer_agents_by_the_queue_that_one_setting_names(tmp_path: Path) -> None:
+    queued = find(build("gpu-cluster"), "Job", "detsweep")["metadata"]
+    assert queued["labels"]["kueue.x-k8s.io/queue-name"] == "detsweep"
+    assert queued["annotations"]["kueue.x-k8s.io/job-min-parallelism"] == "1"
+    assert "annotations" not in find(build("jobs"), "Job", "detsweep")["metadata"]
+
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    component = tmp_path / "k8s/components/kueue/kustomization.yaml"
+    text = component.read_text().replace("DETSWEEP_QUEUE=detsweep", "DETSWEEP_QUEUE=team-text")
+    component.write_text(text)
+    other = find(build("gpu-cluster", tmp_path), "Job", "detsweep")["metadata"]
+    assert other["labels"]["kueue.x-k8s.io/queue-name"] == "team-text"
+
+
+def test_a_local_queue_is_the_same_in_both_versions_of_kueue() -> None:
+    ((new,), (old,)) = (build_folder(ROOT / "k8s/kueue" / v) for v in ("v1beta2", "v1beta1"))
+    assert new.pop("apiVersion") == "kueue.x-k8s.io/v1beta2"
+    assert old.pop("apiVersion") == "kueue.x-k8s.io/v1beta1"
+    assert new == old
 
 
 def test_a_data_set_on_a_volume_reaches_every_job(tmp_path: Path) -> None:
@@ -119,11 +177,10 @@ def test_a_data_set_on_a_volume_reaches_every_job(tmp_path: Path) -> None:
     overlay = tmp_path / "k8s/overlays/with-data"
     overlay.mkdir()
     (overlay / "kustomization.yaml").write_text(
-        "resources: [../../base, ../../jobs]\ncomponents: [../../components/data-volume]\n"
+        "resources: [../../jobs]\ncomponents: [../../components/data-volume]\n"
     )
     manifests = build("with-data", tmp_path)
-    claim = find(manifests, "PersistentVolumeClaim", "detsweep-data")
-    assert claim["metadata"]["namespace"] == "detsweep"
+    claim = find(build_folder(ROOT / "k8s/data-volume"), "PersistentVolumeClaim", "detsweep-data")
     settings = find(manifests, "ConfigMap", "detsweep-settings")["data"]
     for name, spec in pod_specs(manifests):
         (volume,) = (v for v in spec["volumes"] if v["name"] == "data")
@@ -146,36 +203,65 @@ def test_sweep_files_are_those_of_the_repository(copy: str, original: str) -> No
     assert (ROOT / copy).read_text() == (ROOT / original).read_text()
 
 
+class Pods:
+    """The Job's command on this machine, with what its pods are given."""
+
+    def __init__(self, folder: Path):
+        manifests = build("kind-cpu")
+        spec = find(manifests, "Job", "detsweep")["spec"]["template"]["spec"]
+        self.command: list[str] = spec["containers"][0]["command"]
+        self.mounted = folder / "etc"
+        self.mounted.mkdir()
+        for name in find(manifests, "ConfigMap", "detsweep-run")["data"]:
+            (self.mounted / name).write_text(SWEEP)
+        self.environ = {
+            **os.environ,
+            **find(manifests, "ConfigMap", "detsweep-settings")["data"],
+            "DETSWEEP_DATA": str(folder / "data"),
+            "DETSWEEP_STORE": str(folder / "run"),
+            "DETSWEEP_BACKEND": f"sqlite:///{folder}/sweep.db",
+            "DETSWEEP_OVERRIDES": " ".join(overrides(epochs=1)),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+        }
+
+    def start(self, index: int, stdout: int | None = None) -> subprocess.Popen[str]:
+        here = [word.replace("/etc/detsweep", str(self.mounted)) for word in self.command]
+        environ = {**self.environ, "JOB_COMPLETION_INDEX": str(index)}
+        return subprocess.Popen(here, env=environ, stdout=stdout, stderr=subprocess.PIPE, text=True)
+
+
 @pytest.mark.timeout(300)
-def test_the_jobs_commands_train_a_model(tmp_path: Path) -> None:
-    manifests = build("kind-cpu")
+def test_the_jobs_command_trains_a_model(tmp_path: Path) -> None:
     draw_receipts(tmp_path / "data", train=9, held_out=3, seed=1)
-    mounted = tmp_path / "etc"
-    mounted.mkdir()
-    for name, text in find(manifests, "ConfigMap", "detsweep-run")["data"].items():
-        (mounted / name).write_text(text)
-    (mounted / "sweep.yaml").write_text(SWEEP)
-    environ = {
-        **os.environ,
-        **find(manifests, "ConfigMap", "detsweep-settings")["data"],
-        "DETSWEEP_DATA": str(tmp_path / "data"),
-        "DETSWEEP_STORE": str(tmp_path / "run"),
-        "DETSWEEP_BACKEND": f"sqlite:///{tmp_path}/sweep.db",
-        "DETSWEEP_OVERRIDES": " ".join(overrides(epochs=1)),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-
-    def start(job: str, **more: str) -> subprocess.Popen[bytes]:
-        spec = find(manifests, "Job", f"detsweep-{job}")["spec"]["template"]["spec"]
-        command: Sequence[str] = spec["containers"][0]["command"]
-        here = [word.replace("/etc/detsweep", str(mounted)) for word in command]
-        return subprocess.Popen(here, env={**environ, **more})
-
-    # The Jobs are created at once, and nothing says whose pod is first.
-    pods = [start("agents", JOB_COMPLETION_INDEX=str(index)) for index in range(2)]
-    pods.append(start("init"))
-    assert [pod.wait() for pod in pods] == [0, 0, 0]
-    assert start("finish").wait() == 0
-    summary = read_summary(environ["DETSWEEP_STORE"])
+    pods = Pods(tmp_path)
+    # The pods are created at once, and nothing says which is first.
+    assert [pod.wait() for pod in [pods.start(1), pods.start(0)]] == [0, 0]
+    summary = read_summary(pods.environ["DETSWEEP_STORE"])
     assert [trial.number for trial in summary.trials] == [0, 1]
     assert [row.name for row in summary.folds] == ["fold 0", "fold 1"]
+    # Started again, as after a lost answer, it finds that all is done.
+    model = Path(summary.model).stat().st_mtime_ns
+    assert pods.start(0).wait() == 0
+    assert Path(summary.model).stat().st_mtime_ns == model
+
+
+@pytest.mark.timeout(120)
+def test_faulty_data_fail_the_run_at_once_and_say_why(tmp_path: Path) -> None:
+    from detector.steps.job import RUN_FAILED
+
+    (tmp_path / "data").mkdir()
+    pod = Pods(tmp_path).start(0)
+    _, said = pod.communicate()
+    assert pod.returncode == RUN_FAILED
+    assert said.startswith("error: ")
+    assert str(tmp_path / "data") in said
+
+
+@pytest.mark.timeout(120)
+def test_a_pod_that_waits_for_the_sweep_ends_when_it_is_asked_to(tmp_path: Path) -> None:
+    pod = Pods(tmp_path).start(1, stdout=subprocess.PIPE)
+    assert pod.stdout is not None
+    assert "waiting for pod 0" in pod.stdout.readline()
+    pod.terminate()
+    assert pod.wait() == PREEMPTED_EXIT_CODE

@@ -31,7 +31,8 @@ def test_a_plan_says_what_was_measured_the_hours_and_the_quota(tmp_path: Path) -
     assert re.search(r"4 trials, then 1 folds", done.output)
     rows = re.findall(r"^\s*(\d+) +0\.\d+ ", done.output, re.MULTILINE)
     assert rows == ["1", "2", "3", "4", "8", "16"]
-    assert "requests.nvidia.com/gpu: 3, requests.cpu: 12, requests.memory: 72Gi" in done.output
+    assert "quota for 3 agents and the storage: requests.nvidia.com/gpu: 3, " in done.output
+    assert "requests.cpu: 14, requests.memory: 75Gi" in done.output
 
 
 def test_a_fold_on_gpus_that_cannot_share_its_batch_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from detector.planning.estimate import Range
 
 _AGENT_CPUS, _AGENT_GIB = 4, 24
-"""What k8s/jobs/agents.yaml asks for, and so the quota has to hold."""
+"""What an agent's pod asks for. Whatever comes before and after the agents asks for no more."""
+_STORAGE_CPUS, _STORAGE_GIB = 1, 2
+"""What charts/detsweep-storage asks for, its tests included, rounded up."""
+_SMALL_STEPS_CPUS, _SMALL_STEPS_GIB = 1, 1
+"""For the pods that Kubeflow starts beside each step, which would wait for a place otherwise."""
 
 
 def plan_run(
@@ -94,12 +98,25 @@ def _hours(hours: "Range") -> str:
     return middle if low == high else f"{middle} ({low}\N{EN DASH}{high})"
 
 
+def quota(agents: int, gpus: int) -> dict[str, str]:
+    """What a namespace's ResourceQuota has to hold for a run and the storage beside it.
+
+    >>> quota(agents=3, gpus=4)
+    {'requests.nvidia.com/gpu': '4', 'requests.cpu': '18', 'requests.memory': '99Gi'}
+    """
+    pods = max(agents, gpus)
+    cpus = pods * _AGENT_CPUS + _STORAGE_CPUS + _SMALL_STEPS_CPUS
+    gib = pods * _AGENT_GIB + _STORAGE_GIB + _SMALL_STEPS_GIB
+    return {
+        "requests.nvidia.com/gpu": str(gpus),
+        "requests.cpu": str(cpus),
+        "requests.memory": f"{gib}Gi",
+    }
+
+
 def _quota(asked: "Estimate") -> str:
-    pods = max(asked.agents, asked.gpus)
-    return (
-        f"quota for {asked.agents} agents: requests.nvidia.com/gpu: {asked.gpus}, "
-        f"requests.cpu: {pods * _AGENT_CPUS}, requests.memory: {pods * _AGENT_GIB}Gi"
-    )
+    hard = ", ".join(f"{key}: {value}" for key, value in quota(asked.agents, asked.gpus).items())
+    return f"quota for {asked.agents} agents and the storage: {hard}"
 
 
 def _duration(seconds: float) -> str:

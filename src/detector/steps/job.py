@@ -1,0 +1,207 @@
+"""A whole run as the pods of one Kubernetes Job (k8s/jobs/run.yaml). None of them asks Kubernetes.
+
+    python3 -m detector.steps.job SWEEP_FILE
+
+Pod 0 leads: it checks the data, creates the sweep, trains trials, and when all have ended it
+chooses the best, trains the folds and builds the ensemble. The others train trials. Each finds what
+was finished before, should it be started again. None holds its place while it can do nothing: where
+there is room for one pod alone, pod 0 has to get it.
+
+The exit code says what the Job is to do: 75 and 143 start the pod again, 78 fails the run, 2 ends
+this agent alone.
+"""
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from detector.choosing.candidates import BALANCE
+from detector.console import plain_errors, say
+from detector.errors import (
+    ConfigError,
+    DetsweepError,
+    PreemptedError,
+    StorageLostError,
+    StoreLostError,
+    SweepError,
+)
+from detector.patience import patience_seconds
+from detector.steps.agent import run_lasting_agent
+from detector.steps.ensemble import build_lastingly
+from detector.steps.fold import train_fold_lastingly
+from detector.steps.prepare import Prepared, prepare
+from detector.steps.run import CONFIG, Run
+from detector.steps.select import select_lastingly
+from detector.steps.sweep_init import init_sweep
+from detector.sweep.backends import open_backend
+from detector.sweep.check import check_sweep, configs_of, refuse_errors
+from detector.sweep.spec import parse_sweep
+from detector.sweep.status import SweepStatus, sweep_status
+
+TRY_AGAIN = 75
+RUN_FAILED = 78
+
+_POLL_S = 5.0
+_NO_SWEEP_S = 120.0
+"""How long a pod waits for the sweep before it leaves its place to another."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the pods of a Job are given.
+
+    Attributes:
+        index: of this pod.
+        data, store, backend: URLs.
+        overrides: of the configuration.
+        no_sweep_s: how long a pod waits for the sweep to be created.
+    """
+
+    index: int
+    data: str
+    store: str
+    backend: str
+    overrides: tuple[str, ...]
+    no_sweep_s: float = _NO_SWEEP_S
+
+    @classmethod
+    def of_environment(cls, environ: Mapping[str, str]) -> "Job":
+        """
+        Raises:
+            ConfigError: a variable is missing.
+        """
+        try:
+            return cls(
+                int(environ["JOB_COMPLETION_INDEX"]),
+                environ["DETSWEEP_DATA"],
+                environ["DETSWEEP_STORE"],
+                environ["DETSWEEP_BACKEND"],
+                tuple(shlex.split(environ.get("DETSWEEP_OVERRIDES", ""))),
+            )
+        except KeyError as error:
+            raise ConfigError(
+                f"the variable {error} is not set",
+                remedy="the ConfigMap detsweep-settings sets it, and an Indexed Job the index",
+            ) from error
+
+    @property
+    def agent(self) -> str:
+        return f"agent-{self.index}"
+
+    def lead(self, sweep_file: Path) -> None:
+        """Everything, from the check of the data to the ensemble.
+
+        Raises:
+            DetsweepError: the run cannot go on, whoever tries.
+        """
+        sweep_id = self.create_sweep(sweep_file)
+        self.see_trials_through(sweep_id)
+        select_lastingly(self.store, self.backend, sweep_id, agents=1, trials_per_agent=0)
+        run = Run(self.store)
+        if not run.store.exists(CONFIG):
+            say("the sweep is of a program of your own: there are no folds to train")
+            return
+        for fold in Prepared(run.config(), run.manifest()).fold_numbers:
+            train_fold_lastingly(self.store, sweep_id, fold)
+        build_lastingly(self.store, sweep_id, BALANCE, baseline="")
+
+    def follow(self) -> None:
+        """Train trials until there are none left to take.
+
+        Raises:
+            SweepError: this agent gave up.
+        """
+        gave_up = self._train(self._wait_for_sweep())
+        if gave_up is not None:
+            raise SweepError(gave_up)
+
+    def create_sweep(self, file: Path) -> str:
+        """The id of the run's sweep, which is created if there is none yet."""
+        text = file.read_text()
+        refuse_errors(check_sweep(text, file.name, configs_of(self.overrides)), file.name)
+        if parse_sweep(text, file.name).trains_detector:
+            prepare(self.store, [*self.overrides, f"data.path={self.data}"])
+        return init_sweep(self.store, self.backend, text)
+
+    def see_trials_through(self, sweep_id: str) -> None:
+        """Train until every trial of the sweep has ended, those of agents that were lost too.
+
+        Raises:
+            SweepError: this agent gave up, and no other is at work.
+        """
+        backend = open_backend(self.backend, patience_seconds=patience_seconds())
+        gave_up: str | None = None
+        while not (status := sweep_status(backend, sweep_id)).is_over:
+            others = _at_work(status)
+            if gave_up is None and (not others or _has_work_left(status, others)):
+                gave_up = self._train(sweep_id)
+            elif gave_up is not None and not others:
+                raise SweepError(gave_up)
+            else:
+                time.sleep(_POLL_S)
+
+    def _train(self, sweep_id: str) -> str | None:
+        """Why this agent gave up, if it did."""
+        return run_lasting_agent(self.store, self.backend, sweep_id, self.agent).gave_up
+
+    def _wait_for_sweep(self) -> str:
+        run, until = Run(self.store), time.monotonic() + self.no_sweep_s
+        while (sweep := run.sweep()) is None:
+            if time.monotonic() >= until:
+                say(
+                    "pod 0 has not created the sweep yet: leaving it the place, to be started again"
+                )
+                raise SystemExit(TRY_AGAIN)
+            say(f"waiting for pod 0 to create the sweep in {self.store}")
+            time.sleep(_POLL_S)
+        return sweep["id"]
+
+
+def _at_work(status: SweepStatus) -> list[str]:
+    """The agents that hold a trial and have given a sign of life within its lease."""
+    return [
+        agent.name
+        for agent in status.agents
+        if agent.last_sign is None
+        or agent.lease_seconds is None
+        or agent.last_sign + agent.lease_seconds > status.at
+    ]
+
+
+def _has_work_left(status: SweepStatus, at_work: list[str]) -> bool:
+    """Whether there is a trial that an agent could take now."""
+    to_begin = status.limit is None or len(status.trials) < status.limit
+    return (
+        (to_begin and not status.is_stopped)
+        or bool(status.states.get("waiting"))
+        or len(status.agents) > len(at_work)
+    )
+
+
+def main() -> None:
+    with plain_errors():
+        job, sweep_file = Job.of_environment(os.environ), Path(sys.argv[1])
+        try:
+            job.lead(sweep_file) if job.index == 0 else job.follow()
+        except (StorageLostError, StoreLostError) as error:
+            _end(error, TRY_AGAIN)
+        except PreemptedError:
+            raise
+        except DetsweepError as error:
+            if job.index:
+                raise
+            _end(error, RUN_FAILED)
+
+
+def _end(error: DetsweepError, code: int) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    raise SystemExit(code) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What the leader of a Job's pods does while its agents train; the whole Job is in tests/k8s."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from detector.errors import ConfigError, SweepError
+from detector.steps import job
+from detector.steps.job import Job
+from detector.sweep.backends import Backend, Idle, open_backend
+
+PROGRAM = """
+import sys
+from detector.sweep import log
+if {broken}:
+    sys.exit("no such device")
+log({{"loss": 1.0}})
+"""
+SWEEP = """\
+method: grid
+program: {program}
+metric: {{name: loss, goal: minimize}}
+parameters:
+  width: {{values: [6, 5, 4, 3, 2, 1]}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _polling_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "_POLL_S", 0.05)
+
+
+@pytest.fixture
+def aside() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as threads:
+        yield threads
+
+
+def a_run(folder: Path, *, broken: bool = False) -> tuple[Job, str, Backend]:
+    """The leader of a sweep of six short trials, the sweep's id and its backend."""
+    program, file = folder / "train.py", folder / "sweep.yaml"
+    program.write_text(PROGRAM.format(broken=broken))
+    file.write_text(SWEEP.format(program=program))
+    leader = Job(0, "", str(folder / "run"), f"sqlite:///{folder}/sweeps.db", ())
+    return leader, leader.create_sweep(file), open_backend(leader.backend)
+
+
+def wait_until(what: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def ended(backend: Backend, sweep_id: str) -> int:
+    states = [trial.state for trial in backend.trials(sweep_id)]
+    return sum(state in {"finished", "failed"} for state in states)
+
+
+def still_waits(leading: Future[None]) -> bool:
+    """Whether it does so for some rounds more."""
+    time.sleep(1)
+    return leading.running()
+
+
+def test_the_leader_waits_for_a_trial_that_another_agent_trains(
+    tmp_path: Path, aside: ThreadPoolExecutor
+) -> None:
+    leader, sweep_id, backend = a_run(tmp_path)
+    other = backend.claim(sweep_id, "agent-1")
+    leading = aside.submit(leader.see_trials_through, sweep_id)
+    wait_until(lambda: ended(backend, sweep_id) == 5)
+    assert still_waits(leading)
+    other.report(1, 1.0)
+    other.finish()
+    leading.result(60)
+    assert ended(backend, sweep_id) == 6
+
+
+def test_the_leader_trains_what_another_agent_has_left(
+    tmp_path: Path, aside: ThreadPoolExecutor
+) -> None:
+    leader, sweep_id, backend = a_run(tmp_path)
+    other = backend.claim(sweep_id, "agent-1")
+    leading = aside.submit(leader.see_trials_through, sweep_id)
+    wait_until(lambda: ended(backend, sweep_id) == 5)
+    other.release()
+    leading.result(60)
+    assert {trial.agent for trial in backend.trials(sweep_id)} == {"agent-0"}
+
+
+def test_a_leader_that_gave_up_waits_for_others_and_fails_when_nobody_is_left(
+    tmp_path: Path, aside: ThreadPoolExecutor
+) -> None:
+    leader, sweep_id, backend = a_run(tmp_path, broken=True)
+    other = backend.claim(sweep_id, "agent-1")
+    leading = aside.submit(leader.see_trials_through, sweep_id)
+    wait_until(lambda: sum(t.attempts > 0 for t in backend.trials(sweep_id)) > 3)
+    assert still_waits(leading)
+    other.release()
+    with pytest.raises(SweepError, match="agent-0 failed 3 trials in a row"):
+        leading.result(60)
+
+
+def test_a_leader_that_gave_up_goes_on_when_others_have_trained_everything(
+    tmp_path: Path, aside: ThreadPoolExecutor
+) -> None:
+    leader, sweep_id, backend = a_run(tmp_path, broken=True)
+    held = [backend.claim(sweep_id, f"agent-{index}") for index in range(1, 4)]
+    leading = aside.submit(leader.see_trials_through, sweep_id)
+    wait_until(lambda: len(backend.trials(sweep_id)) == 6)
+    assert still_waits(leading)
+    backend.stop(sweep_id)
+    for trial in held[1:]:
+        trial.report(1, 1.0)
+        trial.finish()
+    while (trial := backend.claim(sweep_id, "agent-1")) and not isinstance(trial, Idle):
+        trial.report(1, 1.0)
+        trial.finish()
+    held[0].report(1, 1.0)
+    held[0].finish()
+    leading.result(60)
+
+
+def test_a_missing_variable_is_named() -> None:
+    with pytest.raises(ConfigError, match="'DETSWEEP_DATA' is not set"):
+        Job.of_environment({"JOB_COMPLETION_INDEX": "0"})
+
+
+def test_overrides_are_split_as_a_shell_splits_them() -> None:
+    names = ("DATA", "STORE", "BACKEND")
+    given = {f"DETSWEEP_{name}": name for name in names} | {
+        "JOB_COMPLETION_INDEX": "2",
+        "DETSWEEP_OVERRIDES": "preset=quickstart 'data.note=two words'",
+    }
+    assert Job.of_environment(given).overrides == ("preset=quickstart", "data.note=two words")
