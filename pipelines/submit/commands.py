@@ -8,6 +8,7 @@ from kfp import compiler
 
 from detector.console import plain_errors, say
 from pipelines.settings import FoldsOn
+from pipelines.submit.errors import NotSignedInError, ServerLostError
 from pipelines.submit.following import Following
 from pipelines.submit.naming import logs_command
 from pipelines.submit.options import Asked, Request, defaults_of
@@ -143,6 +144,8 @@ def submit(
     say(f"logs: {logs_command(pods_namespace, request.settings.label)}")
     if wait:
         _follow(kubeflow, run_id, retry, _store_of(request))
+    else:
+        say(f"follow it: {_follow_command(kubeflow, run_id)}")
 
 
 @app.command()
@@ -203,12 +206,16 @@ def _follow(kubeflow: Kubeflow, run_id: str, retry: bool, default_store: str) ->
     try:
         Following(kubeflow, run_id, retry, default_store).to_its_end()
     except KeyboardInterrupt:
-        namespace = f" --namespace {kubeflow.namespace}" if kubeflow.namespace else ""
-        say(
-            "the run goes on; follow it again by `python pipelines/sweep.py follow "
-            f"{run_id} --host {kubeflow.host}{namespace}`"
-        )
+        say(f"the run goes on; follow it again: {_follow_command(kubeflow, run_id)}")
         raise typer.Exit(_INTERRUPTED) from None
+    except (ServerLostError, NotSignedInError):
+        say(f"the run may well go on; follow it again: {_follow_command(kubeflow, run_id)}")
+        raise
+
+
+def _follow_command(kubeflow: Kubeflow, run_id: str) -> str:
+    namespace = f" --namespace {kubeflow.namespace}" if kubeflow.namespace else ""
+    return f"python pipelines/sweep.py follow {run_id} --host {kubeflow.host}{namespace}"
 
 
 def main() -> None:

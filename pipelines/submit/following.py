@@ -30,6 +30,7 @@ RETRY_PATIENCE_S = 60.0
 _LAST_LINES = 15
 _UNHEARD = 3
 _STEPS_SHOWN = 3
+_BEGINNING = frozenset({"ContainerCreating", "PodInitializing"})
 _WORDS = {"SUCCEEDED": "done", "SKIPPED": "done before"}
 
 
@@ -198,8 +199,9 @@ class Narrator:
             self.lines.forget(pod.name)
 
     def _tell_state(self, step: Step) -> None:
-        if step.state in ("RUNNING", "PENDING"):
-            self._tell_once(step.name, step.state, f"{step.name}: {step.state.lower()}")
+        state = step.pods[-1].state if step.pods else step.state
+        if step.state == state == "RUNNING":
+            self._tell_once(step.name, step.state, f"{step.name}: running")
 
     def _tell_end(self, step: Step) -> None:
         word = _WORDS.get(step.state, step.state.lower())
@@ -207,7 +209,7 @@ class Narrator:
 
     def _tell_trouble(self, step: Step, pod: Pod) -> None:
         """Why a pod waits, or that another has to take its place."""
-        if pod.state == "PENDING" and pod.reason:
+        if pod.state == "PENDING" and pod.reason and pod.reason not in _BEGINNING:
             self._tell_once(pod.name, pod.reason, f"{step.name}: waits: {pod.reason}")
         if pod.is_lost and step.state == "RUNNING":
             reason = f" ({pod.reason})" if pod.reason else ""

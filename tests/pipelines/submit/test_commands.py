@@ -49,11 +49,12 @@ def test_one_command_compiles_the_pipeline_and_starts_it(tmp_path: Path) -> None
     with kubeflow(recorded("disrupted")) as server:
         done = submit(server, *options, "--pull-secret", "registry", "--queue", "team", *words)
     assert done.returncode == 0, done.stderr
-    address, logs = done.stdout.splitlines()
+    address, logs, again = done.stdout.splitlines()
     assert address == f"run r0: {server.url}/#/runs/details/r0"
     assert logs.startswith(
         "logs: kubectl logs --namespace kubeflow --selector detsweep.io/sweep=May-receipts "
     )
+    assert again == f"follow it: python pipelines/sweep.py follow r0 --host {server.url}"
     (started,) = server.runs
     assert server.experiments[0]["display_name"] == "detsweep"
     assert started["experiment_id"] == "e0"
@@ -124,6 +125,16 @@ def test_a_run_that_failed_ends_the_command_with_2() -> None:
     assert done.returncode == 2
     assert "error: run r0: the run ended as failed at agent 1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.timeout(120)
+def test_a_session_that_ends_says_how_to_follow_the_run_again() -> None:
+    with kubeflow([recorded("disrupted")[0], {"answer": (401, {"message": "expired"})}]) as server:
+        done = run("follow", "r0", "--host", server.url)
+    assert done.returncode == 2
+    assert f"python pipelines/sweep.py follow r0 --host {server.url}" in done.stdout
+    assert "answers 401: expired" in done.stderr
+    assert "DETSWEEP_KFP_TOKEN_FILE" in done.stderr
 
 
 @pytest.mark.timeout(120)
