@@ -107,8 +107,10 @@ class Following:
         try:
             self._patience(self.retry_patience_s).ask(self.kubeflow.retry, self.run_id)
         except SubmitError as error:
-            say(f"it can't be tried again: {error.problem}")
-            raise self._failure(run, narrator) from error
+            # What was asked again had been done already, where the answer alone was lost.
+            if self._shows_end_of(run):
+                say(f"it can't be tried again: {error.problem}")
+                raise self._failure(run, narrator) from error
         until = time.monotonic() + self.retry_patience_s
         while self._shows_end_of(run) and time.monotonic() < until:
             time.sleep(self.poll_s)

@@ -57,8 +57,10 @@ class Kubeflow:
         looks: one for each time that the run is asked for; the last stays.
         token: what it asks for; None for nothing.
         has_old_api, has_logs, has_pages: which of its parts answer.
-        tokens: those that came.
-        retried: how many looks had been had when the run was to be tried again, each time.
+        page: what stands in front of it and answers in its place.
+        tokens, cookies: those that came, with each question.
+        retried: how often the run was to be tried again.
+        retry_answers: what was said to that; well where there are no more.
     """
 
     url: str = ""
@@ -73,6 +75,7 @@ class Kubeflow:
     tokens: list[str | None] = field(default_factory=list)
     cookies: list[str | None] = field(default_factory=list)
     retried: int = 0
+    retry_answers: list[Answer] = field(default_factory=list)
     _shown: Look = field(default_factory=dict)
 
     def respond(self, method: str, path: str, body: dict[str, Any], headers: Message) -> Answer:
@@ -102,7 +105,7 @@ class Kubeflow:
                 return 200, self._created(self.runs, {**body, "run_id": "r0"})
             case "POST", ["apis", "v2beta1", "runs", action] if action.endswith(":retry"):
                 self.retried += 1
-                return 200, {}
+                return self.retry_answers.pop(0) if self.retry_answers else (200, {})
             case "GET", ["apis", "v2beta1", "runs", _]:
                 return self._look()
             case "GET", ["apis", "v1beta1", "runs", _] if self.has_old_api:

@@ -1,8 +1,6 @@
 """Following runs whose task details, workflows and logs were recorded from a real Kubeflow."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 from pipelines.submit.errors import RunGoneError, ServerLostError, SubmitError
 from pipelines.submit.following import Following
 from pipelines.submit.server import Kubeflow as Client
+from tests.http_server import Answer
 from tests.pipelines.kubeflow import (
     NO_SUCH_RUN,
     Kubeflow,
@@ -168,23 +167,26 @@ def test_a_run_that_a_person_ended_is_not_tried_again() -> None:
 def test_a_run_that_kubeflow_cannot_try_again_ends_as_it_was(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    running, failed = recorded("failed")
-
-    @contextmanager
-    def stubborn() -> Iterator[Kubeflow]:
-        with kubeflow([BEGIN, running, failed]) as server:
-            answer = server._answer
-            server._answer = lambda method, path, body: (  # type: ignore[method-assign]  # one call
-                (400, {"message": "Cannot retry workflow with offloaded node status"})
-                if path.endswith(":retry")
-                else answer(method, path, body)
-            )
-            yield server
-
-    with stubborn() as server, pytest.raises(SubmitError, match="ended as failed at agent 1"):
+    looks = [BEGIN, *recorded("failed")]
+    no: Answer = (400, {"message": "Cannot retry workflow with offloaded node status"})
+    told = "ended as failed at agent 1"
+    with kubeflow(looks, retry_answers=[no]) as server, pytest.raises(SubmitError, match=told):
         follow(server)
     said = capsys.readouterr().out
     assert "it can't be tried again: Kubeflow Pipelines answers 400: Cannot retry workflow" in said
+
+
+def test_a_try_of_which_only_the_answer_was_lost_goes_on() -> None:
+    running, failed = recorded("failed")
+    again = tried_again(failed, "")
+    lost: list[Answer] = [
+        (503, {"message": "upstream is gone"}),
+        (400, {"message": "Workflow must be Failed/Error to retry"}),
+    ]
+    looks = [BEGIN, running, failed, again, again, recorded("disrupted")[-1]]
+    with kubeflow(looks, retry_answers=lost) as server:
+        follow(server)
+    assert server.retried == 2
 
 
 def test_a_server_that_is_away_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
