@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,14 @@ from detector.config import Config, known_keys, load_config
 from detector.errors import did_you_mean
 from detector.processes import require_equal_shares
 from detector.sweep.spec import parse_sweep
-from pipelines.settings import TRAINING_ON_CPU, TRAINING_ON_GPU, FoldsOn, Resources, Settings
+from pipelines.settings import (
+    CHECKING,
+    TRAINING_ON_CPU,
+    TRAINING_ON_GPU,
+    FoldsOn,
+    Resources,
+    Settings,
+)
 from pipelines.submit.errors import SubmitError
 from pipelines.submit.naming import as_label
 from pipelines.sweep import build_pipeline
@@ -41,7 +48,7 @@ class Asked:
         gpu, folds_on, queue: as of `Settings`.
         pull_secrets: as of `Settings`.
         cpu, memory: what a step that trains asks for, `REQUEST` or `REQUEST:LIMIT`; empty for what
-            suits the preset.
+            suits the preset. No other step asks for more.
         node_selectors: `label=value`, each.
         tolerations: `key[=value][:effect]`, each, as `kubectl taint` writes a taint.
     """
@@ -74,13 +81,15 @@ class Asked:
         values = {**defaults, **arguments}
         config = _check(values)
         name = self.name or self._sweep_name()
+        training = self._resources(config)
         settings = Settings(
             label=as_label(name),
             gpu=self.gpu,
             gpus_per_fold=values["gpus_per_fold"],
             nodes_per_fold=values["nodes_per_fold"],
             folds_on=self.folds_on,
-            training=self._resources(config),
+            training=training,
+            checking=_no_more(CHECKING, training),
             pull_secrets=tuple(self.pull_secrets),
             queue=self.queue,
         )
@@ -312,6 +321,20 @@ def _whole(memory: str) -> str:
     units = (unit for unit in ("Gi", "Mi", "Ki") if amount % parse_quantity(f"1{unit}") == 0)
     unit = next(units, "")
     return f"{math.ceil(amount / parse_quantity(f'1{unit}'))}{unit}"
+
+
+def _no_more(resources: Resources, most: Resources) -> Resources:
+    """`resources` that ask for no more than `most` does: a step that trains nothing is to fit where
+    one that trains does."""
+
+    def less(one: str, other: str) -> str:
+        return min(one, other, key=parse_quantity)
+
+    return replace(
+        resources,
+        cpu=less(resources.cpu, most.cpu),
+        memory=less(resources.memory, most.memory),
+    )
 
 
 def _refuse_two(option: str, key: str, arguments: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What a run is asked to be, and what is refused before a pod starts."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import yaml
 
 from detector.errors import ConfigError, SweepError
 from detector.sweep.spec import parse_sweep
-from pipelines.settings import TRAINING_ON_CPU, TRAINING_ON_GPU, Resources, Settings
+from pipelines.settings import CHECKING, TRAINING_ON_CPU, TRAINING_ON_GPU, Resources, Settings
 from pipelines.submit.errors import SubmitError
 from pipelines.submit.options import Asked, defaults_of, pipeline_arguments
 from pipelines.sweep import sweep_pipeline
@@ -174,6 +175,12 @@ def test_what_a_step_asks_for_can_be_said(cpu: str, memory: str, training: Resou
     request = Asked(cpu=cpu, memory=memory).request()
     assert request.settings.training == training
     request.pipeline()  # kfp takes these quantities
+
+
+def test_no_other_step_asks_for_more_than_one_that_trains() -> None:
+    small = Asked(cpu="500m:2", memory="1Gi").request().settings
+    assert small.checking == replace(CHECKING, cpu="500m", memory="1Gi")
+    assert Asked().request().settings.checking == CHECKING
 
 
 def test_a_sweep_of_any_alphabet_gets_a_name_and_a_text_that_every_database_takes(
