@@ -255,8 +255,10 @@ class Narrator:
             )
             return
         self.deeds |= {each.deed for each in news}
+        done = {step.name for step in run.steps if step.is_done}
         for each in news:
-            say(str(each))
+            if each.who not in done:
+                say(str(each))
 
     def tell_last_lines(self, step: Step, namespace: str | None) -> None:
         """Print the end of what a step has said."""
