@@ -1,13 +1,17 @@
 """The run store, once in a folder and once on a real S3 server."""
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import s3fs
 
 from detector.errors import StoreError
 from detector.storage import RunStore, write_atomically
+from tests.ports import free_port
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -69,6 +73,50 @@ def test_an_s3_store_that_is_not_there_is_an_error_that_names_the_endpoint(
         RunStore("s3://bucket/run", patience_s=0).write("best.yaml", "trial: 1\n")
     s3fs.S3FileSystem.clear_instance_cache()
     assert "s3cret" not in str(caught.value)
+
+
+class BucketThatComesLate(BaseHTTPRequestHandler):
+    """As much of S3 as a `PUT` needs."""
+
+    protocol_version = "HTTP/1.1"  # Clients wait for a 100 before they send a body.
+    taken: ClassVar[dict[str, bytes]] = {}
+
+    def do_PUT(self) -> None:
+        self.taken[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("ETag", '"x"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_an_s3_store_that_is_away_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("DETSWEEP_S3_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("DETSWEEP_S3_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("DETSWEEP_S3_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    started = []
+
+    def start() -> None:
+        started.append(ThreadingHTTPServer(("127.0.0.1", port), BucketThatComesLate))
+        started[0].serve_forever(poll_interval=0.05)
+
+    starting = threading.Timer(1.0, start)
+    starting.start()
+    RunStore("s3://bucket/run", patience_s=60).write("best.yaml", "trial: 1\n")
+    started[0].shutdown()
+    starting.join()
+    started[0].server_close()
+    s3fs.S3FileSystem.clear_instance_cache()
+    assert BucketThatComesLate.taken == {"/bucket/run/best.yaml": b"trial: 1\n"}
+    said = capsys.readouterr().out
+    assert "waiting for the run store s3://bucket/run, up to 60 s: " in said
+    assert "the run store s3://bucket/run answers again" in said
 
 
 def test_a_bucket_that_is_not_there_is_an_error(s3_bucket: str) -> None:

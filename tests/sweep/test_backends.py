@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 
-from detector.errors import ConfigError, SweepError
+from detector.errors import ConfigError, PreemptedError, StoreLostError, SweepError
 from detector.interrupt import catch_sigterm
 from detector.sweep.agent import AgentEvent, run_agent
 from detector.sweep.backends import Idle, open_backend
@@ -238,6 +238,36 @@ def test_a_trial_that_kills_every_agent_is_given_up(url, new_sweep):
     assert "agents in a row died before they finished epoch 1" in trial.reason
 
 
+@its_heartbeat
+@pytest.mark.parametrize("died", [False, True])
+def test_a_trial_that_is_given_back_for_a_dead_process_is_free_at_once(backend, new_sweep, died):
+    sweep_id = new_sweep(run_cap=1)
+    held = backend.claim(sweep_id, "a1")
+    held.report(1, 0.5)
+    assert backend.give_back(sweep_id, held.number, held.attempt, died=died)
+    again = backend.claim(sweep_id, "a2")
+    assert (again.number, again.epoch, again.attempt) == (held.number, 1, held.attempt + 1)
+    assert not held.report(2, 0.6)
+    again.report(2, 0.7)
+    again.finish()
+    (trial,) = backend.trials(sweep_id)
+    assert (trial.state, trial.curve) == ("finished", {1: 0.5, 2: 0.7})
+
+
+@its_heartbeat
+def test_nothing_is_given_back_on_behalf_of_an_attempt_that_has_ended(backend, new_sweep):
+    sweep_id = new_sweep(run_cap=1)
+    first = backend.claim(sweep_id, "a1")
+    first.release()
+    assert not backend.give_back(sweep_id, first.number, first.attempt, died=True)
+    second = backend.claim(sweep_id, "a2")
+    assert not backend.give_back(sweep_id, first.number, first.attempt, died=True)
+    assert second.report(1, 0.5)
+    second.finish()
+    assert not backend.give_back(sweep_id, second.number, second.attempt, died=True)
+    assert backend.trials(sweep_id)[0].state == "finished"
+
+
 # How a trial ends
 
 
@@ -269,6 +299,22 @@ def test_an_interrupted_agent_releases_its_trial(backend, new_sweep):
     with pytest.raises(KeyboardInterrupt):
         work(backend, sweep_id, interrupted)
     assert backend.trials(sweep_id)[0].state == "waiting"
+
+
+@its_queue
+@pytest.mark.parametrize("lost", [StoreLostError("the store is away"), PreemptedError("asked")])
+def test_a_trial_whose_store_stays_away_is_given_back_and_not_blamed(backend, new_sweep, lost):
+    sweep_id = new_sweep(run_cap=1)
+
+    def objective(trial):
+        trial.report(1, {"score": 0.5})
+        raise lost
+
+    with pytest.raises(type(lost)):
+        work(backend, sweep_id, objective)
+    (trial,) = backend.trials(sweep_id)
+    assert (trial.state, trial.reason) == ("waiting", None)
+    assert dict(work(backend, sweep_id, agent="a2").outcomes) == {0: "finished"}
 
 
 def test_a_trial_that_fails_once_is_tried_again(backend, new_sweep):
