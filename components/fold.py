@@ -12,16 +12,22 @@ def fold(
     nodes: int,
     in_pod: bool,
     gpu_type: str,
+    resources: dict,
+    shared_memory: str,
+    pull_secrets: list,
+    queue: str,
     image: str,
     node_selector: dict,
     tolerations: list,
+    node_affinity: dict,
     store_url: str,
     sweep: dsl.Input[dsl.Artifact],
     best: dsl.Input[dsl.Artifact],
     scores: dsl.Output[dsl.Metrics],
 ) -> None:
     """Above one GPU a training that is left to do is a TrainJob's, and this step finds it trained;
-    with `in_pod` this pod has the GPUs. `best` says that the configuration is chosen."""
+    with `in_pod` this pod has the GPUs. From `gpu_type` to `node_affinity`: what a TrainJob's pods
+    look like (`FoldPods`). `best` says that the configuration is chosen."""
     from pathlib import Path
 
     from components.outputs import describe, measure
@@ -35,10 +41,23 @@ def fold(
 
             run_torchrun(store_url, sweep_id, index, gpus)
             return
-        from components.train_job import FoldJob, TrainJobs
+        from components.resources import Resources
+        from components.train_jobs import FoldJob, FoldPods, TrainJobs
 
-        job = FoldJob(store_url, sweep_id, index, gpus, image, gpu_type)
-        TrainJobs.of_this_pod().run(job)
+        pods = FoldPods(
+            image=image,
+            gpus=gpus,
+            nodes=nodes,
+            gpu=gpu_type,
+            resources=Resources(**resources),
+            shared_memory=shared_memory,
+            node_selector=node_selector,
+            tolerations=tolerations,
+            node_affinity=node_affinity,
+            pull_secrets=pull_secrets,
+            queue=queue,
+        )
+        TrainJobs.of_this_pod().run(FoldJob(store_url, sweep_id, index, pods))
 
     label_this_pod("detsweep.io/fold", index)
     sweep_id = Path(sweep.path).read_text()

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 POD = "DETSWEEP_POD"
 """The environment variable in which the pipeline has Kubernetes tell a pod its name."""
+POD_UID = "DETSWEEP_POD_UID"
+"""The same for its id, which no other pod ever has."""
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _TIMEOUT_S = 10
@@ -36,8 +38,19 @@ def connect() -> "tuple[ApiClient, str]":
     """
     from kubernetes import client, config
 
-    config.load_incluster_config()
-    return client.ApiClient(), _NAMESPACE_FILE.read_text()
+    settings = client.Configuration()
+    settings.retries = False  # Whoever asks knows how often, and hears SIGTERM in between.
+    config.load_incluster_config(client_configuration=settings)
+    return client.ApiClient(settings), _NAMESPACE_FILE.read_text()
+
+
+def owner_reference() -> dict[str, object] | None:
+    """This pod as the owner of an object: with it, Kubernetes deletes the object. None outside of a
+    pod of the pipeline."""
+    name, uid = os.environ.get(POD), os.environ.get(POD_UID)
+    if not name or not uid:
+        return None
+    return {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}
 
 
 def label_this_pod(label: str, value: object) -> None:

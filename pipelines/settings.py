@@ -4,68 +4,14 @@ Labels, resources and Secrets of a pod are fixed when the pipeline is compiled. 
 no resources from a parameter either (kfp 2.17 drops it on its way into the loop).
 """
 
-import math
-import string
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Literal
 
-from kubernetes.utils.quantity import parse_quantity
+from components.resources import Resources
+
+__all__ = ["CHECKING", "TRAINING_ON_CPU", "TRAINING_ON_GPU", "FoldsOn", "Resources", "Settings"]
 
 FoldsOn = Literal["trainjob", "pod"]
-
-THREADS = "OMP_NUM_THREADS"
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a step's container asks for, in Kubernetes' own words.
-
-    Attributes:
-        cpu: cores that it is sure of, such as "4" or "500m".
-        cpu_limit: cores that it never exceeds.
-        memory: what it is sure of, such as "24Gi".
-        memory_limit: above it the container is killed.
-    """
-
-    cpu: str
-    cpu_limit: str
-    memory: str
-    memory_limit: str
-
-    @property
-    def threads(self) -> int:
-        """How many threads are of use, at least 1.
-
-        >>> Resources("2500m", "4", "1Gi", "2Gi").threads
-        3
-        """
-        return max(1, math.ceil(parse_quantity(self.cpu)))
-
-    def times(self, count: int) -> "Resources":
-        """What `count` processes ask for together.
-
-        >>> Resources("500m", "4", "24Gi", "2.5Gi").times(2)
-        Resources(cpu='1000m', cpu_limit='8', memory='48Gi', memory_limit='5Gi')
-        """
-        return Resources(
-            *(
-                _times(count, quantity)
-                for quantity in (self.cpu, self.cpu_limit, self.memory, self.memory_limit)
-            )
-        )
-
-
-def _times(count: int, quantity: str) -> str:
-    """In the same unit.
-
-    >>> _times(3, "2500Mi")
-    '7500Mi'
-    """
-    number = quantity.rstrip(string.ascii_letters)
-    total = count * Decimal(number)
-    return f"{total.normalize():f}{quantity.removeprefix(number)}"
-
 
 TRAINING_ON_GPU = Resources("4", "8", "24Gi", "32Gi")
 TRAINING_ON_CPU = Resources("1", "2", "2Gi", "4Gi")
@@ -85,10 +31,10 @@ class Settings:
         gpus_per_fold, nodes_per_fold: on what a fold is trained. Of `gpu`, on each of the nodes.
         folds_on: who holds a fold's GPUs where there is more than one: a TrainJob of Kubeflow's
             Trainer, or the step's own pod, which needs no Trainer and has one node.
-        training: of a step that trains; None for what suits `gpu`.
+        training: of a step that trains, for each of its GPUs; None for what suits `gpu`.
         checking: of a step that does not.
-        shared_memory: size of /dev/shm, through which data loading hands its batches over. A pod
-            has 64 MiB by default. It counts towards the memory limit.
+        shared_memory: size of /dev/shm, through which data loading hands its batches over, for
+            each GPU. A pod has 64 MiB by default. It counts towards the memory limit.
         pull_secrets: Secrets of the pipeline's namespace that open the image's registry.
         queue: Kueue's local queue that the pods wait in; empty for none.
     """

@@ -10,7 +10,7 @@ item in place of a parameter that comes straight from an earlier step.
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ from components.ensemble import ensemble
 from components.fold import fold
 from components.image import IMAGE
 from components.prepare import prepare
+from components.resources import THREADS, Resources, multiple
 from components.select import select
 from components.sweep_init import sweep_init
-from components.this_pod import POD
-from pipelines.settings import THREADS, Resources, Settings
+from components.this_pod import POD, POD_UID
+from pipelines.settings import Settings
 
 Secret = tuple[str, Mapping[str, str]]
 """A Secret of the pipeline's namespace, and which of its keys becomes which environment variable.
@@ -72,13 +73,14 @@ class _Pods:
     """What the pods of a run's steps look like on a cluster.
 
     Attributes:
-        image, node_selector, tolerations: parameters of the run.
+        image, node_selector, tolerations, node_affinity: parameters of the run.
     """
 
     settings: Settings
     image: object
     node_selector: object
     tolerations: object
+    node_affinity: object
 
     def check(self, task: dsl.PipelineTask, name: str, *secrets: Secret) -> None:
         """For a step that trains nothing."""
@@ -95,13 +97,15 @@ class _Pods:
 
     def train(self, task: dsl.PipelineTask, name: str, *secrets: Secret, gpus: int = 1) -> None:
         """For a step that trains: on GPUs, on the nodes that the run names."""
-        resources = self.settings.of_training.times(gpus)
-        self._prepare(task, name, secrets, resources, _GPU_TIMEOUT_S)
-        self._share_memory(task)
+        one = self.settings.of_training
+        self._prepare(task, name, secrets, one.times(gpus), _GPU_TIMEOUT_S)
+        task.set_env_variable(THREADS, str(one.threads))  # of each process, one for each GPU
+        self._share_memory(task, gpus)
         if self.settings.gpu:
             task.set_accelerator_type(self.settings.gpu).set_accelerator_limit(gpus)
         kubernetes.add_node_selector_json(task, self.node_selector)
         kubernetes.add_toleration_json(task, self.tolerations)
+        kubernetes.add_node_affinity_json(task, self.node_affinity)
 
     def _prepare(
         self,
@@ -124,7 +128,6 @@ class _Pods:
         )
         task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu_limit)
         task.set_memory_request(resources.memory).set_memory_limit(resources.memory_limit)
-        # A library that counts the node's cores would start as many threads.
         task.set_env_variable(THREADS, str(resources.threads))
         kubernetes.set_timeout(task, timeout_s)
         kubernetes.set_security_context(
@@ -135,6 +138,7 @@ class _Pods:
             kubernetes.set_image_pull_secrets(task, list(self.settings.pull_secrets))
         # Kubeflow fills no loop's item into a label: agents and folds label their pods themselves.
         kubernetes.use_field_path_as_env(task, POD, "metadata.name")
+        kubernetes.use_field_path_as_env(task, POD_UID, "metadata.uid")
         for label, value in self._labels(task).items():
             kubernetes.add_pod_label(task, label, value)
         for secret, keys in secrets:
@@ -150,8 +154,8 @@ class _Pods:
             labels["kueue.x-k8s.io/queue-name"] = self.settings.queue
         return labels
 
-    def _share_memory(self, task: dsl.PipelineTask) -> None:
-        size = self.settings.of_shared_memory
+    def _share_memory(self, task: dsl.PipelineTask, processes: int = 1) -> None:
+        size = multiple(processes, self.settings.of_shared_memory)
         kubernetes.empty_dir_mount(
             task, "shared-memory", "/dev/shm", medium="Memory", size_limit=size
         )
@@ -181,6 +185,7 @@ def build_pipeline(settings: Settings) -> Any:
         image: str = IMAGE,
         node_selector: dict = {},  # noqa: B006
         tolerations: list = [],  # noqa: B006
+        node_affinity: dict = {},  # noqa: B006
     ) -> str:
         """From a labelled data set and a sweep file to one ONNX text detector.
 
@@ -194,8 +199,9 @@ def build_pipeline(settings: Settings) -> Any:
             trials_per_agent: how many trials an agent may run; 0 for no limit but the sweep's.
             folds: into how many folds the pages are split; 0 as the configuration says.
             gpus_per_fold, nodes_per_fold: on how many GPUs of how many nodes a fold is trained.
-                Above one GPU each fold is a TrainJob of Kubeflow's Trainer, for which k8s/trainer
-                has to be applied, unless the pipeline was compiled with `folds_on="pod"`.
+                Above one GPU each fold is a TrainJob of Kubeflow's Trainer (2.3 or newer), for
+                which k8s/trainer has to be applied, unless the pipeline was compiled with
+                `folds_on="pod"`.
             prefer: which candidate becomes the model: `balance` (the fastest within noise of the
                 best), `accuracy`, `speed`, or a candidate's name.
             baseline: the model in use, which the new one is judged by: an ONNX file's URL, or an
@@ -204,11 +210,13 @@ def build_pipeline(settings: Settings) -> Any:
             node_selector: labels of the nodes that steps which train run on, such as
                 `{"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}`.
             tolerations: taints of those nodes that are tolerated, as Kubernetes writes them.
+            node_affinity: which nodes, where labels do not say enough: a `nodeAffinity` of
+                Kubernetes.
 
         Returns:
             "promoted", "within noise" or "worse"; empty without a baseline.
         """
-        pods = _Pods(settings, image, node_selector, tolerations)
+        pods = _Pods(settings, image, node_selector, tolerations, node_affinity)
         prepared = prepare(
             store_url=store_url,
             data=data,
@@ -257,9 +265,14 @@ def build_pipeline(settings: Settings) -> Any:
                 nodes=nodes_per_fold,
                 in_pod=settings.folds_on == "pod",
                 gpu_type=settings.gpu,
+                resources=asdict(settings.of_training),
+                shared_memory=settings.of_shared_memory,
+                pull_secrets=list(settings.pull_secrets),
+                queue=settings.queue,
                 image=image,
                 node_selector=node_selector,
                 tolerations=tolerations,
+                node_affinity=node_affinity,
                 store_url=store_url,
                 sweep=created.outputs["sweep"],
                 best=selected.outputs["best"],

@@ -73,7 +73,7 @@ class Patience:
             retry=tenacity.retry_if_exception(self.is_outage),
             stop=tenacity.stop_after_delay(self.seconds),
             wait=tenacity.wait_exponential(_FIRST_WAIT_S, max=self.longest_wait_s),
-            sleep=self._sleep,
+            sleep=lambda seconds: pause(seconds, self.what),
             before_sleep=before_sleep,
             reraise=True,
         )
@@ -82,9 +82,15 @@ class Patience:
             say(f"{self.what} answers again, after {time.monotonic() - away_since:.0f} s")
         return answer
 
-    def _sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            if asked_to_end():
-                raise PreemptedError(f"asked to end while waiting for {self.what}")
-            time.sleep(min(left, _SLICE_S))
+
+def pause(seconds: float, waiting_for: str) -> None:
+    """Sleep, unless this process is asked to end.
+
+    Raises:
+        PreemptedError: SIGTERM has come.
+    """
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if asked_to_end():
+            raise PreemptedError(f"asked to end while waiting for {waiting_for}")
+        time.sleep(min(left, _SLICE_S))

@@ -1,13 +1,15 @@
 """Every step, as Kubeflow's launcher runs it: what it writes is what the launcher takes."""
 
 import json
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kfp.dsl.executor import Executor
+from kubernetes import client
 
 from components.agent import agent
 from components.ensemble import ensemble
@@ -15,8 +17,11 @@ from components.fold import fold
 from components.prepare import prepare
 from components.select import select
 from components.sweep_init import sweep_init
+from components.train_jobs import running
 from detector.data.synthetic import draw_receipts
 from detector.sweep.backends import open_backend
+from pipelines.settings import Settings
+from tests.components.cluster import NAMESPACE, Turn, cluster, ended
 from tests.components.launcher import read_output_file
 from tests.tiny_run import SWEEP, overrides
 
@@ -113,20 +118,29 @@ class Steps:
             sweep=self.sweep(),
         )
 
-    def fold(self, index: int) -> dict[str, Any]:
+    def fold(self, index: int, **given: object) -> dict[str, Any]:
+        settings = Settings(gpu="", pull_secrets=("registry",), queue="night")
         return self.launcher.run(
             fold,
             index=index,
-            gpus=1,
-            nodes=1,
-            in_pod=False,
-            gpu_type="",
-            image="",
-            node_selector={},
-            tolerations=[],
             store_url=self.store,
             sweep=self.sweep(),
             best=self.outputs["selected"]["folder"] / "best",
+            **{
+                "gpus": 1,
+                "nodes": 1,
+                "in_pod": False,
+                "gpu_type": settings.gpu,
+                "resources": asdict(settings.of_training),
+                "shared_memory": settings.of_shared_memory,
+                "pull_secrets": list(settings.pull_secrets),
+                "queue": settings.queue,
+                "image": "registry.example/trainer:1",
+                "node_selector": {},
+                "tolerations": [],
+                "node_affinity": {},
+                **given,
+            },
         )
 
     def ensemble(self, baseline: str) -> dict[str, Any]:
@@ -210,6 +224,36 @@ def test_a_fold_that_is_a_trials_and_one_that_is_trained_are_both_taken(steps: S
     assert reused["reused_trial"] in (0, 1)
     assert "reused_trial" not in trained
     assert {"val/hmean", "val/recall"} <= trained.keys()
+
+
+def test_a_fold_on_two_nodes_is_a_train_job_of_all_that_the_run_asks_for(
+    tmp_path: Path,
+    steps: Steps,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(steps.store, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/folds", ignore_errors=True)
+    ran = replace(steps, store=str(tmp_path / "run"))
+    taint = {"key": "gpu", "operator": "Exists"}
+    place = {"node_selector": {"zone": "a"}, "tolerations": [taint]}
+    with cluster([Turn(ended("Failed"))]) as server:
+        api = client.ApiClient(client.Configuration(host=server.url))
+        monkeypatch.setattr(running, "connect", lambda: (api, NAMESPACE))
+        with pytest.raises(SystemExit):
+            ran.fold(1, gpus=2, nodes=2, **place)
+    assert "failed: JobsFailed" in capsys.readouterr().err
+    (created,) = server.created
+    assert created["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "night"
+    spec = created["spec"]
+    assert spec["trainer"]["image"] == "registry.example/trainer:1"
+    assert (spec["trainer"]["numNodes"], spec["trainer"]["numProcPerNode"]) == (2, 2)
+    assert spec["trainer"]["resourcesPerNode"]["limits"] == {"cpu": "4", "memory": "8Gi"}
+    (job,) = spec["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    pod = job["template"]["spec"]["template"]["spec"]
+    assert (pod["nodeSelector"], pod["tolerations"]) == ({"zone": "a"}, [taint])
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["volumes"][0]["emptyDir"]["sizeLimit"] == "2Gi"
 
 
 @pytest.mark.timeout(300)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from kfp import compiler
 
-from components.this_pod import POD
+from components.this_pod import POD, POD_UID
 from detector.sweep.spec import parse_sweep
 from pipelines.settings import Resources, Settings
 from pipelines.sweep import build_pipeline
@@ -125,6 +125,8 @@ def test_a_fold_of_a_cluster_without_a_trainer_asks_for_all_its_gpus(tmp_path: P
     fold = containers_of(pipeline)["fold"]
     assert fold["resources"]["resourceMemoryRequest"] == "96Gi"
     assert fold["resources"]["resourceCpuRequest"] == "16"
+    # There is a process for each GPU, each with threads of its own.
+    assert {"name": "OMP_NUM_THREADS", "value": "4"} in fold["env"]
 
 
 def test_every_step_says_how_much_of_a_processor_and_of_memory_it_needs(
@@ -207,7 +209,10 @@ def test_every_step_is_labelled_and_takes_its_optional_secrets(
     for name, spec in pods.items():
         assert spec["podMetadata"]["labels"]["detsweep.io/step"] == name
         assert all(secret["optional"] for secret in spec["secretAsEnv"])
-        assert spec["fieldPathAsEnv"] == [{"name": POD, "fieldPath": "metadata.name"}]
+        assert spec["fieldPathAsEnv"] == [
+            {"name": POD, "fieldPath": "metadata.name"},
+            {"name": POD_UID, "fieldPath": "metadata.uid"},
+        ]
 
 
 def test_steps_that_train_go_to_the_nodes_that_a_run_names(
@@ -220,6 +225,8 @@ def test_steps_that_train_go_to_the_nodes_that_a_run_names(
         (toleration,) = spec["tolerations"]
         assert selector.endswith("node_selector")
         assert toleration["tolerationJson"]["componentInputParameter"].endswith("tolerations")
+        (affinity,) = spec["nodeAffinity"]
+        assert affinity["nodeAffinityJson"]["componentInputParameter"].endswith("node_affinity")
 
 
 def test_no_step_holds_its_node_for_ever(pods: dict[str, dict[str, Any]]) -> None:

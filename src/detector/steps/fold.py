@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from detector.config import Config, apply_params
 from detector.console import say
+from detector.errors import DetsweepError, PreemptedError, TrainingError
 from detector.steps.agent import SWEEP_FOLD
 from detector.steps.child import GRACE_S, Work
 from detector.steps.run import Run, fold_key, rescored_key, trial_key
@@ -47,10 +48,12 @@ def train_fold(
     another by now.
 
     Args:
-        elsewhere: where epochs are left to train, has them trained by other processes.
+        elsewhere: where epochs are left to train, has them trained by other processes. It is called
+            again as long as each call finishes an epoch.
 
     Raises:
         PreemptedError: it was asked to end before it was trained.
+        DetsweepError: what `elsewhere` raised.
     """
     run = Run(store_url)
     best = run.best(sweep_id)
@@ -60,8 +63,8 @@ def train_fold(
         say(f"fold {fold} is trained already")
         return read_fold_results(run, [fold])[0]
     reused = _reuse_trial(run, sweep_id, best.trial, origin)
-    if elsewhere is not None and not _has_every_epoch(run, origin, config):
-        elsewhere()
+    if elsewhere is not None and _epochs_done(run, origin) < config.trainer.max_epochs:
+        _train_elsewhere(run, origin, config, elsewhere)
         return train_fold(store_url, sweep_id, fold)
     # A trial that was stopped early is taken on to its last epoch.
     trained = train_to_the_end(run, key, config, folds, fold, f"fold {fold}")
@@ -82,7 +85,11 @@ def train_fold_lastingly(
 
 def share_fold(store_url: str, sweep_id: str, fold: int) -> None:
     """Take part in `train_fold` as one of the processes that torchrun has started, other than the
-    first: it trains as that one does, and leaves the store alone."""
+    first: it trains as that one does, and leaves the store alone.
+
+    Raises:
+        PreemptedError: one of them was asked to end before the fold was trained.
+    """
     # torch takes seconds to import, which a step that finds its work done saves.
     from detector.training import train  # noqa: PLC0415
 
@@ -91,7 +98,10 @@ def share_fold(store_url: str, sweep_id: str, fold: int) -> None:
     if _is_trained(run, Origin.of(config, folds, fold)):
         return
     with TemporaryDirectory(prefix="detsweep-") as scratch:
-        train(config, folds, fold, Path(scratch), lambda _: True)
+        result = train(config, folds, fold, Path(scratch), lambda _: True)
+    if result.status == "preempted":
+        # A process that ended well would be missed by those that are started again.
+        raise PreemptedError(f"fold {fold} was asked to end before it was trained")
 
 
 def _is_trained(run: Run, origin: Origin) -> bool:
@@ -99,10 +109,31 @@ def _is_trained(run: Run, origin: Origin) -> bool:
     return run.store.exists(f"{key}/{RESULT}") and Origin.read(run, key) == origin
 
 
-def _has_every_epoch(run: Run, origin: Origin, config: Config) -> bool:
+def _epochs_done(run: Run, origin: Origin) -> int:
     key = fold_key(origin.fold)
-    done = finished_epochs(run, key) if Origin.read(run, key) == origin else 0
-    return done == config.trainer.max_epochs
+    return finished_epochs(run, key) if Origin.read(run, key) == origin else 0
+
+
+def _train_elsewhere(
+    run: Run, origin: Origin, config: Config, elsewhere: Callable[[], None]
+) -> None:
+    """Have the epochs trained that are left. What was lost, but got further, is begun again."""
+    while (before := _epochs_done(run, origin)) < config.trainer.max_epochs:
+        failure: DetsweepError | None = None
+        try:
+            elsewhere()
+        except PreemptedError:
+            raise
+        except DetsweepError as error:
+            failure = error
+        if (done := _epochs_done(run, origin)) == before:
+            raise failure or TrainingError(
+                f"fold {origin.fold} was left after {done} of {config.trainer.max_epochs} epochs",
+                where=run.store.url(fold_key(origin.fold)),
+                remedy="the lines above say why; run it again: it continues from there",
+            )
+        if failure is not None:
+            say(f"{failure.problem}. Epoch {done} was finished before that: started again")
 
 
 def _reuse_trial(run: Run, sweep_id: str, trial: int, origin: Origin) -> int | None:

@@ -1,5 +1,6 @@
 """A fold on several GPUs of this machine or pod: torchrun, from its start to its end."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -20,11 +21,11 @@ def run_torchrun(store_url: str, sweep_id: str, fold: int, gpus: int) -> None:
         PreemptedError: SIGTERM came; the processes have ended.
         TrainingError: they ended without having trained it.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(gpus), "--max-restarts", str(_RESTARTS)]
-    command += ["-m", "detector.steps.fold_process", store_url, sweep_id, str(fold)]
+    command = [sys.executable, "-m", "detector.steps.fold_node", store_url, sweep_id, str(fold)]
+    processes = {"PET_NPROC_PER_NODE": str(gpus), "PET_MAX_RESTARTS": str(_RESTARTS)}
+    environment = {**os.environ, "PET_STANDALONE": "1", **processes}
     with catch_sigterm() as interrupt:
-        process = subprocess.Popen(command)
+        process = subprocess.Popen(command, env=environment)
         was_asked = False
         while process.poll() is None:
             if interrupt.requested and not was_asked:

@@ -14,6 +14,7 @@ from detector.data.folds import Folds
 from detector.errors import PreemptedError
 from detector.steps.child import Progress, say_to_parent
 from detector.steps.run import Run
+from detector.steps.trainer_status import show_progress
 from detector.sweep.reporting import HISTORY, read_history
 from detector.tracking import open_tracker
 from detector.tracking.wandb import STATE as WANDB_STATE
@@ -99,6 +100,7 @@ def train_to_the_end(
         if metrics.epoch > told:
             hmean = metrics.values["val/hmean"]
             say(f"epoch {metrics.epoch}/{config.trainer.max_epochs} · val/hmean {hmean:.4f}")
+            show_progress(metrics.epoch, config.trainer.max_epochs, metrics.values)
         return True
 
     trained = train_in_store(run, key, config, folds, fold, on_epoch)

@@ -142,6 +142,8 @@ class TrainingRun:
 
     def _train_epoch(self, epoch: int, interrupt: Interrupt) -> bool:
         """Take the epoch's remaining steps; False if the run was interrupted before its end."""
+        if any_of(self.fabric, interrupt.requested):  # Of an epoch before, in its last step.
+            return False
         self.model.train()
         torch.manual_seed(self.config.seed * 1_000_003 + epoch)
         self.batches.epoch, self.batches.start = epoch, self.step_in_epoch
