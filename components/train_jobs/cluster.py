@@ -207,7 +207,8 @@ def _interruptibly(call: Callable[[], R]) -> R:
 def explained(error: BaseException, where: str) -> TrainJobError:
     """The error for people, in the API's own words."""
     if not isinstance(error, ApiException):
-        return TrainJobError(f"the cluster does not answer: {error}", where=where)
+        problem = f"the cluster does not answer: {error}"
+        return TrainJobError(problem, where=where, remedy=_TRAINS_ON)
     said = message_of(error)
     if _OLD_TRAINER in said:
         return TrainJobError(
@@ -221,6 +222,7 @@ def explained(error: BaseException, where: str) -> TrainJobError:
 
 
 _OR_ELSE = "or submit the run with --folds-on pod, which needs none"
+_TRAINS_ON = "started again, the step takes the job on, which trains on by itself"
 _APPLY = "`kubectl apply --kustomize k8s/trainer --namespace NAMESPACE`"
 
 
@@ -232,6 +234,8 @@ def _remedy(error: ApiException, said: str) -> str | None:
             "denied" in said and "untime" in said
         ):  # The Trainer's webhook, or Kueue's.
             return f"create the runtime: {_APPLY}"
+        case _ if is_outage(error):
+            return _TRAINS_ON
         case 404:
             return f"install {_NEEDED}, {_OR_ELSE}"
     return None

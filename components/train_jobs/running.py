@@ -14,6 +14,7 @@ from components.train_jobs.cluster import (
     TrainerCluster,
     TrainJobError,
     explained,
+    is_outage,
     is_over_quota,
     message_of,
 )
@@ -116,6 +117,8 @@ class _Running:
             taken_on = self._start()
             self._watch(taken_on)
         except ERRORS as error:
+            # Where the cluster does not answer, the job trains on, and the next step takes it on.
+            self._may_exist = self._may_exist and not is_outage(error)
             raise explained(error, self._title) from error
         finally:
             if self._may_exist:

@@ -22,6 +22,7 @@ from tests.cluster.train_job import (
     needs_controllers,
     pod_of_runtime,
     runtime,
+    suspend,
 )
 from tests.tiny_run import overrides
 
@@ -119,6 +120,10 @@ def test_a_fold_goes_on_after_what_a_cluster_does_to_its_pods(
     step.says("epoch 1/6", patience=300)
     evict(namespace, step.new_pod())
     step.says("epoch 3/6", patience=300)
+    suspend(step, True)
+    eventually(lambda: not step.pods(), "its pods are gone")
+    suspend(step, False)
+    step.says("epoch 4/6", patience=300)
     successor = Step(namespace, step.job).start()
     successor.says("taken on")
     step.die()

@@ -18,6 +18,7 @@ from tests.cluster.train_job import (
     needs_controllers,
     pod_of_runtime,
     runtime,
+    suspend,
 )
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.usefixtures("trainer", "jobset")]
@@ -132,6 +133,17 @@ def test_a_pod_that_is_evicted_is_replaced_and_costs_no_restart(step: Step) -> N
     assert step.restarts() == 0
     assert step.is_there
     step.says("is taken away: EvictionByEvictionAPI")
+
+
+def test_a_job_that_is_preempted_is_followed_until_it_goes_on(step: Step) -> None:
+    """Kueue ends pods by suspending their TrainJob."""
+    first = step.new_pod()
+    suspend(step, True)
+    step.says("is suspended")
+    eventually(lambda: not step.pods(), "its pods are gone")
+    suspend(step, False)
+    assert step.new_pod() != first
+    assert step.restarts() == 0
 
 
 def test_a_job_leaves_with_the_pod_of_its_step(step: Step) -> None:

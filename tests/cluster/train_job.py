@@ -1,5 +1,6 @@
 """What the tests of TrainJobs share: a fold's step in a thread, and its pod."""
 
+import json
 import threading
 import time
 import uuid
@@ -159,3 +160,9 @@ def needs_controllers(step: Step) -> None:
         eventually(step.pods, "a pod of the TrainJob", patience=30)
     except pytest.fail.Exception:
         pytest.skip("no controllers of Kubeflow Trainer and JobSet run")
+
+
+def suspend(step: Step, whether: bool) -> None:
+    """End a job's pods as Kueue does when it takes their place away, or let them start again."""
+    patch = json.dumps({"spec": {"suspend": whether}})
+    step.namespace.kubectl("patch", "trainjob", step.job.name, "--type=merge", f"--patch={patch}")

@@ -399,6 +399,21 @@ def test_an_api_that_stays_away_is_an_error_in_its_own_words(
             run(server, [])
 
 
+@pytest.mark.parametrize("fault", ["503", "reset"])
+def test_a_job_outlives_an_api_that_stays_away(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "0.1")
+    with cluster([RUNNING], LOG) as server:
+        server.faults["GET log"] = [FAULTS[fault]] * 1000
+
+        def away(line: str) -> None:
+            if "created" in line:
+                server.faults["GET pods"] = [FAULTS[fault]] * 1000
+
+        with pytest.raises(TrainJobError, match="takes the job on, which trains on by itself"):
+            run(server, [], write=away)
+        assert list(server.jobs) == [JOB.name]
+
+
 def test_a_log_that_breaks_off_is_read_on_without_a_line_twice() -> None:
     lines: list[str] = []
     with cluster([RUNNING] * 20 + [DONE], LOG) as server:
