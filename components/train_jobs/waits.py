@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from components.train_jobs.job import FoundJob, Json
+from detector.console import PREEMPTED_EXIT_CODE
 
 NEVER_RUNS = "InvalidImageName"
 """What a container waits for that will not change by itself."""
@@ -21,7 +22,7 @@ def waits_of_pods(pods: Iterable[Any]) -> Iterator[str]:
         for condition in status.conditions or []:
             if condition.type == "PodScheduled" and condition.status == "False":
                 yield f"{name} waits: {condition.reason}: {condition.message}"
-            if condition.type == "DisruptionTarget" and condition.status == "True":
+            if _is_taken_away(condition):
                 yield f"{name} is taken away: {condition.reason}: {condition.message}"
         for reason, message in _waiting(pod):
             yield f"{name} waits: {reason}: {message}"
@@ -33,13 +34,16 @@ def never_runs(pods: Iterable[Any]) -> bool:
 
 
 def ends_of_pods(pods: Iterable[Any]) -> Iterator[tuple[str, str]]:
-    """The name of each pod that ended badly, and how."""
+    """The name of each pod that ended badly, and how. One that was taken away, or asked to end, did
+    not: it is replaced."""
     for pod in pods:
+        if any(_is_taken_away(condition) for condition in pod.status.conditions or []):
+            continue
         if pod.status.phase == "Failed" and pod.status.reason:
             yield pod.metadata.name, f"{pod.status.reason}: {pod.status.message or ''}"
         for container in _containers(pod):
             ended = container.state and container.state.terminated
-            if ended and ended.exit_code != 0:
+            if ended and ended.exit_code not in (0, PREEMPTED_EXIT_CODE):
                 yield pod.metadata.name, f"{ended.reason} (exit code {ended.exit_code})"
 
 
@@ -73,6 +77,10 @@ def warnings_about(job: FoundJob, events: Iterable[Any]) -> Iterator[str]:
 def _before(time: Any, job: FoundJob) -> bool:
     created: str = job.metadata.get("creationTimestamp", "")
     return time.strftime("%Y-%m-%dT%H:%M:%SZ") < created
+
+
+def _is_taken_away(condition: Any) -> bool:
+    return bool(condition.type == "DisruptionTarget" and condition.status == "True")
 
 
 def _containers(pod: Any) -> list[Any]:

@@ -138,6 +138,22 @@ def test_a_failure_names_what_its_earlier_pods_ended_of_too() -> None:
     assert "n-a ended: OOMKilled (exit code 137)" in lines
 
 
+def test_pods_that_were_taken_away_or_asked_to_end_are_not_why_a_job_failed() -> None:
+    taken = killed("n-a", "Error", 137)
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "Preempted"}
+    taken["status"]["conditions"] = [{**condition, "message": "by another"}]
+    pods = Turn(pods=(taken, killed("n-b", "Error", 143)))
+    failed = Turn(ended("Failed", "of a fault"), (killed("n-c", "Error", 1),))
+    lines: list[str] = []
+    logs = dict.fromkeys(["n-a", "n-b", "n-c"], "")
+    with (
+        cluster([pods, pods, failed], logs) as server,
+        pytest.raises(TrainJobError, match=r"failed: Error \(exit code 1\)\n"),
+    ):
+        run(server, lines)
+    assert "n-a is taken away: Preempted: by another" in lines
+
+
 # Waits
 
 
