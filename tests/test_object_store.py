@@ -42,6 +42,9 @@ AWAY = [
     refusal(500, "InternalError"),
     refusal(503, "ServiceUnavailable"),
     refusal(503, "SlowDown"),
+    refusal(429, "TooManyRequests"),
+    refusal(400, "RequestTimeout"),
+    refusal(400, "Throttling"),
 ]
 THERE = [
     FileNotFoundError(errno.ENOENT, "none"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from detector.errors import PreemptedError
+from detector.errors import ConfigError, PreemptedError
 from detector.interrupt import catch_sigterm
 from detector.patience import DEFAULT_PATIENCE_S, VARIABLE, Patience, patience_seconds
 
@@ -78,3 +78,12 @@ def test_one_variable_says_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     assert patience_seconds() == DEFAULT_PATIENCE_S
     monkeypatch.setenv(VARIABLE, "12.5")
     assert patience_seconds() == 12.5
+
+
+@pytest.mark.parametrize("given", ["5m", "-1", "nan"])
+def test_what_is_no_number_of_seconds_is_an_error(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, given)
+    with pytest.raises(ConfigError, match=f"'{given}' is no number of seconds"):
+        patience_seconds()

@@ -34,7 +34,9 @@ _AWAY = {
     )
     if hasattr(errno, name)  # Windows has not all of them
 }
-_SERVER_ERROR = 500
+_SERVER_ERROR, _TOO_MANY_REQUESTS = 500, 429
+_LATER = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"}
+"""What S3 says, with various statuses, to who should ask again."""
 
 
 def open_place(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -78,7 +80,8 @@ def is_outage(error: BaseException) -> bool:
     cause = error if isinstance(error, ClientError) else error.__cause__
     if isinstance(cause, ClientError):
         status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status >= _SERVER_ERROR or "SlowDown" in str(cause)
+        code = cause.response.get("Error", {}).get("Code")
+        return status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS or code in _LATER
     # First, since some of them are an OSError too, without a number.
     if isinstance(error, (HTTPClientError, NoConnectionError, aiohttp.ClientError)):
         return True

@@ -4,6 +4,7 @@ The run store, the sweep's database and a cluster's API go away now and then, fo
 move to another machine. What waits for them waits here, for as long as one setting says.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import ParamSpec, TypeVar
 import tenacity
 
 from detector.console import say
-from detector.errors import PreemptedError
+from detector.errors import ConfigError, PreemptedError
 from detector.interrupt import asked_to_end
 
 P = ParamSpec("P")
@@ -30,8 +31,21 @@ _SLICE_S = 0.2
 
 
 def patience_seconds() -> float:
-    """How long a step waits for a service, as `DETSWEEP_PATIENCE_SECONDS` says."""
-    return float(os.environ.get(VARIABLE) or DEFAULT_PATIENCE_S)
+    """How long a step waits for a service, as `DETSWEEP_PATIENCE_SECONDS` says.
+
+    Raises:
+        ConfigError: that is no number of seconds.
+    """
+    given = os.environ.get(VARIABLE) or str(DEFAULT_PATIENCE_S)
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise ConfigError(
+            f"{given!r} is no number of seconds", where=VARIABLE, remedy="give one such as 300"
+        )
+    return seconds
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,12 @@ def test_work_has_time_to_end_in_good_order(tmp_path):
         work(child_work.end_in_good_order, tmp_path / "ready", grace_s=30.0).done()
 
 
+def test_sigterm_that_finds_the_work_nearly_done_is_not_lost(tmp_path):
+    send_when(tmp_path / "ready", signal.SIGTERM)
+    with pytest.raises(PreemptedError, match="as it was done"):
+        work(child_work.finish_when_asked_to_end, tmp_path / "ready", grace_s=30.0).done()
+
+
 def test_work_ends_before_the_kernel_ends_the_container(tmp_path, capsys):
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.oom.group").write_text("1\n")

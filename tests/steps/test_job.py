@@ -1,5 +1,8 @@
 """What the leader of a Job's pods does while its agents train; the whole Job is in tests/k8s."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -128,6 +131,22 @@ def test_a_leader_that_gave_up_goes_on_when_others_have_trained_everything(
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(ConfigError, match="'DETSWEEP_DATA' is not set"):
         Job.of_environment({"JOB_COMPLETION_INDEX": "0"})
+
+
+@pytest.mark.parametrize("index", ["0", "1"])
+def test_settings_that_no_try_would_take_fail_the_run_by_its_leader(index: str) -> None:
+    given = {"JOB_COMPLETION_INDEX": index, "DETSWEEP_OVERRIDES": "a='b"}
+    given |= {f"DETSWEEP_{name}": "x" for name in ("DATA", "STORE", "BACKEND")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "detector.steps.job", "sweep.yaml"],
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == (job.RUN_FAILED if index == "0" else 2)
+    assert "DETSWEEP_OVERRIDES" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_overrides_are_split_as_a_shell_splits_them() -> None:

@@ -186,5 +186,5 @@ def test_a_loss_that_is_not_a_number_names_the_pages(
 
 def test_a_damaged_checkpoint_says_what_to_do(tiny: Config, folds: Folds, tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").write_bytes(b"half a file")
-    with pytest.raises(TrainingError, match="delete it to start this training anew"):
+    with pytest.raises(TrainingError, match="delete it to begin this training again"):
         train(tiny, folds, 0, tmp_path, every_epoch)

@@ -304,7 +304,7 @@ def _refuse_differences(root: Path, differences: Mapping[str, Iterable[str]]) ->
     raise DataError(
         f"the data set is not the one that the folds were made of ({listed})",
         where=str(root),
-        remedy="restore these files, or prepare the run anew in another run store",
+        remedy="restore these files, or prepare the run again in another run store",
     )
 
 
@@ -314,4 +314,4 @@ def _first_few(names: Sequence[str]) -> str:
 
 
 def _bad_manifest(problem: str, where: str) -> DataError:
-    return DataError(problem, where=where, remedy="make it anew with `detsweep data folds`")
+    return DataError(problem, where=where, remedy="make it again with `detsweep data folds`")

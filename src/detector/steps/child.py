@@ -105,13 +105,17 @@ class Work(Generic[T]):
         Raises:
             DetsweepError: what the work itself raised.
             WorkLostError: the child was lost too often.
-            PreemptedError: SIGTERM came.
+            PreemptedError: SIGTERM came. Where the work was just done all the same, it is found
+                done by whoever starts it again.
         """
         with catch_sigterm() as interrupt:
             while True:
                 ended = _Child(self).run(interrupt)
                 match ended:
                     case _Result(value):
+                        if interrupt.requested:
+                            # Not to be lost: what comes next would not hear of it.
+                            raise PreemptedError(f"{self.name} was asked to end as it was done")
                         result: T = value
                         return result
                     case _Failure(PreemptedError()):

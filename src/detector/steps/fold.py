@@ -144,7 +144,7 @@ def _reuse_trial(run: Run, sweep_id: str, trial: int, origin: Origin) -> int | N
     taken = Origin.read(run, key)
     if taken != origin:
         if taken is not None:
-            say(f"trial {trial} had another configuration or other data: trained anew")
+            say(f"trial {trial} had another configuration or other data: trained again")
         return None
     say(f"trial {trial} left out fold {fold} and is its model")
     if Origin.read(run, fold_key(fold)) != origin:

@@ -73,16 +73,23 @@ class Job:
     def of_environment(cls, environ: Mapping[str, str]) -> "Job":
         """
         Raises:
-            ConfigError: a variable is missing.
+            ConfigError: a variable is missing, or the overrides are no shell words.
         """
+        words = environ.get("DETSWEEP_OVERRIDES", "")
         try:
             return cls(
                 int(environ["JOB_COMPLETION_INDEX"]),
                 environ["DETSWEEP_DATA"],
                 environ["DETSWEEP_STORE"],
                 environ["DETSWEEP_BACKEND"],
-                tuple(shlex.split(environ.get("DETSWEEP_OVERRIDES", ""))),
+                tuple(shlex.split(words)),
             )
+        except ValueError as error:
+            raise ConfigError(
+                f"{words!r} are no words as a shell has them: {error}",
+                where="DETSWEEP_OVERRIDES",
+                remedy="close every quote, such as preset=quickstart 'data.note=two words'",
+            ) from error
         except KeyError as error:
             raise ConfigError(
                 f"the variable {error} is not set",
@@ -122,7 +129,14 @@ class Job:
 
     def create_sweep(self, file: Path) -> str:
         """The id of the run's sweep, which is created if there is none yet."""
-        text = file.read_text()
+        try:
+            text = file.read_text()
+        except OSError as error:
+            raise ConfigError(
+                f"the sweep file cannot be read: {error.strerror}",
+                where=str(file),
+                remedy="the ConfigMap detsweep-run has it as sweep.yaml",
+            ) from error
         refuse_errors(check_sweep(text, file.name, configs_of(self.overrides)), file.name)
         if parse_sweep(text, file.name).trains_detector:
             prepare(self.store, [*self.overrides, f"data.path={self.data}"])
@@ -185,15 +199,16 @@ def _has_work_left(status: SweepStatus, at_work: list[str]) -> bool:
 
 def main() -> None:
     with plain_errors():
-        job, sweep_file = Job.of_environment(os.environ), Path(sys.argv[1])
+        leads = os.environ.get("JOB_COMPLETION_INDEX") == "0"
         try:
-            job.lead(sweep_file) if job.index == 0 else job.follow()
+            job = Job.of_environment(os.environ)
+            job.lead(Path(sys.argv[1])) if leads else job.follow()
         except (StorageLostError, StoreLostError) as error:
             _end(error, TRY_AGAIN)
         except PreemptedError:
             raise
         except DetsweepError as error:
-            if job.index:
+            if not leads:
                 raise
             _end(error, RUN_FAILED)
 

@@ -32,7 +32,7 @@ def run_torchrun(store_url: str, sweep_id: str, fold: int, gpus: int) -> None:
                 process.send_signal(signal.SIGTERM)
                 was_asked = True
             time.sleep(_POLL_S)
-    if was_asked:
+    if interrupt.requested:
         raise PreemptedError(f"fold {fold} was asked to end before it was trained")
     if process.returncode != 0:
         raise TrainingError(

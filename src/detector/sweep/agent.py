@@ -243,7 +243,7 @@ class _Agent:
                 f"{reason}",
                 where=f"sweep {self.sweep_id}",
                 remedy="look at this machine and at the configuration; the trials are tried again "
-                "by other agents, or by this one once it is started anew",
+                "by other agents, or by this one once it is started again",
             )
         return outcome
 

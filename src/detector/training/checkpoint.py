@@ -80,6 +80,6 @@ def load_tensors(path: Path) -> dict[str, Any]:
         raise TrainingError(
             f"cannot load the checkpoint: {error}",
             where=str(path),
-            remedy="delete it to start this training anew",
+            remedy="delete it to begin this training again",
         ) from error
     return content

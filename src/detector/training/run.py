@@ -257,7 +257,7 @@ class TrainingRun:
                 raise TrainingError(
                     f"the checkpoint was made with another {what}",
                     where=str(path),
-                    remedy="train into another folder, or delete this one to start anew",
+                    remedy="train into another folder, or delete this one to begin again",
                 )
 
     def _result(self, status: str) -> TrainResult:

@@ -37,7 +37,7 @@ class Idle(Enum):
 
     DONE = "every trial has ended, or the sweep was stopped"
     OTHERS_RUN = "what is left is run by agents that have just given a sign of life"
-    UNSURE = "what is left is run by agents of which it is not known yet whether they live"
+    UNSURE = "what is left is run by agents that may be alive or dead, which time will show"
 
 
 class RunningTrial(Protocol):
