@@ -14,16 +14,15 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
-from detector.cli.sweep_check import check, read_sweep_file
+from detector.cli.sweep_check import check
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.errors import ConfigError, SweepError
 from detector.patience import SHORT_PATIENCE_S
 from detector.storage import write_atomically
 from detector.sweep.backends import Stopping, open_backend, serve_proxy
 from detector.sweep.best import best_trial, override_line
-from detector.sweep.check import check_sweep, configs_of, refuse_errors
 from detector.sweep.export import encode, epoch_table, trial_table
-from detector.sweep.spec import parse_sweep
+from detector.sweep.spec import read_sweep_file
 from detector.sweep.status import SweepStatus, sweep_status
 from detector.sweep.status_view import status_line, status_tables
 
@@ -80,18 +79,10 @@ def init(
 ) -> None:
     """Check file and data, create the sweep and print its id; the same file continues it."""
     # The steps import torch, which the other commands do not wait for.
-    from detector.steps.prepare import prepare
-    from detector.steps.sweep_init import init_sweep
+    from detector.steps.sweep_init import begin_run
 
     text = read_sweep_file(file)
-    refuse_errors(check_sweep(text, str(file), configs_of(overrides or [])), str(file))
-    if parse_sweep(text, str(file)).trains_detector:
-        if data is None:
-            raise SweepError(
-                "no data set was given to train the detector on", remedy="give --data FOLDER"
-            )
-        prepare(store, [*(overrides or []), f"data.path={data}"])
-    typer.echo(init_sweep(store, backend, text, stopping))
+    typer.echo(begin_run(store, backend, text, str(file), overrides or [], data, stopping))
 
 
 @app.command()

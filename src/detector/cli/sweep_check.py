@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from detector.errors import SweepError
 from detector.storage import write_atomically
 from detector.sweep.check import LEVELS, Finding, check_sweep, configs_of, fix_sweep
+from detector.sweep.spec import read_sweep_file
 
 _ERRORS_FOUND_EXIT_CODE = 1
 
@@ -50,20 +50,6 @@ def check(
         _print(file, findings, mended)
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(_ERRORS_FOUND_EXIT_CODE)
-
-
-def read_sweep_file(file: Path) -> str:
-    """The text of a sweep file, its line ends as they are.
-
-    Raises:
-        SweepError: it cannot be read.
-    """
-    try:
-        return file.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SweepError(
-            f"cannot read the sweep file: {error}", where=str(file), remedy="check the path"
-        ) from error
 
 
 def describe(finding: Finding, where: str) -> str:

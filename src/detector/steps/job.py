@@ -34,13 +34,12 @@ from detector.patience import patience_seconds
 from detector.steps.agent import run_lasting_agent
 from detector.steps.ensemble import build_lastingly
 from detector.steps.fold import train_fold_lastingly
-from detector.steps.prepare import Prepared, prepare
+from detector.steps.prepare import Prepared
 from detector.steps.run import CONFIG, Run
 from detector.steps.select import select_lastingly
-from detector.steps.sweep_init import init_sweep
+from detector.steps.sweep_init import begin_run
 from detector.sweep.backends import open_backend
-from detector.sweep.check import check_sweep, configs_of, refuse_errors
-from detector.sweep.spec import parse_sweep
+from detector.sweep.spec import read_sweep_file
 from detector.sweep.status import SweepStatus, sweep_status
 
 TRY_AGAIN = 75
@@ -129,18 +128,8 @@ class Job:
 
     def create_sweep(self, file: Path) -> str:
         """The id of the run's sweep, which is created if there is none yet."""
-        try:
-            text = file.read_text()
-        except OSError as error:
-            raise ConfigError(
-                f"the sweep file cannot be read: {error.strerror}",
-                where=str(file),
-                remedy="the ConfigMap detsweep-run has it as sweep.yaml",
-            ) from error
-        refuse_errors(check_sweep(text, file.name, configs_of(self.overrides)), file.name)
-        if parse_sweep(text, file.name).trains_detector:
-            prepare(self.store, [*self.overrides, f"data.path={self.data}"])
-        return init_sweep(self.store, self.backend, text)
+        text = read_sweep_file(file)
+        return begin_run(self.store, self.backend, text, file.name, self.overrides, self.data)
 
     def see_trials_through(self, sweep_id: str) -> None:
         """Train until every trial of the sweep has ended, those of agents that were lost too.

@@ -1,15 +1,52 @@
-"""The second step: create the sweep, once."""
+"""The second step: create the sweep, once; and the first two together."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 from detector.config import Config
 from detector.console import say
 from detector.errors import SweepError
+from detector.steps.prepare import prepare
 from detector.steps.run import CONFIG, SWEEP, Run
 from detector.sweep.backends import Stopping, open_backend
-from detector.sweep.check import check_sweep, refuse_errors
+from detector.sweep.check import check_sweep, configs_of, refuse_errors
 from detector.sweep.spec import parse_sweep
+
+
+def begin_run(
+    store_url: str,
+    backend_url: str,
+    sweep_yaml: str,
+    file: str,
+    overrides: Sequence[str],
+    data: str | None,
+    stopping: Stopping = "file",
+) -> str:
+    """`prepare`, where the sweep trains the detector, and `init_sweep`. The same file continues a
+    run that was begun.
+
+    Args:
+        sweep_yaml: the content of the sweep file.
+        file: its name, for errors.
+        overrides: of the configuration.
+        data: the data set; a sweep of a `program` of the user's own needs none.
+
+    Returns:
+        The sweep's id.
+
+    Raises:
+        SweepError: the sweep file has errors, or there is no data to train on.
+        DetsweepError: what the two steps raise.
+    """
+    refuse_errors(check_sweep(sweep_yaml, file, configs_of(overrides)), file)
+    if parse_sweep(sweep_yaml, file).trains_detector:
+        if data is None:
+            raise SweepError(
+                "no data set was given to train the detector on", remedy="give --data FOLDER"
+            )
+        prepare(store_url, [*overrides, f"data.path={data}"])
+    return init_sweep(store_url, backend_url, sweep_yaml, stopping)
 
 
 def init_sweep(

@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -165,6 +166,20 @@ class SweepSpec(_Section):
     def bands(self) -> list[int]:
         """The epochs at which early termination compares trials; none without it."""
         return self.early_terminate.rule().bands() if self.early_terminate else []
+
+
+def read_sweep_file(file: Path) -> str:
+    """The text of a sweep file, its line ends as they are.
+
+    Raises:
+        SweepError: it cannot be read.
+    """
+    try:
+        return file.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SweepError(
+            f"cannot read the sweep file: {error}", where=str(file), remedy="check the path"
+        ) from error
 
 
 def parse_sweep(text: str, where: str) -> SweepSpec:
