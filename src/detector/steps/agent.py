@@ -10,12 +10,11 @@ from pathlib import Path
 from detector.config import apply_params
 from detector.console import say
 from detector.errors import PreemptedError
-from detector.patience import patience_seconds
 from detector.steps.child import GRACE_S, Progress, Work, WorkLostError, say_to_parent
 from detector.steps.run import Run, trial_key
 from detector.steps.trained import train_in_store
 from detector.sweep.agent import AgentEvent, AgentSummary, TooManyFailuresError, run_agent
-from detector.sweep.backends import Backend, open_backend
+from detector.sweep.backends import Backend, open_step_backend
 from detector.sweep.program import program_objective
 from detector.sweep.spec import SweepSpec
 from detector.sweep.target import stop_at_target
@@ -52,7 +51,7 @@ def run_sweep_agent(
         SweepError: there is no such sweep, or one trial after the other failed.
         DataError: the data set is not the one that the run was prepared with.
     """
-    run, backend = Run(store_url), open_backend(backend_url, patience_seconds=patience_seconds())
+    run, backend = Run(store_url), open_step_backend(backend_url)
     spec = backend.spec(sweep_id)
     objective = _detector(run, sweep_id) if spec.trains_detector else _program(run, sweep_id, spec)
     return run_agent(
@@ -131,7 +130,7 @@ def run_lasting_agent(
         StorageLostError: the sweep's storage was away for too long.
     """
     # Opened beforehand: when SIGTERM has come there may be no time for it.
-    held = HeldByChild(open_backend(backend_url, patience_seconds=patience_seconds()), sweep_id)
+    held = HeldByChild(open_step_backend(backend_url), sweep_id)
 
     def arguments() -> tuple[object, ...]:
         left = None if count is None else count - len(held.outcomes)
@@ -171,7 +170,7 @@ def finish_trials(
     """
     count = None
     if trials_per_agent:
-        trials = open_backend(backend_url, patience_seconds=patience_seconds()).trials(sweep_id)
+        trials = open_step_backend(backend_url).trials(sweep_id)
         begun = sum(trial.state in ("running", "waiting") for trial in trials)
         count = begun + max(0, agents * trials_per_agent - len(trials))
     _run_to_the_end(store_url, backend_url, sweep_id, _FINISHER, count)

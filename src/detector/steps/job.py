@@ -30,7 +30,6 @@ from detector.errors import (
     StoreLostError,
     SweepError,
 )
-from detector.patience import patience_seconds
 from detector.steps.agent import run_lasting_agent
 from detector.steps.ensemble import build_lastingly
 from detector.steps.fold import train_fold_lastingly
@@ -38,7 +37,7 @@ from detector.steps.prepare import Prepared
 from detector.steps.run import CONFIG, Run
 from detector.steps.select import select_lastingly
 from detector.steps.sweep_init import begin_run
-from detector.sweep.backends import open_backend
+from detector.sweep.backends import open_step_backend
 from detector.sweep.spec import read_sweep_file
 from detector.sweep.status import SweepStatus, sweep_status
 
@@ -137,7 +136,7 @@ class Job:
         Raises:
             SweepError: this agent gave up, and no other is at work.
         """
-        backend = open_backend(self.backend, patience_seconds=patience_seconds())
+        backend = open_step_backend(self.backend)
         gave_up: str | None = None
         while not (status := sweep_status(backend, sweep_id)).is_over:
             others = _at_work(status)

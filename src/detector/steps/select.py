@@ -10,13 +10,12 @@ from detector.choosing.ranking import Choice, Contender, Rescore, choose_trial, 
 from detector.config import apply_params
 from detector.console import say
 from detector.errors import SweepError
-from detector.patience import patience_seconds
 from detector.steps.agent import SWEEP_FOLD, HeldByChild, finish_trials
 from detector.steps.child import GRACE_S, Work
 from detector.steps.report import render_sweep, sweep_content
 from detector.steps.run import Best, Run, rescored_key, trial_key
 from detector.steps.trained import train_to_the_end, training_seconds
-from detector.sweep.backends import open_backend
+from detector.sweep.backends import open_backend, open_step_backend
 from detector.sweep.best import best_trial, override_words, scored_trials
 from detector.sweep.spec import MetricSpec, SweepSpec
 from detector.sweep.trial import TrialRecord
@@ -50,7 +49,7 @@ def select_lastingly(
     grace_s: float = GRACE_S,
 ) -> Selection:
     """`finish_and_select` in a child that this process outlives (see `detector.steps.child`)."""
-    held = HeldByChild(open_backend(backend_url, patience_seconds=patience_seconds()), sweep_id)
+    held = HeldByChild(open_step_backend(backend_url), sweep_id)
     arguments = (store_url, backend_url, sweep_id, agents, trials_per_agent)
     return Work(
         "select", finish_and_select, lambda: arguments, held.hear, held.give_back, grace_s

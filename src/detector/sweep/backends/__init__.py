@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Literal, Protocol
 
-from detector.patience import SHORT_PATIENCE_S
+from detector.patience import SHORT_PATIENCE_S, patience_seconds
 from detector.sweep.backends.urls import backend_error, not_installed, redact
 from detector.sweep.spec import SweepSpec
 from detector.sweep.trial import Params, TrialRecord
@@ -181,6 +181,12 @@ def open_backend(
         most_agents=most_agents(url),
         patience_seconds=patience_seconds,
     )
+
+
+def open_step_backend(url: str) -> Backend:
+    """`open_backend` for a step, for which nobody waits: it has the patience that
+    `DETSWEEP_PATIENCE_SECONDS` says."""
+    return open_backend(url, patience_seconds=patience_seconds())
 
 
 def serve_proxy(url: str, host: str, port: int, on_ready: Callable[[], None]) -> None:
