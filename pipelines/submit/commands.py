@@ -1,7 +1,10 @@
 """The commands: start a run, follow one, or write the pipeline into a file."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from kfp import compiler
@@ -11,7 +14,7 @@ from pipelines.settings import FoldsOn
 from pipelines.submit.errors import NotSignedInError, ServerLostError
 from pipelines.submit.following import Following
 from pipelines.submit.naming import logs_command
-from pipelines.submit.options import Asked, Request, defaults_of
+from pipelines.submit.options import DEFAULTS, Asked
 from pipelines.submit.server import Kubeflow
 
 _INTERRUPTED = 130
@@ -89,39 +92,22 @@ FoldsOnOption = Annotated[
 Queue = Annotated[str, typer.Option(help="Kueue's local queue that the pods wait in.")]
 
 
-@app.callback()
-def _group() -> None:
-    """The pipeline on Kubeflow."""
-
-
-@app.command()
-def submit(
-    host: Host,
+def _asked(
     parameters: Parameters = None,
-    namespace: Namespace = None,
-    ca: Ca = None,
-    experiment: Annotated[str, typer.Option(help="Under which the run is listed.")] = "detsweep",
-    service_account: Annotated[
-        str | None, typer.Option(help="That the pods run as; Kubeflow's own.")
-    ] = None,
     sweep: SweepFile = None,
     name: Name = "",
     image: Image = "",
     pull_secret: PullSecret = None,
-    gpu: Gpu = "nvidia.com/gpu",
+    gpu: Gpu = Asked.gpu,
     cpu: Cpu = "",
     memory: Memory = "",
     node_selector: NodeSelector = None,
     toleration: Toleration = None,
-    folds_on: FoldsOnOption = "trainjob",
+    folds_on: FoldsOnOption = Asked.folds_on,
     queue: Queue = "",
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Follow the run; fail if it does not succeed.")
-    ] = False,
-    retry: Retry = True,
-) -> None:
-    """Compile the pipeline, run it, and print where it is to be seen."""
-    request = Asked(
+) -> Asked:
+    """What `submit` and `compile` are both asked."""
+    return Asked(
         words=parameters or (),
         sweep=sweep,
         name=name,
@@ -134,7 +120,48 @@ def submit(
         memory=memory,
         node_selectors=node_selector or (),
         tolerations=toleration or (),
-    ).request()
+    )
+
+
+def _with_what_is_asked(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with the options of `_asked`, which make its parameter `asked`. Typer itself has no
+    way to share options between commands."""
+    shared = inspect.signature(_asked).parameters
+    signature = inspect.signature(command)
+    own = [each for name, each in signature.parameters.items() if name != "asked"]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        command(_asked(**{name: given.pop(name) for name in shared}), **given)
+
+    every = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *shared.values())]
+    run.__signature__ = signature.replace(parameters=every)  # type: ignore[attr-defined]  # Typer reads it
+    return run
+
+
+@app.callback()
+def _group() -> None:
+    """The pipeline on Kubeflow."""
+
+
+@app.command()
+@_with_what_is_asked
+def submit(
+    asked: Asked,
+    host: Host,
+    namespace: Namespace = None,
+    ca: Ca = None,
+    experiment: Annotated[str, typer.Option(help="Under which the run is listed.")] = "detsweep",
+    service_account: Annotated[
+        str | None, typer.Option(help="That the pods run as; Kubeflow's own.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the run; fail if it does not succeed.")
+    ] = False,
+    retry: Retry = True,
+) -> None:
+    """Compile the pipeline, run it, and print where it is to be seen."""
+    request = asked.request()
     kubeflow = Kubeflow(host, namespace, ca)
     run_id = kubeflow.start(
         request.pipeline(), request.arguments, experiment, request.name, service_account
@@ -143,7 +170,7 @@ def submit(
     pods_namespace = namespace or kubeflow.run(run_id).namespace or _RUNS_NAMESPACE
     say(f"logs: {logs_command(pods_namespace, request.settings.label)}")
     if wait:
-        _follow(kubeflow, run_id, retry, _store_of(request))
+        _follow(kubeflow, run_id, retry, request.store_url)
     else:
         say(f"follow it: {_follow_command(kubeflow, run_id)}")
 
@@ -157,49 +184,21 @@ def follow(
     retry: Retry = True,
 ) -> None:
     """Follow a run that was started before, as `submit --wait` does."""
-    _follow(Kubeflow(host, namespace, ca), run_id, retry, _store_of(Asked().request()))
+    _follow(Kubeflow(host, namespace, ca), run_id, retry, DEFAULTS["store_url"])
 
 
 @app.command(name="compile")
+@_with_what_is_asked
 def compile_(
-    output: Annotated[Path, typer.Option(help="The file to write.")],
-    parameters: Parameters = None,
-    sweep: SweepFile = None,
-    name: Name = "",
-    image: Image = "",
-    pull_secret: PullSecret = None,
-    gpu: Gpu = "nvidia.com/gpu",
-    cpu: Cpu = "",
-    memory: Memory = "",
-    node_selector: NodeSelector = None,
-    toleration: Toleration = None,
-    folds_on: FoldsOnOption = "trainjob",
-    queue: Queue = "",
+    asked: Asked, output: Annotated[Path, typer.Option(help="The file to write.")]
 ) -> None:
     """Write the pipeline for `kfp run create` and Kubeflow's pages, with these parameters as its
     defaults."""
-    request = Asked(
-        words=parameters or (),
-        sweep=sweep,
-        name=name,
-        image=image,
-        gpu=gpu,
-        folds_on=folds_on,
-        queue=queue,
-        pull_secrets=pull_secret or (),
-        cpu=cpu,
-        memory=memory,
-        node_selectors=node_selector or (),
-        tolerations=toleration or (),
-    ).request()
+    request = asked.request()
     compiler.Compiler().compile(
         request.pipeline(), str(output), pipeline_parameters=request.arguments
     )
     say(f"{output}: run it by `kfp run create --experiment-name detsweep --package-file {output}`")
-
-
-def _store_of(request: Request) -> str:
-    return str((defaults_of(request.pipeline()) | request.arguments)["store_url"])
 
 
 def _follow(kubeflow: Kubeflow, run_id: str, retry: bool, default_store: str) -> None:

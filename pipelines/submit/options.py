@@ -27,7 +27,13 @@ from pipelines.settings import (
 )
 from pipelines.submit.errors import SubmitError
 from pipelines.submit.naming import as_label
-from pipelines.sweep import build_pipeline
+from pipelines.sweep import build_pipeline, sweep_pipeline
+
+DEFAULTS: Mapping[str, Any] = {
+    name: parameter.default
+    for name, parameter in inspect.signature(sweep_pipeline.pipeline_func).parameters.items()
+}
+"""The pipeline's parameters, and what each is where nothing is given."""
 
 _SMALL_PRESETS = frozenset({"quickstart", "receipts_cpu"})
 _DEFAULT_NAME = "default"
@@ -75,11 +81,9 @@ class Asked:
             ConfigError: the configuration is not valid.
             SweepError: the sweep file is not.
         """
-        defaults = defaults_of(build_pipeline(Settings()))
-        arguments = pipeline_arguments(self.words, self.sweep, defaults)
-        self._add_options(arguments)
-        values = {**defaults, **arguments}
-        config = _check(values)
+        arguments = self._arguments()
+        values = {**DEFAULTS, **arguments}
+        config = _check(values, self.sweep)
         name = self.name or self._sweep_name()
         training = self._resources(config)
         settings = Settings(
@@ -100,6 +104,31 @@ class Asked:
                 remedy="--folds-on trainjob, or nodes_per_fold=1",
             )
         return Request(settings, arguments, name if name.isascii() else settings.label)
+
+    def _arguments(self) -> dict[str, Any]:
+        """What the pipeline is started with, of the words and of the options."""
+        arguments: dict[str, Any] = {}
+        overrides: list[str] = []
+        for word in self.words:
+            key, equals, value = word.partition("=")
+            if equals and key in DEFAULTS:
+                arguments[key] = _parameter(key, value, type(DEFAULTS[key]))
+            elif equals and ("." in key or key in known_keys()):
+                overrides.append(word)
+            else:
+                raise SubmitError(
+                    f"{word!r} is no parameter of the pipeline{did_you_mean(key, list(DEFAULTS))}",
+                    remedy=f"the parameters are {', '.join(DEFAULTS)}; keys of the configuration "
+                    "have a dot, such as trainer.max_epochs=5",
+                )
+        if overrides:
+            has_preset = any(word.startswith("preset=") for word in overrides)
+            begun_with = arguments.get("overrides", [] if has_preset else DEFAULTS["overrides"])
+            arguments["overrides"] = [*begun_with, *overrides]
+        if self.sweep is not None:
+            arguments["sweep_yaml"] = _in_ascii(_read(self.sweep))
+        self._add_options(arguments)
+        return arguments
 
     def _sweep_name(self) -> str:
         if self.sweep is None:
@@ -145,51 +174,9 @@ class Request:
     def pipeline(self) -> Any:
         return build_pipeline(self.settings)
 
-
-def defaults_of(pipeline: Any) -> dict[str, Any]:
-    """The pipeline's parameters, and what each is where nothing is given."""
-    signature = inspect.signature(pipeline.pipeline_func)
-    return {name: parameter.default for name, parameter in signature.parameters.items()}
-
-
-def pipeline_arguments(
-    words: Sequence[str], sweep: Path | None, defaults: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What the pipeline is started with.
-
-    Args:
-        words: `key=value`, of parameters and of the configuration.
-        sweep: the sweep file; None for the default one.
-        defaults: the pipeline's parameters.
-
-    Raises:
-        SubmitError: a parameter has no such value, or a word is neither a parameter nor of the
-            configuration.
-        ConfigError: the configuration is not valid.
-        SweepError: the sweep file is not.
-    """
-    arguments: dict[str, Any] = {}
-    overrides: list[str] = []
-    for word in words:
-        key, equals, value = word.partition("=")
-        if equals and key in defaults:
-            arguments[key] = _parameter(key, value, type(defaults[key]))
-        elif equals and ("." in key or key in known_keys()):
-            overrides.append(word)
-        else:
-            raise SubmitError(
-                f"{word!r} is no parameter of the pipeline{did_you_mean(key, list(defaults))}",
-                remedy=f"the parameters are {', '.join(defaults)}; keys of the configuration have "
-                "a dot, such as trainer.max_epochs=5",
-            )
-    if overrides:
-        has_preset = any(word.startswith("preset=") for word in overrides)
-        begun_with = arguments.get("overrides", [] if has_preset else defaults["overrides"])
-        arguments["overrides"] = [*begun_with, *overrides]
-    if sweep is not None:
-        arguments["sweep_yaml"] = _in_ascii(_read(sweep))
-    _check({**defaults, **arguments}, sweep)
-    return arguments
+    @property
+    def store_url(self) -> str:
+        return str(self.arguments.get("store_url", DEFAULTS["store_url"]))
 
 
 def _check(values: Mapping[str, Any], sweep: Path | None = None) -> Config:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.submit.options import defaults_of, pipeline_arguments
+from pipelines.submit.options import Asked
 from tests.charts.rendering import commands, find, render, render_notes
 
 ROOT = Path(__file__).parents[2]
@@ -42,12 +42,10 @@ def settings_of(values: dict[str, Any], release: str) -> dict[str, str]:
 def test_the_pipeline_takes_the_parameters_of_the_command(
     release: str, namespace: str, values: dict[str, Any]
 ) -> None:
-    from pipelines.sweep import sweep_pipeline
-
     printed = commands(render_notes(values, release, namespace))
     (submit,) = (c for c in printed if c.startswith("python pipelines/sweep.py submit"))
     parameters = [word for word in shlex.split(submit) if "=" in word]
-    given = pipeline_arguments(parameters, None, defaults_of(sweep_pipeline))
+    given = Asked(parameters).request().arguments
     assert given["agents"] == 4
     settings = settings_of(values, release)
     assert given["data"] == settings["DETSWEEP_DATA"]

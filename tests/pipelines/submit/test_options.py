@@ -11,10 +11,8 @@ from detector.errors import ConfigError, SweepError
 from detector.sweep.spec import parse_sweep
 from pipelines.settings import CHECKING, TRAINING_ON_CPU, TRAINING_ON_GPU, Resources, Settings
 from pipelines.submit.errors import SubmitError
-from pipelines.submit.options import Asked, defaults_of, pipeline_arguments
-from pipelines.sweep import sweep_pipeline
+from pipelines.submit.options import Asked
 
-DEFAULTS = defaults_of(sweep_pipeline)
 SWEEP = """\
 name: {name}
 method: random
@@ -26,7 +24,7 @@ parameters:
 
 
 def given(*words: str) -> dict[str, Any]:
-    return pipeline_arguments(words, None, DEFAULTS)
+    return Asked(words).request().arguments
 
 
 def test_values_have_the_type_of_their_parameter() -> None:
@@ -93,9 +91,9 @@ def test_configuration_and_sweep_are_checked_here(tmp_path: Path) -> None:
     broken = tmp_path / "sweep.yaml"
     broken.write_text("method: luck")
     with pytest.raises(SweepError, match=r"sweep\.yaml"):
-        pipeline_arguments([], broken, DEFAULTS)
+        Asked(sweep=broken).request()
     with pytest.raises(SubmitError, match="cannot read the sweep file"):
-        pipeline_arguments([], tmp_path / "none.yaml", DEFAULTS)
+        Asked(sweep=tmp_path / "none.yaml").request()
 
 
 def test_gpus_that_a_batch_cannot_be_shared_by_are_refused_before_the_sweep() -> None:
