@@ -104,6 +104,38 @@ class Steps:
     backend: str
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    def begin(self, data: Path, sweep_yaml: str, agents: int) -> None:
+        """Run the first two steps."""
+        self.outputs["prepared"] = prepared = self.launcher.run(
+            prepare,
+            store_url=self.store,
+            data=str(data),
+            overrides=overrides(epochs=1),
+            folds=0,
+            gpus_per_fold=1,
+            nodes_per_fold=1,
+            gpus_in_pod=0,
+        )
+        self.outputs["created"] = self.launcher.run(
+            sweep_init,
+            store_url=self.store,
+            backend_url=self.backend,
+            sweep_yaml=sweep_yaml,
+            agents=agents,
+            manifest=prepared["folder"] / "manifest",
+        )
+
+    def select(self, agents: int, trials_per_agent: int) -> dict[str, Any]:
+        return self.launcher.run(
+            select,
+            agents=agents,
+            trials_per_agent=trials_per_agent,
+            store_url=self.store,
+            backend_url=self.backend,
+            sweep=self.sweep(),
+            ended=[self.sweep()],
+        )
+
     def sweep(self) -> Path:
         found: Path = self.outputs["created"]["folder"] / "sweep"
         return found
@@ -159,35 +191,10 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Steps:
     folder = tmp_path_factory.mktemp("contract")
     draw_receipts(folder / "data", train=9, held_out=3, seed=1)
     ran = Steps(Launcher(folder / "steps"), str(folder / "run"), f"sqlite:///{folder}/sweep.db")
-    ran.outputs["prepared"] = prepared = ran.launcher.run(
-        prepare,
-        store_url=ran.store,
-        data=str(folder / "data"),
-        overrides=overrides(epochs=1),
-        folds=0,
-        gpus_per_fold=1,
-        nodes_per_fold=1,
-        gpus_in_pod=0,
-    )
-    ran.outputs["created"] = ran.launcher.run(
-        sweep_init,
-        store_url=ran.store,
-        backend_url=ran.backend,
-        sweep_yaml=SWEEP,
-        agents=2,
-        manifest=prepared["folder"] / "manifest",
-    )
+    ran.begin(folder / "data", SWEEP, agents=2)
     ran.outputs["worked"] = ran.agent(1, trials=1)
     # The second agent is lost: `select` trains what it would have.
-    ran.outputs["selected"] = ran.launcher.run(
-        select,
-        agents=2,
-        trials_per_agent=1,
-        store_url=ran.store,
-        backend_url=ran.backend,
-        sweep=ran.sweep(),
-        ended=[ran.sweep()],
-    )
+    ran.outputs["selected"] = ran.select(agents=2, trials_per_agent=1)
     return ran
 
 
@@ -275,45 +282,16 @@ def test_agents_whose_every_trial_fails_end_well_and_select_says_why(
     failing = Steps(
         Launcher(tmp_path / "steps"), str(tmp_path / "run"), f"sqlite:///{tmp_path}/sweep.db"
     )
-    _prepare_with_broken_trials(failing, steps)
+    # Its sweep draws a network that there is none of.
+    network = "parameters:\n  models.encoder.model_name: {value: no_such_network}"
+    failing.begin(
+        Path(steps.store).with_name("data"), SWEEP.replace("parameters:", network), agents=1
+    )
     ended = failing.agent(1)["trials"]
     assert ended["failed"] >= 1
     with pytest.raises(SystemExit):
-        failing.launcher.run(
-            select,
-            agents=1,
-            trials_per_agent=0,
-            store_url=failing.store,
-            backend_url=failing.backend,
-            sweep=failing.sweep(),
-            ended=[failing.sweep()],
-        )
+        failing.select(agents=1, trials_per_agent=0)
     assert "none of the 2 trials has a score" in capsys.readouterr().err
-
-
-def _prepare_with_broken_trials(failing: Steps, steps: Steps) -> None:
-    """A run whose sweep draws batches larger than there are crops to share."""
-    data = Path(steps.store).with_name("data")
-    failing.outputs["prepared"] = prepared = failing.launcher.run(
-        prepare,
-        store_url=failing.store,
-        data=str(data),
-        overrides=overrides(epochs=1),
-        folds=0,
-        gpus_per_fold=1,
-        nodes_per_fold=1,
-        gpus_in_pod=0,
-    )
-    failing.outputs["created"] = failing.launcher.run(
-        sweep_init,
-        store_url=failing.store,
-        backend_url=failing.backend,
-        sweep_yaml=SWEEP.replace(
-            "parameters:", "parameters:\n  models.encoder.model_name: {value: no_such_network}"
-        ),
-        agents=1,
-        manifest=prepared["folder"] / "manifest",
-    )
 
 
 @pytest.mark.parametrize("given", [{"gpus_per_fold": 2}, {"nodes_per_fold": 2}])
