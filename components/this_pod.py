@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 POD = "DETSWEEP_POD"
-"""The environment variable in which the pipeline has Kubernetes tell a pod its name."""
+"""The environment variable by which a pod knows its name: Kubernetes sets it."""
 POD_UID = "DETSWEEP_POD_UID"
 """The same for its id, which no other pod ever has."""
 

@@ -134,7 +134,7 @@ class FoldJob:
             "activeDeadlineSeconds": _DEADLINE_S,
             "trainer": {
                 "image": self.pods.image,
-                # The Trainer tells of processes, nodes and the first of them by PET_*.
+                # The Trainer sets PET_*: how many processes and nodes, and the first of these.
                 "command": ["python3", "-m", "detector.steps.fold_node"],
                 "args": [self.store_url, self.sweep_id, str(self.fold)],
                 "env": [{"name": THREADS, "value": str(self.pods.resources.threads)}],

@@ -82,14 +82,16 @@ class _PodLog:
         if self._is_last or (self._thread and self._thread.is_alive()):
             return
         self._is_last = has_ended
-        self._thread = threading.Thread(target=self._tell, name=f"log of {self._pod}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._read_on, name=f"log of {self._pod}", daemon=True
+        )
         self._thread.start()
 
     def join(self, seconds: float) -> None:
         if self._thread:
             self._thread.join(seconds)
 
-    def _tell(self) -> None:
+    def _read_on(self) -> None:
         try:
             for line in self._logs.read(self._pod, whole=bool(self._heard_until)):
                 time_of_line, _, text = line.partition(" ")

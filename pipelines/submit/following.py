@@ -1,4 +1,4 @@
-"""Following a run: what its steps do, told to a person, and another try while it gets on."""
+"""Following a run: what its steps do, for a person, and another try while it gets on."""
 
 import time
 from collections.abc import Iterable
@@ -53,7 +53,7 @@ class Following:
     retry_patience_s: float = RETRY_PATIENCE_S
 
     def to_its_end(self) -> None:
-        """Tell what the run does until it has succeeded.
+        """Say what the run does until it has succeeded.
 
         Raises:
             RunGoneError: it was deleted.
@@ -62,7 +62,7 @@ class Following:
         """
         narrator = Narrator(self._lines(), self.default_store)
         run = self._run()
-        narrator.tell(run, is_first_look=True)
+        narrator.say_news(run, is_first_look=True)
         before = set(narrator.deeds)
         while True:
             if run.has_succeeded:
@@ -75,7 +75,7 @@ class Following:
                 self._retry(run, narrator)
             time.sleep(self.poll_s)
             run = self._run()
-            narrator.tell(run)
+            narrator.say_news(run)
 
     def _run(self) -> RunState:
         return self._patience(self.patience_s).ask(self.kubeflow.run, self.run_id)
@@ -129,7 +129,7 @@ class Following:
         if run.was_terminated:
             return SubmitError("the run was terminated", where=f"run {self.run_id}", remedy=again)
         for step in run.failed_steps[:_STEPS_SHOWN]:
-            narrator.tell_last_lines(step, run.namespace)
+            narrator.say_last_lines(step, run.namespace)
         reason = f": {run.error}" if run.error else ""
         return SubmitError(
             f"the run ended as {run.state.lower()}{_at(run.failed_steps)}{reason}",
@@ -161,67 +161,67 @@ class Narrator:
     lines: PodLines
     default_store: str = ""
     deeds: set[str] = field(default_factory=set)
-    _told: dict[str, str] = field(default_factory=dict)
+    _said: dict[str, str] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
     _unheard: int = 0
     _store: StoreNews | None = None
     _store_failed: bool = False
 
-    def tell(self, run: RunState, is_first_look: bool = False) -> None:
+    def say_news(self, run: RunState, is_first_look: bool = False) -> None:
         """Print what has changed.
 
         Args:
-            is_first_look: a run may have done much before, of which little is worth telling.
+            is_first_look: a run may have done much before, and little of that is worth a line.
         """
         heard: list[bool] = []
         for step in run.steps:
-            self._tell_state(step)
+            self._say_state(step)
             for pod in step.pods:
                 self._begin_again(pod)
                 lines = self._lines_of(pod, run.namespace)
                 if pod.state == "RUNNING":
                     heard.append(lines is not None)
-                self._tell_lines(step, lines or [], is_first_look)
-                self._tell_trouble(step, pod)
+                self._say_lines(step, lines or [], is_first_look)
+                self._say_trouble(step, pod)
             if step.is_done:
                 self.deeds.add(step.name)
             if run.has_ended or step.is_done:
-                self._tell_end(step)
+                self._say_end(step)
         is_silent = (heard or not any(step.pods for step in run.steps)) and not any(heard)
         self._unheard = self._unheard + 1 if is_silent and run.steps else 0
         # A pod that begins or ends has no lines for a moment.
         if self._unheard >= _UNHEARD:
-            self._tell_store(run)
+            self._say_store(run)
 
     def _begin_again(self, pod: Pod) -> None:
         """Where a run is tried again, a pod in the place of one that was lost has its name."""
         if pod.name in self._read and pod.state in ("PENDING", "RUNNING"):
             self._read.remove(pod.name)
-            self._told.pop(pod.name, None)
+            self._said.pop(pod.name, None)
             self.lines.forget(pod.name)
 
-    def _tell_state(self, step: Step) -> None:
+    def _say_state(self, step: Step) -> None:
         state = step.pods[-1].state if step.pods else step.state
         if step.state == state == "RUNNING":
-            self._tell_once(step.name, step.state, f"{step.name}: running")
+            self._say_once(step.name, step.state, f"{step.name}: running")
 
-    def _tell_end(self, step: Step) -> None:
+    def _say_end(self, step: Step) -> None:
         word = _WORDS.get(step.state, step.state.lower())
-        self._tell_once(step.name, step.state, f"{step.name}: {word}")
+        self._say_once(step.name, step.state, f"{step.name}: {word}")
 
-    def _tell_trouble(self, step: Step, pod: Pod) -> None:
+    def _say_trouble(self, step: Step, pod: Pod) -> None:
         """Why a pod waits, or that another has to take its place."""
         if pod.state == "PENDING" and pod.reason and pod.reason not in _BEGINNING:
-            self._tell_once(pod.name, pod.reason, f"{step.name}: waits: {pod.reason}")
+            self._say_once(pod.name, pod.reason, f"{step.name}: waits: {pod.reason}")
         if pod.is_lost and step.state == "RUNNING":
             reason = f" ({pod.reason})" if pod.reason else ""
-            self._tell_once(pod.name, pod.state, f"{step.name}: its pod is lost{reason}")
+            self._say_once(pod.name, pod.state, f"{step.name}: its pod is lost{reason}")
         if pod.state == "RUNNING" and pod is not step.pods[0]:
-            self._tell_once(pod.name, pod.state, f"{step.name}: goes on in another pod")
+            self._say_once(pod.name, pod.state, f"{step.name}: goes on in another pod")
 
-    def _tell_once(self, about: str, state: str, text: str) -> None:
-        if self._told.get(about) != state:
-            self._told[about] = state
+    def _say_once(self, about: str, state: str, text: str) -> None:
+        if self._said.get(about) != state:
+            self._said[about] = state
             say(text)
 
     def _lines_of(self, pod: Pod, namespace: str | None) -> list[str] | None:
@@ -232,7 +232,7 @@ class Narrator:
             self._read.add(pod.name)
         return self.lines.new(pod.name, namespace)
 
-    def _tell_lines(self, step: Step, lines: list[str], is_first_look: bool) -> None:
+    def _say_lines(self, step: Step, lines: list[str], is_first_look: bool) -> None:
         news = [each for line in lines if (each := news_of(step.name, line))]
         self.deeds |= {each.deed for each in news if each.is_progress}
         if is_first_look:
@@ -240,7 +240,7 @@ class Narrator:
         for each in news:
             say(str(each))
 
-    def _tell_store(self, run: RunState) -> None:
+    def _say_store(self, run: RunState) -> None:
         if self._store_failed:
             return
         url = str(run.parameters.get("store_url") or self.default_store)
@@ -260,7 +260,7 @@ class Narrator:
             if each.who not in done:
                 say(str(each))
 
-    def tell_last_lines(self, step: Step, namespace: str | None) -> None:
+    def say_last_lines(self, step: Step, namespace: str | None) -> None:
         """Print the end of what a step has said."""
         if not step.pods:
             return

@@ -6,7 +6,7 @@ import re
 _LABEL_LENGTH = 63
 _NOT_OF_A_LABEL = re.compile(r"[^A-Za-z0-9_.-]+")
 _MOST_LOGS = 500
-"""`kubectl logs --follow` refuses more than 5 pods where it is not told otherwise."""
+"""`kubectl logs --follow` refuses more than 5 pods unless another number is given."""
 
 
 def as_label(name: str) -> str:

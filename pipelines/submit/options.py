@@ -299,7 +299,7 @@ def _quantities(option: str, given: str, request: str, limit: str) -> tuple[str,
 
 
 def _whole(memory: str) -> str:
-    """The same in a unit of which it is a whole number: kfp takes no other.
+    """The same as a whole number of some unit: kfp takes nothing else.
 
     >>> _whole("24Gi"), _whole("2.5Gi"), _whole("1e9")
     ('24Gi', '2560Mi', '1000000000')

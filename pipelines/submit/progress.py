@@ -22,7 +22,7 @@ _EPOCH = re.compile(r"epoch (\d+(?:/\d+)?) · \S+ (\S+)$")
 _TRIAL = re.compile(r"trial \d+ · ")
 _OF_A_POD = re.compile(r"^\S+ │ ")
 _ITSELF = re.compile(r"(?:agent-\d+|fold \d+|select|the ensemble) (?=was |ended |is )")
-_WORTH_TELLING = re.compile(
+_WORTH_A_LINE = re.compile(
     r"waiting|gives up|trial \d+ left out fold|.* answers again, after \d+ s$"
 )
 _LAUNCHER = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\] ")
@@ -71,9 +71,9 @@ def news_of(who: str, line: str) -> News | None:
         begin = text[: epoch.start()].replace(" · ", ", ")
         return News(who, f"{begin}epoch {epoch[1]}, {epoch[2]}", is_progress=True)
     itself = _ITSELF.match(text)
-    if trial or itself or _WORTH_TELLING.match(text):
-        told = text[itself.end() :] if itself else text
-        return News(who, told.replace(" · ", ", "), is_progress=False)
+    if trial or itself or _WORTH_A_LINE.match(text):
+        said = text[itself.end() :] if itself else text
+        return News(who, said.replace(" · ", ", "), is_progress=False)
     return None
 
 
@@ -192,7 +192,7 @@ class PodLines:
 
 @dataclass(frozen=True)
 class _Mark:
-    """How far a log was read: so many lines, of which this was the last."""
+    """How far a log was read: so many lines, and the last of them."""
 
     count: int
     last: str
@@ -214,14 +214,14 @@ class StoreNews:
     """What trainings have put into the run store. It does not say which agent did."""
 
     run: Run
-    _told: dict[str, int] = field(default_factory=dict)
+    _said: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def at(cls, url: str) -> "StoreNews":
         """Of the run store at `url`.
 
         Raises:
-            StoreError: there is none, or it is an S3 service of which nothing here says where.
+            StoreError: there is none, or nothing here says where its S3 service is.
         """
         # Without one the bucket would be looked for at Amazon's.
         if url.startswith("s3://") and not any(map(os.environ.get, _S3_PLACES)):
@@ -250,9 +250,9 @@ class StoreNews:
     def _of(self, who: str, key: str) -> News | None:
         history = history_of(self.run, key)
         last = max(history, default=0)
-        if last <= self._told.get(key, 0):
+        if last <= self._said.get(key, 0):
             return None
-        self._told[key] = last
+        self._said[key] = last
         value = history[last].get(_HMEAN)
         shown = "" if value is None else f", {value:.4f}"
         return News(who, f"epoch {last}{shown}", is_progress=True)

@@ -177,7 +177,7 @@ def _name(step: str, path: Iterable[str], pod: Mapping[str, Any]) -> str:
 
 def _index(pod: Mapping[str, Any]) -> int | None:
     """The number that a loop's step was given: an agent's from 1, a fold's from 0. None where the
-    engine does not tell."""
+    engine does not say."""
     parameters = (pod.get("inputs") or {}).get("parameters") or []
     patch = next((p.get("value") for p in parameters if p["name"] == "pod-spec-patch"), None)
     try:
@@ -197,7 +197,7 @@ def _pod_name(workflow: Mapping[str, Any], node: Mapping[str, Any]) -> str:
 
 
 def _steps_of_tasks(run: Mapping[str, Any]) -> Iterable[Step]:
-    """The steps by the API's task details, which don't tell one iteration from another."""
+    """The steps by the API's task details, in which all iterations of a loop look alike."""
     tasks = (run.get("run_details") or {}).get("task_details") or []
     names = {str(task.get("display_name") or "") for task in tasks}
     states: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Places outside of this machine: one way to open a URL, and to tell an outage from a refusal.
+"""Places outside of this machine: one way to open a URL, and to know an outage from a refusal.
 
 S3's endpoint and credentials come from `DETSWEEP_S3_*`, or from `AWS_*` where those are not set. A
 pod of Kubeflow has the first: its launcher would take the second for those of its own store.

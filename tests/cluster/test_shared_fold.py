@@ -96,8 +96,8 @@ def prepare(namespace: Namespace, image: str, epochs: int) -> None:
 
 def epochs(step: Step) -> list[int]:
     """Those that were trained, in their order."""
-    told = (re.search(r"epoch (\d+)/", line) for line in step.lines)
-    return [int(found[1]) for found in told if found]
+    seen = (re.search(r"epoch (\d+)/", line) for line in step.lines)
+    return [int(found[1]) for found in seen if found]
 
 
 def test_two_nodes_train_a_fold(namespace: Namespace, pods: FoldPods) -> None:

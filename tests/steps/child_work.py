@@ -38,7 +38,7 @@ def die(advances: int, marks: Path) -> None:
 
 
 def hold_and_wait(trial: int, attempt: int, ready: Path) -> None:
-    """Hold a trial for ever, as a training that does not heed SIGTERM."""
+    """Hold a trial for ever, as a training that ignores SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     say_to_parent(AgentEvent("agent-1", "started", "started", trial, attempt))
     ready.touch()

@@ -1,4 +1,4 @@
-"""What Kubeflow Trainer is told of a fold, on a server in its place."""
+"""What Kubeflow Trainer gets to know of a fold, on a server in its place."""
 
 from email.message import Message
 from pathlib import Path

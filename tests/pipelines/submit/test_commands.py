@@ -76,17 +76,17 @@ def test_one_command_compiles_the_pipeline_and_starts_it(tmp_path: Path) -> None
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "said"),
     [
         ("agnets=8", "'agnets=8' is no parameter of the pipeline; did you mean 'agents'?"),
         ("agents=0", "agents: 0 is too few"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_sent(word: str, told: str) -> None:
+def test_what_is_wrong_is_said_before_anything_is_sent(word: str, said: str) -> None:
     with kubeflow() as server:
         done = submit(server, word)
     assert done.returncode == 2
-    assert f"error: {told}" in done.stderr
+    assert f"error: {said}" in done.stderr
     assert not server.runs
     assert not server.tokens  # No question was asked at all.
 

@@ -56,8 +56,8 @@ def test_a_run_is_told_as_its_steps_trials_and_epochs(capsys: pytest.CaptureFixt
     first = begun(first, AGENT_1, "trial 0 · epoch 4/6 · val/hmean 0.9005")
     with kubeflow([BEGIN, first, folds, last]) as server:
         follow(server)
-    told = lines(capsys)
-    assert told[:18] == [
+    said = lines(capsys)
+    assert said[:18] == [
         "prepare: done",
         "sweep-init: done",
         "agent 1: running",
@@ -77,7 +77,7 @@ def test_a_run_is_told_as_its_steps_trials_and_epochs(capsys: pytest.CaptureFixt
         "agent 1: trial 0, epoch 5/6, 0.9118",
         "agent 1: trial 0, epoch 6/6, 0.9167",
     ]
-    assert told[-9:] == [
+    assert said[-9:] == [
         "fold 1: epoch 1/6, 0.0000",
         "fold 1: epoch 2/6, 0.5240",
         "fold 1: epoch 3/6, 0.8195",
@@ -88,11 +88,11 @@ def test_a_run_is_told_as_its_steps_trials_and_epochs(capsys: pytest.CaptureFixt
         "ensemble: done",
         "run r0: succeeded",
     ]
-    assert "agent 1: was killed by SIGKILL; started again from what it had stored" in told
-    twice = {line for line in told if told.count(line) > 1}
+    assert "agent 1: was killed by SIGKILL; started again from what it had stored" in said
+    twice = {line for line in said if said.count(line) > 1}
     assert all("waiting: what is left" in line for line in twice)
     engine = ("executor", "driver", "iteration", "root", "for-loop", "detsweep-")
-    assert not [line for line in told if any(word in line for word in engine)]
+    assert not [line for line in said if any(word in line for word in engine)]
 
 
 def test_a_run_that_is_joined_later_is_told_from_there(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,14 +100,14 @@ def test_a_run_that_is_joined_later_is_told_from_there(capsys: pytest.CaptureFix
     first = begun(first, AGENT_1, "trial 0 · epoch 4/6 · val/hmean 0.9005")
     with kubeflow([first, folds, last]) as server:
         follow(server)
-    told = lines(capsys)
-    assert told[:4] == [
+    said = lines(capsys)
+    assert said[:4] == [
         "prepare: done",
         "sweep-init: done",
         "agent 1: running",
         "agent 1: trial 0, epoch 4/6, 0.9005",
     ]
-    assert "agent 1: trial 0, epoch 5/6, 0.9118" in told
+    assert "agent 1: trial 0, epoch 5/6, 0.9118" in said
 
 
 def test_a_failed_run_is_tried_again_while_it_gets_on(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,14 +117,14 @@ def test_a_failed_run_is_tried_again_while_it_gets_on(capsys: pytest.CaptureFixt
     with kubeflow([BEGIN, running, failed, failed, again, again, succeeded]) as server:
         follow(server)
     assert server.retried == 1
-    told = lines(capsys)
+    said = lines(capsys)
     assert (
         "the run failed at agent 1 (main: Error (exit code 143)); it had got on, and is tried again"
-        in told
+        in said
     )
-    assert told.count("agent 1: running") == 1
-    assert told.count("agent 1: trial 0, resumed after epoch 11") == 1
-    assert told[-1] == "run r0: succeeded"
+    assert said.count("agent 1: running") == 1
+    assert said.count("agent 1: trial 0, resumed after epoch 11") == 1
+    assert said[-1] == "run r0: succeeded"
 
 
 def test_a_run_that_gets_no_further_is_given_up_with_the_last_lines_of_its_step(
@@ -138,8 +138,8 @@ def test_a_run_that_gets_no_further_is_given_up_with_the_last_lines_of_its_step(
         follow(server)
     assert server.retried == 1
     assert "same store_url" in str(error.value)
-    told = lines(capsys)
-    shown = told[told.index("agent 1 ended with these lines:") + 1 :]
+    said = lines(capsys)
+    shown = said[said.index("agent 1 ended with these lines:") + 1 :]
     assert shown == [
         "  │ trial 0 · resumed after epoch 10",
         "  │ resumed after epoch 10",
@@ -169,8 +169,8 @@ def test_a_run_that_kubeflow_cannot_try_again_ends_as_it_was(
 ) -> None:
     looks = [BEGIN, *recorded("failed")]
     no: Answer = (400, {"message": "Cannot retry workflow with offloaded node status"})
-    told = "ended as failed at agent 1"
-    with kubeflow(looks, retry_answers=[no]) as server, pytest.raises(SubmitError, match=told):
+    said = "ended as failed at agent 1"
+    with kubeflow(looks, retry_answers=[no]) as server, pytest.raises(SubmitError, match=said):
         follow(server)
     said = capsys.readouterr().out
     assert "it can't be tried again: Kubeflow Pipelines answers 400: Cannot retry workflow" in said
@@ -193,10 +193,10 @@ def test_a_server_that_is_away_is_waited_for(capsys: pytest.CaptureFixture[str])
     first, _, last = recorded("disrupted")
     with kubeflow([BEGIN, first, away(503), away(500), away(429), last]) as server:
         follow(server)
-    told = lines(capsys)
-    (waited,) = [line for line in told if line.startswith("waiting for Kubeflow Pipelines at ")]
+    said = lines(capsys)
+    (waited,) = [line for line in said if line.startswith("waiting for Kubeflow Pipelines at ")]
     assert "answers 503: try again" in waited
-    assert told[-1] == "run r0: succeeded"
+    assert said[-1] == "run r0: succeeded"
 
 
 def test_a_server_that_stays_away_is_an_error_after_a_while() -> None:
@@ -207,8 +207,8 @@ def test_a_server_that_stays_away_is_an_error_after_a_while() -> None:
 def test_a_run_that_is_deleted_meanwhile_ends_with_its_reason() -> None:
     first = recorded("disrupted")[0]
     looks = [BEGIN, first, {"answer": NO_SUCH_RUN}]
-    told = r"there is no run r0, or not any more: Run r0 not found\n.*same store_url"
-    with kubeflow(looks) as server, pytest.raises(RunGoneError, match=told):
+    said = r"there is no run r0, or not any more: Run r0 not found\n.*same store_url"
+    with kubeflow(looks) as server, pytest.raises(RunGoneError, match=said):
         follow(server)
 
 
@@ -245,24 +245,24 @@ def test_where_no_lines_can_be_had_the_store_tells_of_epochs(
     looks = [BEGIN, *[first] * 6, last]
     with kubeflow(looks, has_logs=False, has_old_api=has_old_api) as server:
         follow(server)
-    told = lines(capsys)
-    assert [line for line in told if "epoch" in line] == [
+    said = lines(capsys)
+    assert [line for line in said if "epoch" in line] == [
         "trial 0: epoch 3, 0.3000",
         "fold 1: epoch 2, 0.2000",
     ]
-    assert told[-1] == "run r0: succeeded"
-    assert ("agent: running" in told) is not has_old_api
+    assert said[-1] == "run r0: succeeded"
+    assert ("agent: running" in said) is not has_old_api
 
 
 def test_where_neither_can_be_had_the_steps_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     first, _, last = recorded("disrupted")
     with kubeflow([BEGIN, *[first] * 6, last], has_logs=False) as server:
         follow(server)
-    told = lines(capsys)
-    (why,) = [line for line in told if line.startswith("epochs are not shown")]
+    said = lines(capsys)
+    (why,) = [line for line in said if line.startswith("epochs are not shown")]
     assert "s3://detsweep/runs/r1: nothing says which S3 service that is" in why
-    assert "agent 2: its pod is lost (pod deleted)" in told
-    assert told[-1] == "run r0: succeeded"
+    assert "agent 2: its pod is lost (pod deleted)" in said
+    assert said[-1] == "run r0: succeeded"
 
 
 def test_the_pages_server_has_the_lines_of_pods_that_run(

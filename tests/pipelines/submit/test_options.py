@@ -44,7 +44,7 @@ def test_a_value_of_another_type_is_refused(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "said"),
     [
         ("agents=0", "agents: 0 is too few\n.*give 1 or more"),
         ("agents=-2", "agents: -2 is too few"),
@@ -64,8 +64,8 @@ def test_a_value_of_another_type_is_refused(word: str) -> None:
         ('tolerations=[{"key":"gpu","effect":"No"}]', "effect is none of NoSchedule"),
     ],
 )
-def test_a_value_that_a_pod_would_refuse_hours_later_is_refused_now(word: str, told: str) -> None:
-    with pytest.raises(SubmitError, match=told):
+def test_a_value_that_a_pod_would_refuse_hours_later_is_refused_now(word: str, said: str) -> None:
+    with pytest.raises(SubmitError, match=said):
         given(word)
 
 
@@ -134,7 +134,7 @@ def test_options_become_settings_and_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "said"),
     [
         (Asked(words=["image=a"], image="b"), "--image: it is given by image="),
         (Asked(node_selectors=["gpu"]), "--node-selector: 'gpu' is no LABEL=VALUE"),
@@ -148,8 +148,8 @@ def test_options_become_settings_and_parameters() -> None:
         ),
     ],
 )
-def test_options_that_do_not_go_are_refused(asked: Asked, told: str) -> None:
-    with pytest.raises(SubmitError, match=told):
+def test_options_that_do_not_go_are_refused(asked: Asked, said: str) -> None:
+    with pytest.raises(SubmitError, match=said):
         asked.request()
 
 

@@ -14,7 +14,7 @@ from tests.pipelines.kubeflow import recorded
 
 
 @pytest.mark.parametrize(
-    ("who", "line", "told"),
+    ("who", "line", "said"),
     [
         ("agent 1", "trial 3 · epoch 4/20 · val/hmean 0.9100", "trial 3, epoch 4/20, 0.9100"),
         ("agent 1", "trial 3 · epoch 4 · acc no value", "trial 3, epoch 4, acc no value"),
@@ -44,8 +44,8 @@ from tests.pipelines.kubeflow import recorded
         ),
     ],
 )
-def test_lines_of_steps_become_news(who: str, line: str, told: str) -> None:
-    assert str(news_of(who, line)) == f"{who}: {told}"
+def test_lines_of_steps_become_news(who: str, line: str, said: str) -> None:
+    assert str(news_of(who, line)) == f"{who}: {said}"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_kubeflow_warns_of_stays() -> None:
 
 
 class Growing:
-    """A log of which the node keeps the last `kept` lines."""
+    """A log whose last `kept` lines the node keeps."""
 
     def __init__(self, kept: int):
         self.lines: list[str] = []
@@ -110,11 +110,11 @@ class Growing:
 def test_each_line_is_handed_out_once(kept: int) -> None:
     log, rng = Growing(kept), random.Random(0)
     pods = PodLines([log])
-    told: list[str] = []
+    said: list[str] = []
     for _ in range(100):
         log.lines += [f"line {len(log.lines) + n}" for n in range(rng.randrange(8))]
-        told += pods.new("pod", "space") or []
-    assert told == log.lines
+        said += pods.new("pod", "space") or []
+    assert said == log.lines
 
 
 def test_a_line_that_is_not_whole_yet_waits_for_its_end() -> None:

@@ -57,7 +57,7 @@ def test_a_token_that_has_ended_is_asked_for_again_by_its_command(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("environ", "told"),
+    ("environ", "said"),
     [
         ({"DETSWEEP_KFP_TOKEN_COMMAND": "false"}, "_COMMAND: it printed no token: exit code 1"),
         ({"DETSWEEP_KFP_TOKEN_COMMAND": "true"}, "_COMMAND: it printed nothing"),
@@ -66,8 +66,8 @@ def test_a_token_that_has_ended_is_asked_for_again_by_its_command(tmp_path: Path
         ({"DETSWEEP_KFP_COOKIES_FILE": "/no/such/file"}, "/no/such/file: cannot be read"),
     ],
 )
-def test_a_source_without_a_token_is_an_error(environ: dict[str, str], told: str) -> None:
-    with kubeflow() as server, pytest.raises(NotSignedInError, match=told):
+def test_a_source_without_a_token_is_an_error(environ: dict[str, str], said: str) -> None:
+    with kubeflow() as server, pytest.raises(NotSignedInError, match=said):
         Kubeflow(server.url, login=Login(environ))
 
 
@@ -92,8 +92,8 @@ def test_cookies_go_along_and_come_from_their_file_again(tmp_path: Path) -> None
     ids=["page", "elsewhere", "here"],
 )
 def test_a_page_to_sign_in_at_is_no_run(page: Page | Redirect) -> None:
-    told = "a page to sign in at answers in the place of Kubeflow Pipelines(.|\n)*DETSWEEP_KFP_COOK"
-    with kubeflow(page=page) as server, pytest.raises(NotSignedInError, match=told):
+    said = "a page to sign in at answers in the place of Kubeflow Pipelines(.|\n)*DETSWEEP_KFP_COOK"
+    with kubeflow(page=page) as server, pytest.raises(NotSignedInError, match=said):
         Kubeflow(server.url, login=Login({"DETSWEEP_KFP_TOKEN": "ended"}))
     # Nobody followed it with the token.
     assert len(server.tokens) <= 2
@@ -109,9 +109,9 @@ def test_a_session_that_ends_while_a_run_is_followed_is_an_error() -> None:
 
 
 def test_a_server_that_is_served_by_https_is_named_so() -> None:
-    told = r"it is served by https\n.*--host https://127\.0\.0\.1"
+    said = r"it is served by https\n.*--host https://127\.0\.0\.1"
     page = Redirect("https://127.0.0.1/pipeline/apis")
-    with kubeflow(page=page) as server, pytest.raises(SubmitError, match=told):
+    with kubeflow(page=page) as server, pytest.raises(SubmitError, match=said):
         Kubeflow(server.url, login=Login({}))
 
 

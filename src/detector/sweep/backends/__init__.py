@@ -49,7 +49,7 @@ class RunningTrial(Protocol):
 
     @property
     def attempt(self) -> int:
-        """Which attempt at the trial this is. It only rises, so it tells a holder from the next."""
+        """Which attempt at the trial this is. It only rises, so no two holders have the same."""
 
     @property
     def params(self) -> Params: ...
@@ -133,7 +133,7 @@ class Backend(Protocol):
 
         Args:
             attempt: the holder's. Where another attempt has begun nothing is done.
-            died: it counts as a death of its agent, of which a trial survives a few in a row.
+            died: it counts as a death of its agent; a trial survives a few of these in a row.
 
         Returns:
             Whether the attempt held the trial. Its later reports return False.
