@@ -1,4 +1,4 @@
-"""What a container asks for, in Kubernetes' own words."""
+"""What a pod asks for, in Kubernetes' own words."""
 
 import math
 import string
@@ -9,6 +9,8 @@ from kubernetes.utils.quantity import parse_quantity
 
 THREADS = "OMP_NUM_THREADS"
 """A library that counts the node's cores would start as many threads."""
+QUEUE = "kueue.x-k8s.io/queue-name"
+"""The label that names Kueue's local queue in which a pod or a job waits."""
 
 
 @dataclass(frozen=True)

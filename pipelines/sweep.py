@@ -22,7 +22,7 @@ from components.ensemble import ensemble
 from components.fold import fold
 from components.image import IMAGE
 from components.prepare import prepare
-from components.resources import THREADS, Resources, multiple
+from components.resources import QUEUE, THREADS, Resources, multiple
 from components.select import select
 from components.sweep_init import sweep_init
 from components.this_pod import POD, POD_UID
@@ -151,7 +151,7 @@ class _Pods:
             "detsweep.io/step": task.name.replace("_", "-"),
         }
         if self.settings.queue:
-            labels["kueue.x-k8s.io/queue-name"] = self.settings.queue
+            labels[QUEUE] = self.settings.queue
         return labels
 
     def _share_memory(self, task: dsl.PipelineTask, processes: int = 1) -> None:

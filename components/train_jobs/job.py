@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.resources import THREADS, Resources, multiple
+from components.resources import QUEUE, THREADS, Resources, multiple
 
 Json = Mapping[str, Any]
 
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 RUNTIME, REPLICATED_JOB = "detsweep-fold", "node"
 """Of k8s/trainer/runtime.yaml."""
-QUEUE = "kueue.x-k8s.io/queue-name"
 WORK = "detsweep.io/work"
 """The annotation that says what a TrainJob was made for: it is taken on for the same alone."""
 

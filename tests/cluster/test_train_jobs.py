@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from components.resources import QUEUE
 from components.train_jobs import TrainJobError
-from components.train_jobs.job import QUEUE, WORK
+from components.train_jobs.job import WORK
 from tests.cluster.cluster import CommandError, Namespace, eventually
 from tests.cluster.train_job import (
     PODS,
