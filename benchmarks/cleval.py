@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import Contender, compare, console, find_peer, use_threads, version
 from benchmarks.pages import SEED, SIZE, Words, draw_pages
 from detector.data.page import TextBox
-from detector.metrics.cleval import CLEvalCounts, evaluate_page, evaluate_pages
+from detector.evaluation.cleval import CLEvalCounts, evaluate_page, evaluate_pages
 
 PAGES = 30
 SPLIT, MERGED, MISSED = 0.08, 0.08, 0.05
@@ -42,7 +42,7 @@ _FIRST_PAGE = """
 import time
 import numpy as np
 from detector.data.page import TextBox
-from detector.metrics.cleval import evaluate_page
+from detector.evaluation.cleval import evaluate_page
 word = np.array([[0.0, 0], [80, 0], [80, 20], [0, 20]])
 started = time.perf_counter()
 evaluate_page([TextBox(word, "word"), TextBox(word + 10, ignore=True)], [word])

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from benchmarks.harness import Contender, compare, console, find_peer, use_threads, version
 from detector.config import Config, load_config
 from detector.data.synthetic import draw_receipt
-from detector.engines import Engine, Run, has_bf16, open_engine
+from detector.detecting.inference import Detect, Image, detect_text, normalise
+from detector.detecting.postprocess import Detections
+from detector.export.engines import Engine, Run, has_bf16, open_engine
 from detector.export.onnx import MeanOfMaps, export_onnx
-from detector.inference import Detect, Image, detect_text, normalise
+from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet
-from detector.postprocess import Detections
-from detector.training.checkpoint import ModelCheckpoint
 
 SEED = 20241124
 PAGES = 8

@@ -17,9 +17,9 @@ from benchmarks.harness import Contender, compare, console, find_peer, use_threa
 from benchmarks.pages import SEED, SIZE, Words, draw_pages
 from detector.data.page import TextBox
 from detector.data.targets import build_targets
-from detector.metrics.iou import IoUCounts, evaluate_iou
-from detector.postprocess import decode
-from tests.reference_postprocess import reference_decode, reference_decode_polygons
+from detector.detecting.postprocess import decode
+from detector.evaluation.iou import IoUCounts, evaluate_iou
+from tests.detecting.reference_postprocess import reference_decode, reference_decode_polygons
 
 THRESH, BOX_THRESH, UNCLIP_RATIO = 0.3, 0.5, 1.5
 SPECKS = 40

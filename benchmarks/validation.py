@@ -17,8 +17,8 @@ from detector.config import load_config
 from detector.data.dataset import training_batches
 from detector.data.formats import load_pages
 from detector.data.synthetic import draw_receipts
+from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet
-from detector.training.checkpoint import ModelCheckpoint
 from detector.training.validate import Validation
 
 VALIDATED = 12

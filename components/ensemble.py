@@ -26,7 +26,7 @@ def ensemble(
     from detector.console import plain_errors
     from detector.report.tables import format_range
     from detector.steps.ensemble import CARD, MODEL, REPORT, build_lastingly
-    from detector.storage import RunStore
+    from detector.storage.run_store import RunStore
 
     with plain_errors():
         sweep_id = Path(sweep.path).read_text()

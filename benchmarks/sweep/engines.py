@@ -12,10 +12,12 @@ import numpy as np
 import optuna
 
 from benchmarks.sweep.problems import EPOCHS, Curve, Params, Problem
-from detector.sweep import space
+from detector.search.adaptive import AdaptiveSearch
+from detector.search.axes import Coordinate, Interval
+from detector.search.curves import Trial
 from detector.sweep.backends.optuna import distribution_of
-from detector.sweep.search import AdaptiveSearch, Trial
-from detector.sweep.space import Categorical, Coordinate, Interval
+from detector.sweepfile import space
+from detector.sweepfile.space import Categorical
 
 _FIRST_BAND = 5
 
@@ -27,7 +29,7 @@ class Detsweep:
 
     def __init__(self, problem: Problem, seed: int):
         self._space = problem.space
-        self._search = AdaptiveSearch(problem.space, "maximize", EPOCHS, seed)
+        self._search = AdaptiveSearch(space.axes(problem.space), "maximize", EPOCHS, seed)
         self._trials: dict[int, Trial] = {}
 
     def ask(self, number: int) -> Params:

@@ -16,7 +16,7 @@ from rich.table import Table
 from benchmarks.harness import console, find_peer
 from benchmarks.sweep.engines import ENGINES
 from benchmarks.sweep.problems import EPOCHS, DetectorTraining
-from detector.sweep import space
+from detector.sweepfile import space
 
 _LENGTHS = (2, 2, 4, EPOCHS)
 

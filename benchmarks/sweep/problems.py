@@ -17,8 +17,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.sweep import space
-from detector.sweep.space import Space
+from detector.search.axes import Coordinate, Interval
+from detector.sweepfile import space
+from detector.sweepfile.space import Space
 
 EPOCHS = 20
 Curve = NDArray[np.float64]
@@ -236,12 +237,12 @@ def _levels(problem: Problem, draws: int = 6000, refinements: int = 3000) -> tup
 
 def _step(
     distribution: space.Distribution,
-    coordinate: space.Coordinate,
+    coordinate: Coordinate,
     reach: float,
     rng: np.random.Generator,
-) -> space.Coordinate:
+) -> Coordinate:
     axis = distribution.axis()
-    if not isinstance(axis, space.Interval):
+    if not isinstance(axis, Interval):
         return distribution.draw(rng) if rng.random() < 0.1 else coordinate
     low, high, x = axis.low, axis.high, float(coordinate)
     if axis.log:

@@ -24,7 +24,7 @@ from multiprocessing.synchronize import Barrier
 import detector.sweep.backends.optuna
 import detector.sweep.backends.storages  # noqa: F401  # imported once, for agents that are forked
 from detector.sweep.backends import PATIENCE_S, Idle, open_backend
-from detector.sweep.spec import read_sweep
+from detector.sweepfile.spec import read_sweep
 
 SWEEP = """
 method: random

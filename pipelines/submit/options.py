@@ -14,9 +14,9 @@ import yaml
 from kubernetes.utils.quantity import parse_quantity
 
 from detector.config import Config, known_keys, load_config
+from detector.data.processes import require_equal_shares
 from detector.errors import did_you_mean
-from detector.processes import require_equal_shares
-from detector.sweep.spec import parse_sweep
+from detector.sweepfile.spec import parse_sweep
 from pipelines.settings import (
     CHECKING,
     TRAINING_ON_CPU,

@@ -12,9 +12,9 @@ import urllib3
 from kubernetes import client, config
 
 from detector.errors import StoreError
-from detector.object_store import ENDPOINT, REGION
 from detector.steps.run import Run, fold_key, trial_key
 from detector.steps.trained import history_of
+from detector.storage.object_store import ENDPOINT, REGION
 from pipelines.local import without_executor_log
 from pipelines.submit.server import Kubeflow
 

@@ -26,7 +26,7 @@ import s3fs
 from botocore.exceptions import BotoCoreError
 
 from detector.sweep.backends import open_backend
-from detector.sweep.spec import parse_sweep
+from detector.sweepfile.spec import parse_sweep
 from tests.charts.rendering import Manifest, find, render
 from tests.ports import free_port, ports_of_seaweedfs
 from tests.sweep.servers import find_postgresql

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from detector.choosing import PageScores
-from detector.choosing.ranking import Contender, choose_trial, off_centre
-from detector.metrics.cleval import CLEvalCounts
-from detector.sweep.spec import parse_sweep
+from detector.choosing.ranking import Contender, choose_trial
+from detector.evaluation.cleval import CLEvalCounts
+from detector.sweepfile.space import off_centre
+from detector.sweepfile.spec import parse_sweep
 
 
 def pages(found: list[int], prefix: str = "fold 0") -> PageScores:

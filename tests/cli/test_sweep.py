@@ -15,7 +15,7 @@ from detector.errors import SweepError
 from detector.steps.run import Best, Run
 from detector.sweep.agent import run_agent
 from detector.sweep.backends import open_backend, redact
-from detector.sweep.spec import read_sweep
+from detector.sweepfile.spec import read_sweep
 
 SWEEP = """
 method: grid

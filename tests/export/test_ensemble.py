@@ -11,25 +11,25 @@ import torch
 import yaml
 
 from detector.choosing import PageScores
-from detector.consensus import agree
 from detector.data.folds import Folds
 from detector.data.images import read_image
 from detector.data.page import Page
-from detector.engines import Engine, has_bf16, open_engine
+from detector.detecting.consensus import agree
+from detector.detecting.inference import detect_text, network_input
 from detector.ensemble import CandidateScore, EnsembleResult, build_ensemble
 from detector.ensemble.files import CandidateFile, export_candidate
 from detector.ensemble.measure import Measured, to_choose_from
 from detector.ensemble.networks import average_weights, candidate_networks
 from detector.errors import ConfigError, DataError, ExportError
 from detector.export.card import Card
+from detector.export.detector import Detector
+from detector.export.engines import Engine, has_bf16, open_engine
 from detector.export.markdown import card_as_markdown
 from detector.export.onnx import AllMaps, MeanOfMaps, export_onnx, measure_parity
 from detector.export.precision import Precision
 from detector.export.revision import code_revision
-from detector.inference import detect_text, network_input
+from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet
-from detector.predict import Detector
-from detector.training import ModelCheckpoint
 
 
 @pytest.fixture(scope="module")

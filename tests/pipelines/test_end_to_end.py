@@ -11,7 +11,7 @@ import pytest
 from detector.choosing.promotion import Promotion
 from detector.data.images import read_image
 from detector.data.synthetic import draw_receipts
-from detector.predict import Detector
+from detector.export.detector import Detector
 from detector.steps.ensemble import Summary
 from tests.tiny_run import SWEEP, overrides
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from detector.config import apply_params, load_config
-from detector.sweep.check import check_sweep, configs_of
-from detector.sweep.spec import parse_sweep
+from detector.sweepfile.check import check_sweep, configs_of
+from detector.sweepfile.spec import parse_sweep
 
 SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 

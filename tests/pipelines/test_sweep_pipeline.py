@@ -10,7 +10,7 @@ import yaml
 from kfp import compiler
 
 from components.this_pod import POD, POD_UID
-from detector.sweep.spec import parse_sweep
+from detector.sweepfile.spec import parse_sweep
 from pipelines.settings import Resources, Settings
 from pipelines.sweep import build_pipeline
 

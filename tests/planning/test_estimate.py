@@ -6,7 +6,7 @@ from detector.config import load_config
 from detector.data.folds import Folds
 from detector.errors import SweepError
 from detector.planning import Throughput, Work, estimate
-from detector.sweep.spec import SweepSpec, parse_sweep
+from detector.sweepfile.spec import SweepSpec, parse_sweep
 
 SWEEP = """\
 method: random

@@ -3,7 +3,7 @@
 import pytest
 
 from detector.planning import SweepCourse, simulate_sweep
-from detector.sweep.hyperband import Hyperband
+from detector.search.hyperband import Hyperband
 
 RULE = Hyperband(min_iter=5)
 

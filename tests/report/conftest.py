@@ -17,8 +17,8 @@ from detector.choosing import Interval
 from detector.choosing.promotion import Promotion
 from detector.choosing.ranking import Choice, Standing
 from detector.data.synthetic import draw_receipt
-from detector.mistakes import TextKind
-from detector.overlay import draw_overlay, encode_jpeg
+from detector.evaluation.mistakes import TextKind
+from detector.evaluation.overlay import draw_overlay, encode_jpeg
 from detector.report.content import Overlay, ReportData, ScoreRow
 from detector.sweep.trial import TrialRecord, TrialState
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from detector.sweep.backends import open_backend
-from detector.sweep.spec import read_sweep
+from detector.sweepfile.spec import read_sweep
 from tests.ports import free_port
 from tests.sweep.servers import find_postgresql, grpc_proxy, postgresql
 from tests.sweep.wandb_server import wandb_environment

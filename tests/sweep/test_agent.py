@@ -2,7 +2,7 @@ import pytest
 
 from detector.sweep.agent import run_agent
 from detector.sweep.backends import open_backend
-from detector.sweep.spec import read_sweep
+from detector.sweepfile.spec import read_sweep
 
 SWEEP = """
 method: grid

@@ -22,7 +22,7 @@ import yaml
 from optuna.trial import TrialState
 
 from detector.sweep.backends import open_backend
-from detector.sweep.spec import read_sweep
+from detector.sweepfile.spec import read_sweep
 from tests.sweep.servers import Postgresql, find_postgresql, postgresql, small_disk
 from tests.sweep.toy_agent import EPOCHS
 

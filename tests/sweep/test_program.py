@@ -8,7 +8,7 @@ import pytest
 from detector.errors import TrainingError
 from detector.sweep.program import program_objective
 from detector.sweep.reporting import read_history
-from detector.sweep.spec import read_sweep
+from detector.sweepfile.spec import read_sweep
 
 SWEEP = """\
 method: random

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from detector.sweep.backends import open_backend
-from detector.sweep.spec import read_sweep
+from detector.sweepfile.spec import read_sweep
 
 EPOCHS = 10
 FINISHED = HOPELESS = 5

@@ -8,7 +8,7 @@ import pytest
 
 from detector.errors import StorageLostError, SweepError
 from detector.sweep.backends import Idle, open_backend, serve_proxy
-from detector.sweep.spec import read_sweep
+from detector.sweepfile.spec import read_sweep
 from tests.ports import free_port
 from tests.sweep.servers import PASSWORD, URL_PASSWORD
 

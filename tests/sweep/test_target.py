@@ -1,7 +1,7 @@
 import pytest
 
-from detector.sweep.spec import MetricSpec
 from detector.sweep.target import stop_at_target
+from detector.sweepfile.spec import MetricSpec
 
 
 class Trial:

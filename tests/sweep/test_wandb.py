@@ -7,7 +7,7 @@ from detector.errors import SweepError
 from detector.sweep.agent import run_agent
 from detector.sweep.backends import Idle, open_backend
 from detector.sweep.best import best_trial
-from detector.sweep.spec import read_sweep
+from detector.sweepfile.spec import read_sweep
 from detector.tracking import open_tracker
 
 SWEEP = """

@@ -15,10 +15,10 @@ from detector.choosing.pages import KeptEpoch
 from detector.config import Config, apply_params
 from detector.data.folds import Folds
 from detector.errors import TrainingError
-from detector.sweep.check.training_rules import DETECTOR_METRICS
+from detector.model.checkpoint import ModelCheckpoint, load_tensors
+from detector.sweepfile.check.training_rules import DETECTOR_METRICS
 from detector.tracking import Outcome, Pictures
-from detector.training import EpochMetrics, ModelCheckpoint, train
-from detector.training.checkpoint import load_tensors
+from detector.training import EpochMetrics, train
 from detector.training.result import METRIC
 from detector.training.step import Stepper
 

@@ -13,10 +13,10 @@ import torch
 from detector.config import Config, apply_params
 from detector.data.dataset import EpochBatches, training_batches
 from detector.data.folds import Folds
+from detector.data.processes import Processes
 from detector.errors import ConfigError
-from detector.processes import Processes
+from detector.model.checkpoint import load_tensors
 from detector.training import EpochMetrics, train
-from detector.training.checkpoint import load_tensors
 from tests.training.test_run import curve, every_epoch
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ from scipy import stats
 
 from detector.choosing.pages import PageScores
 from detector.errors import DataError
-from detector.metrics.ratios import harmonic_mean, share
+from detector.evaluation.ratios import harmonic_mean, share
 
 LEVEL = 0.95
 DRAWS = 4000

@@ -7,15 +7,11 @@ than one that was stopped early, then the more central configuration.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-
-import numpy as np
 
 from detector.choosing.bootstrap import Interval, difference, score
 from detector.choosing.pages import PageScores
-from detector.sweep.space import Distribution
-from detector.sweep.space import Interval as AxisInterval
 
 TOP = 3
 """How many trials may compete for being named."""
@@ -129,27 +125,6 @@ def choose_trial(
     chosen = _settle(tied, reasons) if len(ranked) > 1 else leader
     reasons.append(_describe_incumbent(chosen, ranked, incumbent))
     return Choice(chosen.trial, standings, reasons)
-
-
-def off_centre(params: Mapping[str, object], space: Mapping[str, Distribution]) -> float:
-    """How far a configuration lies from the middle of the ranges searched; see `Contender`.
-
-    Values that have no order, and parameters that were not searched, do not count.
-    """
-    distances = [
-        abs(2 * _position(float(value), axis) - 1)
-        for name, distribution in space.items()
-        if isinstance(axis := distribution.axis(), AxisInterval)
-        and isinstance(value := params.get(name), int | float)
-    ]
-    return float(np.mean(distances)) if distances else 0.0
-
-
-def _position(value: float, axis: AxisInterval) -> float:
-    low, high = float(axis.low), float(axis.high)
-    if axis.log:
-        value, low, high = np.log(max(value, low)), np.log(low), np.log(high)
-    return float(np.clip((value - low) / (high - low), 0, 1)) if high > low else 0.5
 
 
 def _rank(contender: Contender) -> tuple[float, int]:

@@ -17,7 +17,7 @@ from detector.data.folds import Manifest, make_folds
 from detector.data.formats import load_pages
 from detector.data.problem import refuse_errors
 from detector.data.source import fetch
-from detector.storage import write_atomically
+from detector.storage.atomic import write_atomically
 
 app = typer.Typer(
     name="data", help="Check, convert, split or draw a data set.", no_args_is_help=True

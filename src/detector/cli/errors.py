@@ -12,11 +12,11 @@ from rich.table import Table
 from detector.cli.labelled import Everything, Labelled, labelled_pages
 from detector.cli.predict import Model, RunBy
 from detector.data.images import read_image
-from detector.engines import Engine
-from detector.storage import write_atomically
+from detector.export.engines import Engine
+from detector.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from detector.mistakes import PageMistakes, TextKind
+    from detector.evaluation.mistakes import PageMistakes, TextKind
 
 
 def show_errors(
@@ -34,9 +34,9 @@ def show_errors(
     Each picture has the truth at the left and the finds at the right: missed words red, split ones
     orange, merging finds violet, false ones blue.
     """
-    from detector.mistakes import by_kind, worst_first
-    from detector.overlay import draw_mistakes, encode_png
-    from detector.predict import Detector
+    from detector.evaluation.mistakes import by_kind, worst_first
+    from detector.evaluation.overlay import draw_mistakes, encode_png
+    from detector.export.detector import Detector
 
     detector = Detector.load(model, engine)
     max_pixels = detector.card.max_pixels()

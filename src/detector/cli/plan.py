@@ -10,8 +10,8 @@ from detector.cli.labelled import split_pages
 from detector.cli.run import Data, Overrides, SweepFile
 from detector.config import load_config
 from detector.console import narrow_table, say
+from detector.data.processes import require_equal_shares
 from detector.errors import DetsweepError
-from detector.processes import require_equal_shares
 
 if TYPE_CHECKING:
     from detector.planning import Estimate, Throughput, Work
@@ -43,7 +43,7 @@ def plan_run(
     It trains for some seconds on this machine's device, so run it on one like the cluster's.
     """
     from detector.planning import Work, estimate, measure_throughput
-    from detector.sweep.spec import parse_sweep
+    from detector.sweepfile.spec import parse_sweep
 
     config = load_config([*(overrides or []), f"data.path={data}"])
     spec = parse_sweep(sweep.read_text(), str(sweep))

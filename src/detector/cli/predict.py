@@ -14,13 +14,14 @@ from rich.table import Table
 
 from detector.cli.labelled import Everything, Labelled, labelled_pages
 from detector.data.images import read_image
-from detector.engines import Engine
 from detector.errors import DataError
-from detector.storage import write_atomically
+from detector.export.engines import Engine
+from detector.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from detector.metrics import DatasetScore, IoUCounts
-    from detector.postprocess import Detections
+    from detector.detecting.postprocess import Detections
+    from detector.evaluation.cleval import DatasetScore
+    from detector.evaluation.iou import IoUCounts
 
 Model = Annotated[Path, typer.Option(help="An ONNX file that `detsweep run` wrote.")]
 RunBy = Annotated[Engine, typer.Option("--engine", help="What runs the network.")]
@@ -41,8 +42,8 @@ def predict_images(
     ] = None,
 ) -> None:
     """Find the text of images; outlines are in each image's own pixels, upright."""
-    from detector.overlay import draw_overlay, encode_png
-    from detector.predict import Detector
+    from detector.evaluation.overlay import draw_overlay, encode_png
+    from detector.export.detector import Detector
 
     _require_distinct(images, overlay)
     detector = Detector.load(model, engine)
@@ -69,8 +70,8 @@ def evaluate_model(
     everything: Everything = False,
 ) -> None:
     """Score a model on labelled pages: the held-out ones, or all where none is marked."""
-    from detector.predict import Detector
-    from detector.scoring import score_pages
+    from detector.evaluation.scoring import score_pages
+    from detector.export.detector import Detector
 
     pages = labelled_pages(data, everything)
     detector = Detector.load(model, engine)

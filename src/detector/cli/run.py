@@ -67,7 +67,7 @@ def run_sweep(
     # The pipeline stands beside this package, and no other command needs kfp or the metric.
     from detector.choosing.candidates import BALANCE
     from detector.steps.ensemble import read_summary
-    from detector.sweep.spec import parse_sweep
+    from detector.sweepfile.spec import parse_sweep
     from pipelines.local import Machine, StepRunner, run_pipeline
 
     words = list(overrides or [])

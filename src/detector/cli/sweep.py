@@ -18,13 +18,13 @@ from detector.cli.sweep_check import check
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.errors import ConfigError, SweepError
 from detector.patience import SHORT_PATIENCE_S
-from detector.storage import write_atomically
+from detector.storage.atomic import write_atomically
 from detector.sweep.backends import Stopping, open_backend, serve_proxy
 from detector.sweep.best import best_trial, override_line
 from detector.sweep.export import encode, epoch_table, trial_table
-from detector.sweep.spec import read_sweep_file
 from detector.sweep.status import SweepStatus, sweep_status
 from detector.sweep.status_view import status_line, status_tables
+from detector.sweepfile.spec import read_sweep_file
 
 app = typer.Typer(help="Search a configuration: many agents share one sweep.", no_args_is_help=True)
 app.command()(check)

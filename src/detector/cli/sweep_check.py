@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from detector.storage import write_atomically
-from detector.sweep.check import LEVELS, Finding, check_sweep, configs_of, fix_sweep
-from detector.sweep.spec import read_sweep_file
+from detector.storage.atomic import write_atomically
+from detector.sweepfile.check import LEVELS, Finding, check_sweep, configs_of, fix_sweep
+from detector.sweepfile.spec import read_sweep_file
 
 _ERRORS_FOUND_EXIT_CODE = 1
 

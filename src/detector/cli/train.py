@@ -8,7 +8,7 @@ import typer
 from detector.cli.labelled import split_pages
 from detector.config import load_config
 from detector.console import PREEMPTED_EXIT_CODE, say
-from detector.processes import Processes
+from detector.data.processes import Processes
 
 RunDir = Annotated[Path, typer.Option(help="Folder of this run; the same one resumes it.")]
 Fold = Annotated[

@@ -15,7 +15,7 @@ from detector.data.formats.words_json import write_words_json
 from detector.data.images import image_size
 from detector.data.page import Page
 from detector.errors import DataError
-from detector.storage import write_atomically
+from detector.storage.atomic import write_atomically
 
 Format = Literal["icdar", "words"]
 

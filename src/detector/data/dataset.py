@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from detector.config.schema import Config
 from detector.data.augment import apply_warp, change_light, draw_warp, warp_outlines
 from detector.data.page import Page
+from detector.data.processes import ALONE, Processes, require_equal_shares
 from detector.data.scaled import ScaledPages
 from detector.data.targets import build_targets
-from detector.processes import ALONE, Processes, require_equal_shares
 
 _CACHE_BYTES = 2 * 2**30
 

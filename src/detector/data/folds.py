@@ -15,6 +15,9 @@ from detector.data.page import Page
 from detector.data.problem import refuse_errors
 from detector.errors import DataError
 
+SWEEP_FOLD = 0
+"""Every trial of a sweep leaves out this fold's pages and is measured on them."""
+
 _SHOWN = 5
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import fsspec
 
 from detector.errors import DataError
-from detector.object_store import ERRORS, is_outage, open_place
 from detector.patience import Patience
+from detector.storage.object_store import ERRORS, is_outage, open_place
 
 _BATCH = 64
 """Files that are copied at a time; their downloads overlap."""
@@ -25,7 +25,7 @@ def fetch(url: str) -> Path:
     An `s3://` data set is copied into `DETSWEEP_CACHE` (by default `~/.cache/detsweep`). Later
     calls copy what is new or changed, and take away what is gone; a copy that was cut short goes on
     where it stopped. The endpoint and the credentials come from the environment, as for a run
-    store (`detector.storage.RunStore`).
+    store (`detector.storage.run_store.RunStore`).
 
     Args:
         url: a folder or `s3://bucket/prefix`.

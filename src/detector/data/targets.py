@@ -33,8 +33,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from detector.errors import ConfigError
-from detector.geometry import region, signed_area
-from detector.offset import Offset
+from detector.geometry.offset import Offset
+from detector.geometry.outlines import region, signed_area
 
 _MIN_AREA = 1.0
 # Share of a crossing outline's area that may change when its knots are cut off.

@@ -19,6 +19,7 @@ from detector.console import say
 from detector.data.folds import Folds
 from detector.data.images import read_image
 from detector.data.page import Page
+from detector.detecting.inference import network_input
 from detector.ensemble.files import CandidateFile, export_candidate, reduce_precision
 from detector.ensemble.measure import CandidateScore, Measured, measure_candidate, to_choose_from
 from detector.ensemble.networks import candidate_networks, pictures_of
@@ -28,9 +29,8 @@ from detector.export.card import Card
 from detector.export.markdown import card_as_markdown
 from detector.export.onnx import OPSET, MeanOfMaps, write_card
 from detector.export.revision import code_revision
-from detector.inference import network_input
-from detector.storage import write_atomically
-from detector.training.checkpoint import ModelCheckpoint
+from detector.model.checkpoint import ModelCheckpoint
+from detector.storage.atomic import write_atomically
 
 _CALIBRATION_PAGES = 12
 """Enough for the ranges of activations: a page has thousands of positions."""

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.config.schema import DataConfig
-from detector.engines import open_engine
+from detector.detecting.inference import ProbabilityMap, normalise
+from detector.export.engines import open_engine
 from detector.export.onnx import Ensemble, export_onnx, measure_parity
 from detector.export.precision import Precision, write_float16, write_int8
-from detector.inference import ProbabilityMap, normalise
 
 Picture = NDArray[np.float32]
 """(1, 3, H, W): a page as the network takes it."""

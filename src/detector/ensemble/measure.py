@@ -9,10 +9,10 @@ from detector.config.schema import DataConfig, PostprocessConfig
 from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
+from detector.detecting.inference import Image, detect_text
+from detector.detecting.postprocess import Detections
 from detector.ensemble.files import CandidateFile
-from detector.inference import Image, detect_text
-from detector.postprocess import Detections
-from detector.scoring import Scores, score_pages
+from detector.evaluation.scoring import Scores, score_pages
 
 _IOU = 0.5
 

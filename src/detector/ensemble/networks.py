@@ -1,5 +1,5 @@
 """The folds' networks as candidates: each alone, means of their weights, the mean of their maps,
-and all of their maps, whose texts are put to the vote (`detector.consensus`).
+and all of their maps, whose texts are put to the vote (`detector.detecting.consensus`).
 
 What they are worth is measured elsewhere: a mean of weights may be as good as a mean of maps at the
 price of one network (model soups, Wortsman et al. 2022, arXiv 2203.05482), or worth nothing, where
@@ -19,10 +19,10 @@ from torch.optim.swa_utils import update_bn
 from detector.config.schema import DataConfig
 from detector.data.images import read_image
 from detector.data.page import Page, taken_evenly
+from detector.detecting.inference import network_input
 from detector.export.onnx import AllMaps, Ensemble, MeanOfMaps
-from detector.inference import network_input
+from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet
-from detector.training.checkpoint import ModelCheckpoint
 from detector.training.result import METRIC
 
 MEAN_OF_MAPS, MEAN_OF_WEIGHTS, CONSENSUS = "mean of maps", "mean of weights", "consensus of boxes"

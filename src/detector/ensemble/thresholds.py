@@ -23,9 +23,9 @@ from detector.config.schema import DataConfig, PostprocessConfig
 from detector.data.images import read_image
 from detector.data.page import Page, taken_evenly
 from detector.data.resize import resize_page
-from detector.inference import ProbabilityMap, draw_map, read_map
-from detector.metrics.cleval import DatasetScore, evaluate_page
-from detector.metrics.iou import IoUCounts, evaluate_iou
+from detector.detecting.inference import ProbabilityMap, draw_map, read_map
+from detector.evaluation.cleval import DatasetScore, evaluate_page
+from detector.evaluation.iou import IoUCounts, evaluate_iou
 
 MOST_PAGES = 200
 """Enough to tune three numbers; the maps of more would fill the memory."""

@@ -38,7 +38,7 @@ class Card:
         revision: of detsweep's code, where it ran from a clone or in an image.
         licence: of detsweep's code; that of the data is the user's to add.
         classes: what the map is of.
-        maps: how many the file draws of a page; of several, see `detector.consensus`.
+        maps: how many the file draws of a page; of several, see `detector.detecting.consensus`.
     """
 
     name: str

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from detector.consensus import SAME_TEXT
+from detector.detecting.consensus import SAME_TEXT
 from detector.export.card import Card
 
 _SCORES = {

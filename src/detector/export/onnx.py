@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from detector.config.schema import SIZE_STEP
-from detector.engines import open_engine
 from detector.errors import ExportError
 from detector.export.card import METADATA_KEY, Card
+from detector.export.engines import open_engine
 
 OPSET = 20
 INPUT, OUTPUT = "image", "probability_map"

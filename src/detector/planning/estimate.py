@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from detector.config import Config
-from detector.data.folds import Folds
+from detector.data.folds import SWEEP_FOLD, Folds
 from detector.errors import SweepError
 from detector.export.precision import Precision
 from detector.planning.stopping import simulate_sweep
 from detector.planning.throughput import Throughput
-from detector.steps.agent import SWEEP_FOLD
-from detector.sweep.spec import SweepSpec
+from detector.sweepfile.spec import SweepSpec
 
 _SIMULATIONS = 40
 _PERCENTILES = (5, 50, 95)

@@ -1,6 +1,6 @@
 """How many epochs a sweep will train, its early stopping included: played through, not guessed.
 
-The rule is the sweep file's own (`detector.sweep.hyperband`). It compares ranks only, so curves
+The rule is the sweep file's own (`detector.search.hyperband`). It compares ranks only, so curves
 whose ranks change as those of real trainings do give its course without any training.
 """
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.sweep.hyperband import Hyperband
+from detector.search.hyperband import Hyperband
 
 _NOISE = 0.5
 """Standard deviation of an epoch's score within a trial, where that between trials is 1: taken, not

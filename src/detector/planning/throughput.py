@@ -12,8 +12,7 @@ import torch
 
 from detector.config import Config
 from detector.data.dataset import Batch
-from detector.data.folds import Folds
-from detector.steps.agent import SWEEP_FOLD
+from detector.data.folds import SWEEP_FOLD, Folds
 from detector.tracking import UNTRACKED
 from detector.training.run import TrainingRun
 from detector.training.validate import Validation

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from detector.choosing import Interval
 from detector.choosing.promotion import Promotion
 from detector.choosing.ranking import Choice
-from detector.mistakes import TextKind
-from detector.sweep.hyperband import Goal
+from detector.evaluation.mistakes import TextKind
+from detector.search.hyperband import Goal
 from detector.sweep.trial import TrialRecord
 
 

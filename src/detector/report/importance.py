@@ -14,8 +14,8 @@ from optuna.importance import PedAnovaImportanceEvaluator
 
 from detector.report.canvas import are_numbers, span_magnitudes
 from detector.report.tables import varied_parameters
+from detector.search.hyperband import Goal
 from detector.sweep.best import scored_trials
-from detector.sweep.hyperband import Goal
 from detector.sweep.trial import TrialRecord
 
 FEWEST = 12

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from detector.config import apply_params
 from detector.console import say
+from detector.data.folds import SWEEP_FOLD
 from detector.errors import PreemptedError
 from detector.steps.child import GRACE_S, Progress, Work, WorkLostError, say_to_parent
 from detector.steps.run import Run, trial_key
@@ -16,12 +17,9 @@ from detector.steps.trained import train_in_store
 from detector.sweep.agent import AgentEvent, AgentSummary, TooManyFailuresError, run_agent
 from detector.sweep.backends import Backend, open_step_backend
 from detector.sweep.program import program_objective
-from detector.sweep.spec import SweepSpec
 from detector.sweep.target import stop_at_target
 from detector.sweep.trial import Objective, TrialEnd, TrialHandle
-
-SWEEP_FOLD = 0
-"""Every trial leaves out this fold's pages and is measured on them."""
+from detector.sweepfile.spec import SweepSpec
 
 _FINISHER = "select"
 """The agent that trains what others have left."""

@@ -20,8 +20,8 @@ from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
 from detector.errors import DataError
-from detector.mistakes import PageMistakes, by_kind, worst_first
-from detector.overlay import draw_overlay, encode_png
+from detector.evaluation.mistakes import PageMistakes, by_kind, worst_first
+from detector.evaluation.overlay import draw_overlay, encode_png
 from detector.report.content import ScoreRow
 from detector.report.html import render_report
 from detector.steps.child import GRACE_S, Work
@@ -31,7 +31,7 @@ from detector.steps.promote import compare_with_baseline
 from detector.steps.report import sweep_content, worst_overlays
 from detector.steps.run import Best, Run, fold_key
 from detector.sweep.best import override_line
-from detector.sweep.spec import parse_sweep
+from detector.sweepfile.spec import parse_sweep
 from detector.tracking import open_tracker
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def _candidate_row(score: "CandidateScore", pages: int) -> ScoreRow:
 
 def _mistakes(run: Run, held_out: Sequence[Page], max_pixels: int) -> list[PageMistakes]:
     """What the model does wrong on the held-out pages, the costliest first."""
-    from detector.predict import Detector  # noqa: PLC0415
+    from detector.export.detector import Detector  # noqa: PLC0415
 
     with run.store.folder(FOLDER) as folder:
         detect = Detector.load(folder.path / "model.onnx").detect

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 from detector.config import Config, apply_params
 from detector.console import say
+from detector.data.folds import SWEEP_FOLD
 from detector.errors import DetsweepError, PreemptedError, TrainingError
-from detector.steps.agent import SWEEP_FOLD
 from detector.steps.child import GRACE_S, Work
 from detector.steps.run import Run, fold_key, rescored_key, trial_key
 from detector.steps.trained import (

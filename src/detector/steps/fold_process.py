@@ -8,7 +8,7 @@ The first of them is the step; the others train with it.
 import sys
 
 from detector.console import plain_errors
-from detector.processes import Processes
+from detector.data.processes import Processes
 from detector.steps.fold import share_fold, train_fold
 
 

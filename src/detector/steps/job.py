@@ -38,8 +38,8 @@ from detector.steps.run import CONFIG, Run
 from detector.steps.select import select_lastingly
 from detector.steps.sweep_init import begin_run
 from detector.sweep.backends import open_step_backend
-from detector.sweep.spec import read_sweep_file
 from detector.sweep.status import SweepStatus, sweep_status
+from detector.sweepfile.spec import read_sweep_file
 
 TRY_AGAIN = 75
 RUN_FAILED = 78

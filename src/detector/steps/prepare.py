@@ -10,9 +10,9 @@ from detector.console import say
 from detector.data.check import check_data
 from detector.data.folds import Manifest, make_folds
 from detector.data.problem import refuse_errors
+from detector.data.processes import require_equal_shares
 from detector.data.source import fetch
 from detector.errors import StoreError
-from detector.processes import require_equal_shares
 from detector.steps.run import CHECK, CONFIG, MANIFEST, Run
 
 

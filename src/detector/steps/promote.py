@@ -9,9 +9,9 @@ from detector.choosing import PageScores
 from detector.choosing.promotion import Promotion, judge, judge_number
 from detector.console import say
 from detector.data.page import Page
-from detector.engines import Engine
 from detector.errors import DataError, ExportError
-from detector.object_store import options
+from detector.export.engines import Engine
+from detector.storage.object_store import options
 
 
 def compare_with_baseline(model: PageScores, pages: Sequence[Page], baseline: str) -> Promotion:
@@ -40,8 +40,8 @@ def measure(model: Path, pages: Sequence[Page], engine: Engine = Engine.ONNXRUNT
     Raises:
         ExportError: the file is missing or no model.
     """
-    from detector.predict import Detector  # noqa: PLC0415  # it loads what finds its work done saves
-    from detector.scoring import score_pages  # noqa: PLC0415
+    from detector.evaluation.scoring import score_pages  # noqa: PLC0415
+    from detector.export.detector import Detector  # noqa: PLC0415  # it loads what finds its work done saves
 
     detector = Detector.load(model, engine)
     scores = score_pages(pages, detector.detect, detector.card.max_pixels())

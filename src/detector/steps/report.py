@@ -8,15 +8,15 @@ from detector import __version__
 from detector.choosing.ranking import Choice
 from detector.config import changes_of_preset, values_by_key
 from detector.data.images import read_image
-from detector.mistakes import PageMistakes
-from detector.overlay import draw_mistakes, encode_jpeg
+from detector.evaluation.mistakes import PageMistakes
+from detector.evaluation.overlay import draw_mistakes, encode_jpeg
 from detector.report.content import Overlay, ReportData
 from detector.report.html import render_report
 from detector.steps.run import Run
 from detector.sweep.backends import open_backend
 from detector.sweep.best import best_trial, override_line
-from detector.sweep.spec import SweepSpec
 from detector.sweep.trial import TrialRecord
+from detector.sweepfile.spec import SweepSpec
 
 WORST = 10
 _WORST_BYTES = 60_000

@@ -13,7 +13,7 @@ from detector.config import Config, config_from_tree
 from detector.data.folds import Folds, Manifest, open_folds
 from detector.data.source import fetch
 from detector.errors import StoreError
-from detector.storage import RunStore
+from detector.storage.run_store import RunStore
 from detector.sweep.trial import Hold, TrialRecord
 
 CONFIG = "config.yaml"

@@ -6,19 +6,21 @@ from dataclasses import asdict, dataclass, replace
 
 from detector.choosing import PageScores
 from detector.choosing.pages import KeptEpoch
-from detector.choosing.ranking import Choice, Contender, Rescore, choose_trial, off_centre
+from detector.choosing.ranking import Choice, Contender, Rescore, choose_trial
 from detector.config import apply_params
 from detector.console import say
+from detector.data.folds import SWEEP_FOLD
 from detector.errors import SweepError
-from detector.steps.agent import SWEEP_FOLD, HeldByChild, finish_trials
+from detector.steps.agent import HeldByChild, finish_trials
 from detector.steps.child import GRACE_S, Work
 from detector.steps.report import render_sweep, sweep_content
 from detector.steps.run import Best, Run, rescored_key, trial_key
 from detector.steps.trained import train_to_the_end, training_seconds
 from detector.sweep.backends import open_backend, open_step_backend
 from detector.sweep.best import best_trial, override_words, scored_trials
-from detector.sweep.spec import MetricSpec, SweepSpec
 from detector.sweep.trial import TrialRecord
+from detector.sweepfile.space import off_centre
+from detector.sweepfile.spec import MetricSpec, SweepSpec
 
 COMPARED_BY = "val/hmean"
 """The metric whose counts by page every training keeps."""

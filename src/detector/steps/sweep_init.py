@@ -10,8 +10,8 @@ from detector.errors import SweepError
 from detector.steps.prepare import prepare
 from detector.steps.run import CONFIG, SWEEP, Run
 from detector.sweep.backends import Stopping, open_backend
-from detector.sweep.check import check_sweep, configs_of, refuse_errors
-from detector.sweep.spec import parse_sweep
+from detector.sweepfile.check import check_sweep, configs_of, refuse_errors
+from detector.sweepfile.spec import parse_sweep
 
 
 def begin_run(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from detector.sweep.hyperband import Goal
+from detector.search.hyperband import Goal
 from detector.sweep.trial import TrialRecord
 
 

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from detector.errors import SweepError
-from detector.sweep.hyperband import Goal
+from detector.search.hyperband import Goal
 from detector.sweep.trial import TrialRecord
 
 History = Mapping[int, Mapping[str, float]]

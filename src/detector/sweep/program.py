@@ -19,8 +19,7 @@ import yaml
 
 from detector.errors import TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
-from detector.storage import write_atomically
-from detector.sweep.command import DEFAULT_COMMAND, build_argv, nested
+from detector.storage.atomic import write_atomically
 from detector.sweep.reporting import (
     HISTORY,
     METRICS_FILE,
@@ -29,8 +28,9 @@ from detector.sweep.reporting import (
     read_history,
     write_history,
 )
-from detector.sweep.spec import SweepSpec
 from detector.sweep.trial import Objective, TrialEnd, TrialHandle
+from detector.sweepfile.command import DEFAULT_COMMAND, build_argv, nested
+from detector.sweepfile.spec import SweepSpec
 
 KILL_DELAY_S = 30.0
 """Between SIGTERM and SIGKILL, as W&B's agent has it."""

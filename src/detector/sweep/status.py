@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean
 
+from detector.search.hyperband import Goal, finite_values
 from detector.sweep.backends import Backend
 from detector.sweep.best import best_trial
-from detector.sweep.hyperband import Goal, finite_values
 from detector.sweep.trial import SWEEP_STOPPED, TrialRecord
 
 _FEWEST_ENDED = 3

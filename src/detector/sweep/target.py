@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from detector.sweep.spec import MetricSpec
 from detector.sweep.trial import Objective, Params, TrialEnd, TrialHandle
+from detector.sweepfile.spec import MetricSpec
 
 
 def stop_at_target(objective: Objective, metric: MetricSpec, stop: Callable[[], None]) -> Objective:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from detector.sweep.hyperband import Goal
+from detector.search.hyperband import Goal
 
 Params = Mapping[str, object]
 TrialState = Literal["waiting", "running", "finished", "stopped", "failed"]

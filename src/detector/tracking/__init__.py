@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from detector.processes import Processes
+from detector.data.processes import Processes
 
 if TYPE_CHECKING:
     from detector.config import Config

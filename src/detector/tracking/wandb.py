@@ -29,7 +29,7 @@ from typing import Any
 
 from detector.config import Config
 from detector.console import say
-from detector.storage import write_atomically
+from detector.storage.atomic import write_atomically
 from detector.tracking import Outcome, Pictures, Tracker
 from detector.tracking.wandb_run import as_images, log_model
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from lightning_fabric import Fabric
 
-from detector.processes import Processes
+from detector.data.processes import Processes
 
 T = TypeVar("T")
 

@@ -19,13 +19,13 @@ from detector.console import say
 from detector.data.dataset import Batch, EpochBatches, training_batches
 from detector.data.folds import Folds
 from detector.data.page import Page
+from detector.data.processes import Processes
 from detector.errors import DataError, TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
+from detector.model.checkpoint import ModelCheckpoint, load_tensors, save_tensors
 from detector.model.dbnet import DBNet
-from detector.processes import Processes
-from detector.storage import write_atomically
+from detector.storage.atomic import write_atomically
 from detector.tracking import UNTRACKED, Tracker
-from detector.training.checkpoint import ModelCheckpoint, load_tensors, save_tensors
 from detector.training.group import any_of, start_fabric
 from detector.training.keeping import EpochChoice
 from detector.training.result import METRIC, EpochMetrics, OnEpoch, TrainResult

@@ -12,10 +12,10 @@ from detector.config import Config
 from detector.data.images import read_image
 from detector.data.page import Page
 from detector.data.scaled import ScaledPages
-from detector.inference import Image, ProbabilityMap, detect_resized, normalise
-from detector.metrics.cleval import CLEvalCounts, DatasetScore, evaluate_page
+from detector.detecting.inference import Image, ProbabilityMap, detect_resized, normalise
+from detector.evaluation.cleval import CLEvalCounts, DatasetScore, evaluate_page
+from detector.evaluation.overlay import draw_overlay, encode_jpeg
 from detector.model.dbnet import DBNet
-from detector.overlay import draw_overlay, encode_jpeg
 from detector.training.group import everyones
 
 _SHOWN = 4

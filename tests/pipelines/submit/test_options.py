@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from detector.errors import ConfigError, SweepError
-from detector.sweep.spec import parse_sweep
+from detector.sweepfile.spec import parse_sweep
 from pipelines.settings import CHECKING, TRAINING_ON_CPU, TRAINING_ON_GPU, Resources, Settings
 from pipelines.submit.errors import SubmitError
 from pipelines.submit.options import Asked

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from detector.steps.agent import _say_event
-from detector.storage import RunStore
+from detector.storage.run_store import RunStore
 from detector.sweep.agent import AgentEvent
 from pipelines.submit.progress import PodLines, news_of, step_lines
 from tests.pipelines.kubeflow import recorded

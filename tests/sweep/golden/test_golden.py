@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from detector.errors import SweepError
-from detector.sweep.hyperband import Hyperband
-from detector.sweep.space import draw, values
-from detector.sweep.spec import parse_distribution, read_sweep
+from detector.search.hyperband import Hyperband
+from detector.sweepfile.space import draw, values
+from detector.sweepfile.spec import parse_distribution, read_sweep
 
 GOLDEN = json.loads(Path(__file__).with_name("sweeps.json").read_text())
 DRAWS = 4000

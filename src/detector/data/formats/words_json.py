@@ -22,7 +22,7 @@ from detector.data.formats.annotation import (
 from detector.data.images import read_bytes
 from detector.data.page import TextBox
 from detector.errors import DataError
-from detector.storage import write_atomically
+from detector.storage.atomic import write_atomically
 
 
 def read_words_json(path: Path) -> dict[str, Annotation]:

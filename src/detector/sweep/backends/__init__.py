@@ -10,8 +10,8 @@ from typing import Literal, Protocol
 
 from detector.patience import SHORT_PATIENCE_S, patience_seconds
 from detector.sweep.backends.urls import backend_error, not_installed, redact
-from detector.sweep.spec import SweepSpec
 from detector.sweep.trial import Params, TrialRecord
+from detector.sweepfile.spec import SweepSpec
 
 __all__ = [
     "Backend",

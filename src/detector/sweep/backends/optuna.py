@@ -3,7 +3,7 @@
 How the storage's content is read as a sweep stands in `attempts`, what becomes of a trial that an
 agent holds in `held`, how each kind of storage is opened in `storages`.
 
-Optuna is the record, not the search: that is detsweep's own (see `detector.sweep.search`). Each
+Optuna is the record, not the search: that is detsweep's own (see `detector.search`). Each
 trial keeps its coordinates as Optuna's parameters and its curve as intermediate values; "finished"
 is COMPLETE with the best value of the curve, "stopped" is PRUNED, and a trial that ended without a
 finite value is FAIL. So what else reads the storage, a dashboard say, sees a study like any other.
@@ -30,16 +30,18 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState, create_trial
 
 from detector.errors import SweepError
-from detector.sweep import space
+from detector.search.adaptive import AdaptiveSearch
+from detector.search.axes import Axis, Choice, Coordinate
+from detector.search.curves import Trial
+from detector.search.hyperband import finite_values
+from detector.search.rungs import rungs
 from detector.sweep.backends import Idle, RunningTrial, Stopping, attempts
 from detector.sweep.backends.held import BEATS_IN_A_LEASE, HeldTrial
 from detector.sweep.backends.patience import StoragePatience, patiently
 from detector.sweep.backends.searching import epochs_of_a_trial, new_search, seen_by_search
-from detector.sweep.hyperband import finite_values
-from detector.sweep.rungs import rungs
-from detector.sweep.search import AdaptiveSearch, Trial
-from detector.sweep.spec import SweepSpec, read_sweep
 from detector.sweep.trial import TrialRecord
+from detector.sweepfile import space
+from detector.sweepfile.spec import SweepSpec, read_sweep
 
 _SOURCE, _STOPPED = "sweep_file", "stopped"
 _STOPPING, _MAX_EPOCHS = "stopping", "max_epochs"
@@ -376,7 +378,7 @@ class OptunaBackend:
         return self._stoppings[sweep_id]
 
     def _record_point(
-        self, spec: SweepSpec, trial_id: int, point: Mapping[str, space.Coordinate]
+        self, spec: SweepSpec, trial_id: int, point: Mapping[str, Coordinate]
     ) -> None:
         for name, axis in space.axes(spec.parameters).items():
             distribution = distribution_of(axis)
@@ -420,9 +422,9 @@ def _running(sweep: list[attempts.Slot]) -> list[attempts.Slot]:
     return [slot for slot in sweep if slot.state == "running"]
 
 
-def distribution_of(axis: space.Axis) -> BaseDistribution:
+def distribution_of(axis: Axis) -> BaseDistribution:
     """An axis as Optuna has it."""
-    if isinstance(axis, space.Choice):
+    if isinstance(axis, Choice):
         return CategoricalDistribution(axis.labels)
     if axis.integer:
         return IntDistribution(int(axis.low), int(axis.high))

@@ -5,12 +5,12 @@ It learns from the storage alone, so that any agent may ask it, and none has to 
 
 from collections.abc import Iterable, Mapping
 
-from detector.sweep import space
+from detector.search.adaptive import AdaptiveSearch
+from detector.search.curves import State, Trial
 from detector.sweep.backends.attempts import Slot
-from detector.sweep.search import AdaptiveSearch, Trial
-from detector.sweep.search.curves import State
-from detector.sweep.space import Constant
-from detector.sweep.spec import SweepSpec
+from detector.sweepfile import space
+from detector.sweepfile.space import Constant
+from detector.sweepfile.spec import SweepSpec
 
 _MAX_EPOCHS = "trainer.max_epochs"
 _STATES: Mapping[str, State] = {
@@ -27,9 +27,10 @@ def new_search(spec: SweepSpec, horizon: int | None) -> AdaptiveSearch | None:
     Args:
         horizon: how many epochs a whole trial has; None where nobody knows.
     """
-    if not space.axes(spec.parameters):
+    axes = space.axes(spec.parameters)
+    if not axes:
         return None
-    return AdaptiveSearch(spec.parameters, spec.metric.goal, horizon, spec.seed)
+    return AdaptiveSearch(axes, spec.metric.goal, horizon, spec.seed)
 
 
 def seen_by_search(sweep: Iterable[Slot], spec: SweepSpec) -> list[Trial]:

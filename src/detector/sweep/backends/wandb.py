@@ -27,8 +27,8 @@ from wandb.sdk.sweeps import SweepNotFoundError
 from detector.errors import StorageLostError, SweepError
 from detector.sweep.backends import Idle, RunningTrial, Stopping
 from detector.sweep.backends.urls import backend_error, redact
-from detector.sweep.spec import SweepSpec, read_sweep
 from detector.sweep.trial import Params, TrialRecord, TrialState
+from detector.sweepfile.spec import SweepSpec, read_sweep
 
 _log = logging.getLogger(__name__)
 

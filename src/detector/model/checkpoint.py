@@ -1,0 +1,85 @@
+"""Checkpoints on disk: a training's whole state (`last.ckpt`) and a model's weights (`best.ckpt`).
+
+Both hold tensors and plain values only and are loaded with `weights_only=True`: a checkpoint from
+elsewhere cannot run code.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detector.config import Config, config_from_tree
+from detector.errors import TrainingError
+from detector.model.dbnet import DBNet
+from detector.storage.atomic import write_atomically
+
+
+@dataclass(frozen=True)
+class ModelCheckpoint:
+    """A trained model.
+
+    Attributes:
+        config: that it was trained with.
+        weights: state of the `DBNet`.
+        data_digest: of the manifest that it was trained on.
+        fold: that was left out; None where none was.
+        epoch: after which the weights were taken.
+        metrics: of that epoch.
+    """
+
+    config: Config
+    weights: dict[str, Tensor]
+    data_digest: str
+    fold: int | None
+    epoch: int
+    metrics: dict[str, float]
+
+    def save(self, path: Path) -> None:
+        save_tensors(path, {**vars(self), "config": self.config.to_dict()})
+
+    @classmethod
+    def load(cls, path: Path) -> "ModelCheckpoint":
+        """Read what `save` wrote.
+
+        Raises:
+            TrainingError: the file is missing or no checkpoint of a model.
+        """
+        content = load_tensors(path)
+        try:
+            return cls(**{**content, "config": config_from_tree(content["config"])})
+        except (KeyError, TypeError) as error:
+            raise TrainingError("not a checkpoint of a model", where=str(path)) from error
+
+    def build_model(self) -> DBNet:
+        """The network with these weights, ready for inference."""
+        model = DBNet(self.config.models, pretrained=False)
+        model.load_state_dict(self.weights)
+        return model.eval()
+
+
+def save_tensors(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values, atomically."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """Read what `save_tensors` wrote, on the CPU.
+
+    Raises:
+        TrainingError: the file is missing or damaged, or holds more than tensors and plain values.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises anything from OSError to UnpicklingError
+        raise TrainingError(
+            f"cannot load the checkpoint: {error}",
+            where=str(path),
+            remedy="delete it to begin this training again",
+        ) from error
+    return content

@@ -1,0 +1,33 @@
+"""Files on a disk that are written whole: the old one or the new one, never half of one."""
+
+import errno
+import uuid
+from pathlib import Path
+
+from detector.patience import Patience
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside `path`, then rename: the file is the old one or the new one, never half.
+
+    On a full disk it waits for room.
+    """
+    Patience(f"room on the disk for {path}", is_full).ask(write_beside, path, content)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk or a quota is full."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def write_beside(path: Path, content: bytes) -> None:
+    """`write_atomically` for who waits for room himself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
