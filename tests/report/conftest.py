@@ -19,7 +19,8 @@ from detector.choosing.ranking import Choice, Standing
 from detector.data.synthetic import draw_receipt
 from detector.evaluation.mistakes import TextKind
 from detector.evaluation.overlay import draw_overlay, encode_jpeg
-from detector.report.content import Overlay, ReportData, ScoreRow
+from detector.evaluation.score_row import ScoreRow
+from detector.report.content import Overlay, ReportData
 from detector.sweep.trial import TrialRecord, TrialState
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

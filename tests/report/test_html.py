@@ -4,7 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from detector.report.content import ReportData, ScoreRow
+from detector.evaluation.score_row import ScoreRow
+from detector.report.content import ReportData
 from detector.report.figures import timeline
 from detector.report.html import render_report
 from detector.sweep.trial import TrialRecord

@@ -15,7 +15,7 @@ from detector.console import narrow_table
 from detector.errors import DetsweepError
 
 if TYPE_CHECKING:
-    from detector.report.content import ScoreRow
+    from detector.evaluation.score_row import ScoreRow
     from detector.steps.ensemble import Summary
 
 Data = Annotated[

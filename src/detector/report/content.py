@@ -12,42 +12,6 @@ from detector.sweep.trial import TrialRecord
 
 
 @dataclass(frozen=True)
-class ScoreRow:
-    """How well one model found the text of some pages; scores from 0 to 1, None if not measured.
-
-    Attributes:
-        name: of the model: "fold 2", "mean of maps".
-        pages: how many it was measured on.
-        recall, precision, hmean: CLEval over all pages together.
-        hmean_pages: the mean of the pages' own H-Means.
-        iou_hmean: H-Mean of the plain IoU matching.
-        ms_per_page: duration of one page, milliseconds.
-        low, high: the 95 % interval of `hmean`.
-        megabytes: of the model's file.
-        parity: largest difference of its probability map to that of torch, or where it has fewer
-            bits, to that of the float32 file.
-    """
-
-    name: str
-    pages: int
-    recall: float | None
-    precision: float | None
-    hmean: float | None
-    hmean_pages: float | None
-    iou_hmean: float | None
-    ms_per_page: float | None
-    low: float | None = None
-    high: float | None = None
-    megabytes: float | None = None
-    parity: float | None = None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """`low` and `high`, None where either is missing."""
-        return None if self.low is None or self.high is None else (self.low, self.high)
-
-
-@dataclass(frozen=True)
 class Overlay:
     """A page, its truth at the left and what was found at the right, as a JPEG."""
 

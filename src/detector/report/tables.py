@@ -8,7 +8,8 @@ from typing import Any
 
 from detector.choosing import Interval
 from detector.choosing.ranking import Choice
-from detector.report.content import ReportData, ScoreRow
+from detector.evaluation.score_row import ScoreRow
+from detector.report.content import ReportData
 from detector.sweep.status import count_rungs
 from detector.sweep.trial import TrialRecord
 

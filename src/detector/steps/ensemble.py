@@ -22,7 +22,7 @@ from detector.data.page import Page
 from detector.errors import DataError
 from detector.evaluation.mistakes import PageMistakes, by_kind, worst_first
 from detector.evaluation.overlay import draw_overlay, encode_png
-from detector.report.content import ScoreRow
+from detector.evaluation.score_row import ScoreRow
 from detector.report.html import render_report
 from detector.steps.child import GRACE_S, Work
 from detector.steps.fold import FoldResult, read_fold_results
