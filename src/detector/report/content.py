@@ -7,6 +7,7 @@ from detector.choosing import Interval
 from detector.choosing.promotion import Promotion
 from detector.choosing.ranking import Choice
 from detector.evaluation.mistakes import TextKind
+from detector.evaluation.score_row import ScoreRow
 from detector.search.hyperband import Goal
 from detector.sweep.trial import TrialRecord
 
