@@ -16,11 +16,12 @@ from detector.data.images import read_image
 from detector.data.page import Page
 from detector.detecting.consensus import agree
 from detector.detecting.inference import detect_text, network_input
-from detector.ensemble import CandidateScore, EnsembleResult, build_ensemble
+from detector.ensemble.build import EnsembleResult, build_ensemble
 from detector.ensemble.files import CandidateFile, export_candidate
 from detector.ensemble.measure import Measured, to_choose_from
 from detector.ensemble.networks import average_weights, candidate_networks
 from detector.errors import ConfigError, DataError, ExportError
+from detector.evaluation.score_row import ScoreRow
 from detector.export.card import Card
 from detector.export.detector import Detector
 from detector.export.engines import Engine, has_bf16, open_engine
@@ -91,8 +92,12 @@ def test_the_measured_parity_is_that_of_rounding(built: EnsembleResult) -> None:
 def test_every_fold_and_the_ensemble_are_measured(built: EnsembleResult) -> None:
     names = ["fold 0", "fold 1", "mean of weights", "mean of maps", "consensus of boxes"]
     assert [score.name for score in built.candidates][: len(names)] == names
-    assert all(score.ms_per_page > 0 for score in built.candidates)
-    assert all(score.low <= score.hmean <= score.high for score in built.candidates)
+    for row in built.candidates:
+        assert row.ms_per_page is not None
+        assert row.ms_per_page > 0
+        assert row.interval is not None
+        assert row.hmean is not None
+        assert row.interval[0] <= row.hmean <= row.interval[1]
 
 
 def test_what_is_within_noise_of_the_best_is_measured_with_fewer_bits_too(
@@ -167,7 +172,8 @@ def test_what_has_as_many_networks_and_bits_is_equally_fast() -> None:
         Measured(
             CandidateFile(Path(made_of), made_of, count, 1, precision, 0.0),
             pages,
-            CandidateScore(made_of, *[0.0] * 7, ms, 0.0, 0.0),
+            ScoreRow(made_of, 0, None, None, None, None, None, ms),
+            ms,
         )
         for made_of, count, precision, ms in (
             ("fold 0", 1, Precision.FLOAT32, 70.0),

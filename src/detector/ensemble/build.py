@@ -1,6 +1,5 @@
 """From the folds' checkpoints to one model: export each candidate, measure it, choose, write."""
 
-import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +20,11 @@ from detector.data.images import read_image
 from detector.data.page import Page
 from detector.detecting.inference import network_input
 from detector.ensemble.files import CandidateFile, export_candidate, reduce_precision
-from detector.ensemble.measure import CandidateScore, Measured, measure_candidate, to_choose_from
+from detector.ensemble.measure import Measured, measure_candidate, to_choose_from
 from detector.ensemble.networks import candidate_networks, pictures_of
 from detector.ensemble.thresholds import Tuned, tune_thresholds
 from detector.errors import DataError
+from detector.evaluation.score_row import ScoreRow
 from detector.export.card import Card
 from detector.export.markdown import card_as_markdown
 from detector.export.onnx import OPSET, MeanOfMaps, write_card
@@ -34,6 +34,18 @@ from detector.storage.atomic import write_atomically
 
 _CALIBRATION_PAGES = 12
 """Enough for the ranges of activations: a page has thousands of positions."""
+_ON_THE_CARD = (
+    "recall",
+    "precision",
+    "hmean",
+    "low",
+    "high",
+    "hmean_pages",
+    "iou_hmean",
+    "ms_per_page",
+    "megabytes",
+)
+"""What the card says of the model's scores, in this order."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ class EnsembleResult:
         parity: the largest difference of its probability map; see `CandidateFile`.
     """
 
-    candidates: tuple[CandidateScore, ...]
+    candidates: tuple[ScoreRow, ...]
     chosen: str
     reason: str
     pages: PageScores
@@ -177,9 +189,8 @@ def _title(file: CandidateFile, folds: Sequence[str]) -> str:
 
 def _score_table(taken: Measured, pages: PageScores) -> dict[str, float]:
     """What the card says: the model's own scores, and what the choice is expected to score."""
-    own = {k: v for k, v in vars(taken.score).items() if isinstance(v, float) and k != "parity"}
-    of_choice = {f"expected_{name}": value for name, value in vars(score(pages)).items()}
-    return {k: v for k, v in (own | of_choice).items() if not math.isnan(v)}
+    own = {name: getattr(taken.score, name) for name in _ON_THE_CARD}
+    return own | {f"expected_{name}": value for name, value in vars(score(pages)).items()}
 
 
 def _card(

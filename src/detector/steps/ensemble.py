@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from detector.choosing import Interval, PageScores, score
 from detector.choosing.candidates import BALANCE
@@ -35,7 +34,7 @@ from detector.sweepfile.spec import parse_sweep
 from detector.tracking import open_tracker
 
 if TYPE_CHECKING:
-    from detector.ensemble import CandidateScore, EnsembleResult
+    from detector.ensemble.build import EnsembleResult
 
 FOLDER = "ensemble"
 SUMMARY = f"{FOLDER}/summary.json"
@@ -163,7 +162,7 @@ def build(store_url: str, sweep_id: str, prefer: str = BALANCE, baseline: str = 
             )
         say(f"measuring the folds and their ensembles on {len(held_out)} held-out pages")
         # torch takes seconds to import, which a step that finds its work done saves.
-        from detector.ensemble import build_ensemble  # noqa: PLC0415
+        from detector.ensemble.build import build_ensemble  # noqa: PLC0415
 
         with run.store.folder(FOLDER) as out:
             left_out = {f"fold {k}": folds.validation(k) for k in prepared.fold_numbers}
@@ -230,7 +229,7 @@ def _summarise(
         trials=trials,
         folds=[_left_out_row(f"fold {fold}", pages) for fold, pages in left_out.items()],
         out_of_fold=_left_out_row("all, out of fold", reduce(or_, left_out.values())),
-        candidates=[_candidate_row(row, len(built.pages)) for row in built.candidates],
+        candidates=list(built.candidates),
         chosen=built.chosen,
         chosen_because=built.reason,
         thresholds=built.tuned.reason,
@@ -260,15 +259,6 @@ def _left_out_row(name: str, pages: PageScores) -> ScoreRow:
         low=interval.low,
         high=interval.high,
     )
-
-
-def _candidate_row(score: "CandidateScore", pages: int) -> ScoreRow:
-    # A score of nothing, such as the precision of a model that found no text, is no number.
-    measured: dict[str, Any] = {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in asdict(score).items()
-    }
-    return ScoreRow(pages=pages, **measured)
 
 
 def _mistakes(run: Run, held_out: Sequence[Page], max_pixels: int) -> list[PageMistakes]:
