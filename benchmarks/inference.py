@@ -25,7 +25,7 @@ from detector.config import Config, load_config
 from detector.data.synthetic import draw_receipt
 from detector.detecting.inference import Detect, Image, detect_text, normalise
 from detector.detecting.postprocess import Detections
-from detector.export.engines import Engine, Run, has_bf16, open_engine
+from detector.export.engines import Engine, Network, has_bf16, open_engine
 from detector.export.onnx import MeanOfMaps, export_onnx
 from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet
@@ -91,7 +91,7 @@ def time_reference() -> None:
     )
 
 
-def _runs(network: DBNet) -> dict[str, Run]:
+def _runs(network: DBNet) -> dict[str, Network]:
     """The network by who runs it; the engines run what detsweep exports."""
     alone = MeanOfMaps([network]).eval()
 
@@ -112,7 +112,7 @@ def _engines() -> list[Engine]:
     return [engine for engine in Engine if engine is not Engine.OPENVINO_BF16 or has_bf16()]
 
 
-def _detector(run: Run, config: Config) -> Detect:
+def _detector(run: Network, config: Config) -> Detect:
     data, postprocess = config.data, config.models.head.postprocess
 
     def probability_map(picture: Image) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from detector.choosing import PageScores
+from detector.config import config_from_tree
 from detector.data.folds import Folds
 from detector.data.images import read_image
 from detector.data.page import Page
@@ -26,7 +27,7 @@ from detector.export.card import Card
 from detector.export.detector import Detector
 from detector.export.engines import Engine, has_bf16, open_engine
 from detector.export.markdown import card_as_markdown
-from detector.export.onnx import AllMaps, MeanOfMaps, export_onnx, measure_parity
+from detector.export.onnx import AllMaps, MeanOfMaps, export_onnx, measure_parity, write_card
 from detector.export.precision import Precision
 from detector.export.revision import code_revision
 from detector.model.checkpoint import ModelCheckpoint
@@ -114,15 +115,16 @@ def test_what_is_within_noise_of_the_best_is_measured_with_fewer_bits_too(
 def test_the_consensus_is_what_its_networks_agree_on(
     built: EnsembleResult, checkpoints: dict[str, Path], folds: Folds, tmp_path: Path
 ) -> None:
-    card = replace(Detector.load(built.model).card, maps=2)
+    card = replace(Detector(built.model).card, maps=2)
     image = read_image(folds.held_out[0].image)
     picture = network_input(image, ModelCheckpoint.load(checkpoints["fold 0"]).config.data)
     all_maps = AllMaps(networks(checkpoints)).eval()
     file = export_candidate("consensus of boxes", all_maps, picture, tmp_path)
-    detector = Detector(open_engine(file.path), card)
+    write_card(file.path, card)
+    detector = Detector(file.path)
     with torch.inference_mode():
         maps = [n.probability_map(torch.from_numpy(picture)) for n in networks(checkpoints)]
-    np.testing.assert_allclose(detector.run(picture), torch.stack(maps, dim=1), atol=1e-4)
+    np.testing.assert_allclose(detector.network(picture), torch.stack(maps, dim=1), atol=1e-4)
     of_each = [
         detect_text(
             image,
@@ -132,7 +134,7 @@ def test_the_consensus_is_what_its_networks_agree_on(
         )
         for k in range(2)
     ]
-    expected, found = agree(of_each), detector.detect(image)
+    expected, found = agree(of_each), detector(image)
     np.testing.assert_array_equal(found.scores, expected.scores)
     for outline, other in zip(found.polygons, expected.polygons, strict=True):
         np.testing.assert_array_equal(outline, other)
@@ -157,13 +159,13 @@ def test_fewer_bits_asked_for_by_name_are_the_model(
     reduced: EnsembleResult, checkpoints: dict[str, Path], folds: Folds, engine: Engine
 ) -> None:
     pytest.importorskip(engine.value)
-    detector = Detector.load(reduced.model, engine)
+    detector = Detector(reduced.model, engine)
     assert detector.card.name == reduced.chosen
     model = ModelCheckpoint.load(checkpoints["fold 1"])
     picture = network_input(read_image(folds.held_out[0].image), model.config.data)
     with torch.inference_mode():
         exact = model.build_model().probability_map(torch.from_numpy(picture)).numpy()
-    assert 0 < np.abs(detector.run(picture) - exact).mean() < 0.02
+    assert 0 < np.abs(detector.network(picture) - exact).mean() < 0.02
 
 
 def test_what_has_as_many_networks_and_bits_is_equally_fast() -> None:
@@ -186,7 +188,7 @@ def test_what_has_as_many_networks_and_bits_is_equally_fast() -> None:
 
 
 def test_the_model_has_the_thresholds_that_it_was_measured_with(built: EnsembleResult) -> None:
-    assert Detector.load(built.model).card.postprocess_settings() == built.tuned.postprocess
+    assert Detector(built.model).card.postprocess_settings() == built.tuned.postprocess
 
 
 def test_weights_are_averaged_from_the_best_on(checkpoints: dict[str, Path], folds: Folds) -> None:
@@ -241,7 +243,7 @@ def test_the_card_travels_inside_and_beside_the_file(
     built: EnsembleResult, checkpoints: dict[str, Path]
 ) -> None:
     config = ModelCheckpoint.load(checkpoints["fold 0"]).config
-    inside = Detector.load(built.model).card
+    inside = Detector(built.model).card
     assert inside == Card.from_json((built.model.parent / "card.json").read_text())
     assert inside.resize_rule() == config.data.resize
     assert inside.postprocess_settings() == config.models.head.postprocess
@@ -249,15 +251,64 @@ def test_the_card_travels_inside_and_beside_the_file(
     onnx.checker.check_model(built.model)
 
 
+@pytest.fixture(scope="module")
+def eager(built: EnsembleResult, folds: Folds, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model with thresholds at which it finds text, however little it has learnt."""
+    model = tmp_path_factory.mktemp("eager") / "model.onnx"
+    model.write_bytes(built.model.read_bytes())
+    detector = Detector(model)
+    card, data = detector.card, config_from_tree(detector.card.config).data
+    picture = network_input(read_image(folds.held_out[0].image), data)
+    usual = float(np.quantile(detector.network(picture), 0.9))
+    low = {"thresh": usual, "box_thresh": usual / 2}
+    write_card(model, replace(card, postprocess={**card.postprocess, **low}))
+    return model
+
+
 def test_a_detector_finds_what_the_file_says_in_the_images_own_pixels(
-    built: EnsembleResult, folds: Folds
+    eager: Path, folds: Folds
 ) -> None:
     image = read_image(folds.held_out[0].image)
     height, width = image.shape[:2]
-    for polygon in Detector.load(built.model).detect(image).polygons:
+    found = Detector(eager)(image)
+    assert len(found) > 0
+    for polygon in found.polygons:
         assert polygon.min() >= 0
         assert polygon.max(axis=0)[0] <= width
         assert polygon.max(axis=0)[1] <= height
+
+
+def test_a_detector_takes_a_file_or_its_pixels_and_gives_one_outline_after_the_other(
+    eager: Path, folds: Folds
+) -> None:
+    detector, page = Detector(str(eager)), folds.held_out[0].image
+    found = detector(page)
+    assert len(found) > 0
+    for outline, again, points, score in zip(
+        found, detector(read_image(page)), found.polygons, found.scores, strict=True
+    ):
+        assert outline.points.dtype == np.float32
+        assert outline.points.shape == (4, 2)
+        np.testing.assert_array_equal(outline.points, points)
+        np.testing.assert_array_equal(outline.points, again.points)
+        assert outline.score == score == again.score
+        assert 0 < outline.score <= 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((64, 64), "uint8"), ((64, 64, 4), "uint8"), ((64, 64, 3), "float32")]
+)
+def test_an_array_that_is_no_rgb_image_is_refused(
+    built: EnsembleResult, shape: tuple[int, ...], dtype: str
+) -> None:
+    with pytest.raises(DataError, match=f"type {dtype}") as caught:
+        Detector(built.model)(np.zeros(shape, dtype))
+    assert "uint8 array in RGB" in str(caught.value)
+
+
+def test_an_image_file_that_is_not_there_is_named(built: EnsembleResult) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.jpg"):
+        Detector(built.model)("nowhere.jpg")
 
 
 def test_a_file_that_differs_from_its_source_is_refused(
@@ -288,7 +339,7 @@ def test_what_is_no_model_is_refused(content: bytes, engine: Engine, tmp_path: P
     pytest.importorskip(engine.value)
     (tmp_path / "model.onnx").write_bytes(content)
     with pytest.raises(ExportError, match="cannot load the model"):
-        Detector.load(tmp_path / "model.onnx", engine)
+        Detector(tmp_path / "model.onnx", engine)
 
 
 def test_an_engine_that_is_not_installed_is_named(
@@ -296,7 +347,7 @@ def test_an_engine_that_is_not_installed_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ExportError, match=r"detsweep\[openvino\]"):
-        Detector.load(built.model, Engine.OPENVINO)
+        Detector(built.model, Engine.OPENVINO)
 
 
 def test_the_card_is_a_page_that_a_registry_reads(built: EnsembleResult) -> None:
@@ -318,7 +369,7 @@ def test_the_revision_of_the_code_is_in_the_card(
     monkeypatch.setenv("DETSWEEP_REVISION", "abc123")
     assert code_revision() == "abc123"
     monkeypatch.delenv("DETSWEEP_REVISION")
-    assert Detector.load(built.model).card.revision == code_revision()
+    assert Detector(built.model).card.revision == code_revision()
 
 
 def test_a_model_without_a_card_is_refused(built: EnsembleResult, tmp_path: Path) -> None:
@@ -326,4 +377,4 @@ def test_a_model_without_a_card_is_refused(built: EnsembleResult, tmp_path: Path
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "bare.onnx")
     with pytest.raises(ExportError, match="no card"):
-        Detector.load(tmp_path / "bare.onnx")
+        Detector(tmp_path / "bare.onnx")

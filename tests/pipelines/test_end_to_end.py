@@ -51,7 +51,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 @pytest.mark.timeout(600)
 def test_the_model_takes_a_page_and_gives_polygons(finished: Finished) -> None:
     page = next((finished.data / "val" / "images").iterdir())
-    detections = Detector.load(Path(finished.summary().model)).detect(read_image(page))
+    detections = Detector(Path(finished.summary().model))(read_image(page))
     for polygon in detections.polygons:
         assert np.asarray(polygon).shape[1] == 2
 

@@ -38,9 +38,9 @@ def show_errors(
     from detector.evaluation.overlay import draw_mistakes, encode_png
     from detector.export.detector import Detector
 
-    detector = Detector.load(model, engine)
+    detector = Detector(model, engine)
     max_pixels = detector.card.max_pixels()
-    ordered = worst_first(labelled_pages(data, everything), detector.detect, max_pixels)
+    ordered = worst_first(labelled_pages(data, everything), detector, max_pixels)
 
     console = Console()
     for name, rows in by_kind(ordered).items():

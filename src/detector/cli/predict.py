@@ -46,12 +46,12 @@ def predict_images(
     from detector.export.detector import Detector
 
     _require_distinct(images, overlay)
-    detector = Detector.load(model, engine)
+    detector = Detector(model, engine)
     found: dict[str, Detections] = {}
     progress = Console(stderr=True)
     for path in track(images, "finding text", console=progress, disable=not progress.is_terminal):
         image = read_image(path, detector.card.max_pixels())
-        found[str(path)] = detections = detector.detect(image)
+        found[str(path)] = detections = detector(image)
         if overlay is not None:
             picture = encode_png(draw_overlay(image, detections.polygons))
             write_atomically(overlay / f"{path.stem}.png", picture)
@@ -74,10 +74,10 @@ def evaluate_model(
     from detector.export.detector import Detector
 
     pages = labelled_pages(data, everything)
-    detector = Detector.load(model, engine)
+    detector = Detector(model, engine)
     progress = Console(stderr=True)
     pages_shown = track(pages, "scoring", console=progress, disable=not progress.is_terminal)
-    scores = score_pages(pages_shown, detector.detect, detector.card.max_pixels(), [0.5, 0.7])
+    scores = score_pages(pages_shown, detector, detector.card.max_pixels(), [0.5, 0.7])
     table = Table("score", "H-Mean", "recall", "precision", title=f"{len(pages)} pages of {data}")
     rows: dict[str, DatasetScore | IoUCounts] = {"CLEval": scores.cleval}
     rows |= {f"IoU ≥ {threshold}": score for threshold, score in scores.iou.items()}

@@ -15,7 +15,7 @@ PaddleOCR's, so that thresholds tuned there mean the same here, with these diffe
 - Results are not rounded to whole pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -32,13 +32,31 @@ _SIMPLIFY_PIXELS = 1.0
 
 
 @dataclass(frozen=True)
+class Outline:
+    """One piece of text that was found.
+
+    Attributes:
+        points: (V, 2) float32, x and y in pixels of the image; a quad has 4, clockwise from the top
+            left.
+        score: mean probability inside, from 0 to 1.
+    """
+
+    points: NDArray[np.float32]
+    score: float
+
+
+@dataclass(frozen=True)
 class Detections:
-    """The text found on one image.
+    """The text found on one image: a sequence of outlines, kept as arrays.
 
     Attributes:
         polygons: (V, 2) float32 outlines, x and y in pixels; quads are (4, 2), clockwise from the
             top left.
         scores: (N,) float32 mean probability of each, in [0, 1].
+
+    >>> quad = np.array([[0, 0], [9, 0], [9, 4], [0, 4]], np.float32)
+    >>> [outline.score for outline in Detections([quad], np.array([0.5], np.float32))]
+    [0.5]
     """
 
     polygons: list[NDArray[np.float32]]
@@ -46,6 +64,12 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.polygons)
+
+    def __getitem__(self, i: int) -> Outline:
+        return Outline(self.polygons[i], float(self.scores[i]))
+
+    def __iter__(self) -> Iterator[Outline]:
+        return (self[i] for i in range(len(self)))
 
 
 def decode(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from detector.errors import ExportError
 
-Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From (B, 3, H, W) normalised images, sides multiples of 32, to (B, H, W) probability maps, or the
 (B, K, H, W) of an ensemble's networks."""
 
@@ -29,7 +29,7 @@ class Engine(StrEnum):
     OPENVINO_BF16 = "openvino-bf16"
 
 
-def open_engine(path: Path, engine: Engine = Engine.ONNXRUNTIME) -> Run:
+def open_engine(path: Path, engine: Engine = Engine.ONNXRUNTIME) -> Network:
     """Load an ONNX file's network. `OMP_NUM_THREADS` bounds the threads, as it does for torch.
 
     Raises:
@@ -58,7 +58,7 @@ def open_engine(path: Path, engine: Engine = Engine.ONNXRUNTIME) -> Run:
         ) from error
 
 
-def _onnxruntime(path: Path) -> Run:
+def _onnxruntime(path: Path) -> Network:
     import onnxruntime  # noqa: PLC0415  # the command names its engines without loading one
 
     options = onnxruntime.SessionOptions()
@@ -98,7 +98,7 @@ def _require_bf16() -> None:
         )
 
 
-def _openvino(path: Path, precision: str) -> Run:
+def _openvino(path: Path, precision: str) -> Network:
     import openvino  # noqa: PLC0415  # an extra
 
     settings: dict[str, Any] = {

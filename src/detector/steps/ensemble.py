@@ -266,7 +266,7 @@ def _mistakes(run: Run, held_out: Sequence[Page], max_pixels: int) -> list[PageM
     from detector.export.detector import Detector  # noqa: PLC0415
 
     with run.store.folder(FOLDER) as folder:
-        detect = Detector.load(folder.path / "model.onnx").detect
+        detect = Detector(folder.path / "model.onnx")
     return worst_first(held_out, detect, max_pixels)
 
 

@@ -43,8 +43,8 @@ def measure(model: Path, pages: Sequence[Page], engine: Engine = Engine.ONNXRUNT
     from detector.evaluation.scoring import score_pages  # noqa: PLC0415
     from detector.export.detector import Detector  # noqa: PLC0415  # it loads what finds its work done saves
 
-    detector = Detector.load(model, engine)
-    scores = score_pages(pages, detector.detect, detector.card.max_pixels())
+    detector = Detector(model, engine)
+    scores = score_pages(pages, detector, detector.card.max_pixels())
     return PageScores.of(pages, scores.cleval)
 
 
