@@ -1,6 +1,5 @@
 """`detsweep errors`: what a model gets wrong on labelled pages, for whoever labels more of them."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from detector.cli.labelled import Everything, Labelled, labelled_pages
+from detector.cli.labelled import Everything, Labelled
 from detector.cli.predict import Model, RunBy
 from detector.data.images import read_image
 from detector.export.engines import Engine
@@ -34,13 +33,14 @@ def show_errors(
     Each picture has the truth at the left and the finds at the right: missed words red, split ones
     orange, merging finds violet, false ones blue.
     """
-    from detector.evaluation.mistakes import by_kind, worst_first
+    from detector.data.opening import pages_to_measure
+    from detector.evaluation.mistakes import as_json, by_kind, worst_first
     from detector.evaluation.overlay import draw_mistakes, encode_png
     from detector.export.detector import Detector
 
     detector = Detector(model, engine)
     max_pixels = detector.card.max_pixels()
-    ordered = worst_first(labelled_pages(data, everything), detector, max_pixels)
+    ordered = worst_first(pages_to_measure(data, everything), detector, max_pixels)
 
     console = Console()
     for name, rows in by_kind(ordered).items():
@@ -50,7 +50,7 @@ def show_errors(
         image = read_image(page.page.image, max_pixels)
         drawn = draw_mistakes(image, page.predictions, page.page.boxes, page.mistakes)
         write_atomically(out / f"{rank:02d}-{Path(page.page.name).stem}.png", encode_png(drawn))
-    write_atomically(out / "errors.json", _as_json(ordered).encode())
+    write_atomically(out / "errors.json", as_json(ordered).encode())
     console.print(f"pictures and errors.json are in {out}", highlight=False, soft_wrap=True)
 
 
@@ -78,17 +78,3 @@ def _pages_table(pages: "Sequence[PageMistakes]") -> Table:
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
-
-
-def _as_json(pages: "Sequence[PageMistakes]") -> str:
-    rows = [
-        {
-            "page": page.page.name,
-            "missed": [page.page.boxes[i].points.tolist() for i in page.mistakes.missed],
-            "split": [page.page.boxes[i].points.tolist() for i in page.mistakes.split],
-            "merged": [page.predictions[i].round(1).tolist() for i in page.mistakes.merged],
-            "false": [page.predictions[i].round(1).tolist() for i in page.mistakes.false],
-        }
-        for page in pages
-    ]
-    return json.dumps({"pages": rows}, indent=1, ensure_ascii=False) + "\n"

@@ -6,7 +6,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from detector.cli.labelled import split_pages
 from detector.cli.run import Data, Overrides, SweepFile
 from detector.config import load_config
 from detector.console import narrow_table, say
@@ -42,6 +41,7 @@ def plan_run(
 
     It trains for some seconds on this machine's device, so run it on one like the cluster's.
     """
+    from detector.data.opening import split_pages
     from detector.planning import Work, estimate, measure_throughput
     from detector.sweepfile.spec import parse_sweep
 

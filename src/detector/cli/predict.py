@@ -1,9 +1,5 @@
 """`detsweep predict` and `detsweep evaluate`: what an exported model finds, and how well."""
 
-import csv
-import io
-import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +8,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from detector.cli.labelled import Everything, Labelled, labelled_pages
+from detector.cli.labelled import Everything, Labelled
 from detector.data.images import read_image
 from detector.errors import DataError
 from detector.export.engines import Engine
@@ -42,6 +38,7 @@ def predict_images(
     ] = None,
 ) -> None:
     """Find the text of images; outlines are in each image's own pixels, upright."""
+    from detector.detecting.written import as_csv, as_json
     from detector.evaluation.overlay import draw_overlay, encode_png
     from detector.export.detector import Detector
 
@@ -56,11 +53,11 @@ def predict_images(
             picture = encode_png(draw_overlay(image, detections.polygons))
             write_atomically(overlay / f"{path.stem}.png", picture)
     if json_file is not None:
-        write_atomically(json_file, _as_json(found).encode())
+        write_atomically(json_file, as_json(found).encode())
     if csv_file is not None:
-        write_atomically(csv_file, _as_csv(found).encode())
+        write_atomically(csv_file, as_csv(found).encode())
     if json_file is None and csv_file is None:
-        typer.echo(_as_json(found), nl=False)
+        typer.echo(as_json(found), nl=False)
 
 
 def evaluate_model(
@@ -70,10 +67,11 @@ def evaluate_model(
     everything: Everything = False,
 ) -> None:
     """Score a model on labelled pages: the held-out ones, or all where none is marked."""
+    from detector.data.opening import pages_to_measure
     from detector.evaluation.scoring import score_pages
     from detector.export.detector import Detector
 
-    pages = labelled_pages(data, everything)
+    pages = pages_to_measure(data, everything)
     detector = Detector(model, engine)
     progress = Console(stderr=True)
     pages_shown = track(pages, "scoring", console=progress, disable=not progress.is_terminal)
@@ -99,28 +97,3 @@ def _require_distinct(images: list[Path], overlay: Path | None) -> None:
             where="--overlay",
             remedy="predict them in two calls, with a folder each",
         )
-
-
-def _as_json(found: "dict[str, Detections]") -> str:
-    images = {
-        name: [
-            {"points": points.round(2).tolist(), "score": round(float(score), 4)}
-            for points, score in zip(detections.polygons, detections.scores, strict=True)
-        ]
-        for name, detections in found.items()
-    }
-    return json.dumps({"images": images}, indent=1, ensure_ascii=False) + "\n"
-
-
-def _as_csv(found: "dict[str, Detections]") -> str:
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(["image", "score", "points"])
-    writer.writerows(_rows(found))
-    return lines.getvalue()
-
-
-def _rows(found: "dict[str, Detections]") -> Iterable[tuple[str, str, str]]:
-    for name, detections in found.items():
-        for points, score in zip(detections.polygons, detections.scores, strict=True):
-            yield name, f"{score:.4f}", " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

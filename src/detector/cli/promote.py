@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.labelled import Everything, Labelled, labelled_pages
+from detector.cli.labelled import Everything, Labelled
 
 WITHIN_NOISE_EXIT_CODE = 3
 WORSE_EXIT_CODE = 4
@@ -23,9 +23,10 @@ def promote_model(
 
     Exit code 0 says promoted, 3 within noise, 4 worse.
     """
+    from detector.data.opening import pages_to_measure
     from detector.steps.promote import compare_with_baseline, measure
 
-    pages = labelled_pages(data, everything)
+    pages = pages_to_measure(data, everything)
     promotion = compare_with_baseline(measure(model, pages), pages, baseline)
     typer.echo(promotion.sentence())
     codes = {"promoted": 0, "within noise": WITHIN_NOISE_EXIT_CODE, "worse": WORSE_EXIT_CODE}

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.labelled import split_pages
 from detector.config import load_config
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.data.processes import Processes
@@ -30,7 +29,8 @@ def train_run(
 ) -> None:
     """Train one detector; `data.path` or DETSWEEP_DATA says on what."""
     # torch takes seconds to import, and most commands do without.
-    from detector.ensemble.build import export_training
+    from detector.data.opening import split_pages
+    from detector.ensemble.single import export_training
     from detector.tracking import open_tracker
     from detector.training import EpochMetrics, train
 

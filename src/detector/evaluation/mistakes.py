@@ -5,6 +5,7 @@ thinking with areas in the place of characters: a prediction belongs to a word i
 there, whatever the two outlines' overlap as a whole.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +118,22 @@ def worst_first(pages: Sequence[Page], detect: Detect, max_pixels: int) -> list[
         rows.append((cost, PageMistakes(page, found, find_mistakes(page.boxes, found))))
     rows.sort(key=lambda row: -row[0])
     return [page for _, page in rows]
+
+
+def as_json(pages: Sequence[PageMistakes]) -> str:
+    """The outlines of the mistakes on each page, by kind, for other programs; predictions in
+    tenths of a pixel."""
+    rows = [
+        {
+            "page": page.page.name,
+            "missed": [page.page.boxes[i].points.tolist() for i in page.mistakes.missed],
+            "split": [page.page.boxes[i].points.tolist() for i in page.mistakes.split],
+            "merged": [page.predictions[i].round(1).tolist() for i in page.mistakes.merged],
+            "false": [page.predictions[i].round(1).tolist() for i in page.mistakes.false],
+        }
+        for page in pages
+    ]
+    return json.dumps({"pages": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
 Measure = Callable[[PageMistakes, Sequence[NDArray[Any]]], NDArray[np.float64]]

@@ -1,0 +1,34 @@
+"""From where a data set lies to the pages that a command works on."""
+
+from detector.config.schema import Config
+from detector.data.folds import Folds, make_folds, open_folds
+from detector.data.formats import load_pages
+from detector.data.page import Page
+from detector.data.source import fetch
+
+
+def split_pages(config: Config) -> Folds:
+    """The data set of a configuration, split into its folds.
+
+    Raises:
+        DataError: the data set cannot be read or split.
+    """
+    data = config.data
+    root = fetch(data.path)
+    pages = load_pages(root, data.group_column)
+    manifest = make_folds(pages, config.folds.count, config.seed, data.held_out_fraction)
+    return open_folds(root, manifest, data.group_column)
+
+
+def pages_to_measure(data: str, everything: bool = False) -> list[Page]:
+    """The held-out pages of a data set; all of them where none is marked, or if `everything`.
+
+    Args:
+        data: a folder or an s3:// URL.
+
+    Raises:
+        DataError: the data set cannot be read.
+    """
+    pages = load_pages(fetch(data))
+    held_out = [page for page in pages if page.held_out]
+    return pages if everything or not held_out else held_out

@@ -1,0 +1,36 @@
+"""The model of one training as an ONNX file, without an ensemble."""
+
+from pathlib import Path
+
+from detector.data.images import read_image
+from detector.data.page import Page
+from detector.detecting.inference import network_input
+from detector.ensemble.card import make_card
+from detector.ensemble.files import export_candidate
+from detector.export.onnx import MeanOfMaps, write_card
+from detector.model.checkpoint import ModelCheckpoint
+
+
+def export_training(checkpoint: Path, page: Page, path: Path) -> Path:
+    """Write the model of one training as an ONNX file, card included.
+
+    Args:
+        checkpoint: `TrainResult.checkpoint`, or a `best.ckpt`.
+        page: the file's map of it is compared with the network's.
+        path: the file to write.
+
+    Returns:
+        `path`.
+
+    Raises:
+        TrainingError: `checkpoint` holds no model.
+        ExportError: the exported model differs from it by more than rounding.
+    """
+    model = ModelCheckpoint.load(checkpoint)
+    data, postprocess = model.config.data, model.config.models.head.postprocess
+    picture = network_input(read_image(page.image, data.max_pixels), data)
+    name = "all folds" if model.fold is None else f"without fold {model.fold}"
+    network = MeanOfMaps([model.build_model()])
+    file = export_candidate(name, network, picture, path.parent)
+    write_card(file.path, make_card(name, model, postprocess, file, model.metrics))
+    return file.path.replace(path)
