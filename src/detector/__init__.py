@@ -1,1 +1,75 @@
+"""detsweep from Python: find text with a model, train one, or run the whole pipeline.
+
+    from detector import Detector
+
+    for outline in Detector("model.onnx")("photo.jpg"):
+        print(outline.points, outline.score)
+
+What is named here is the public interface. It is loaded when it is first asked for, so that
+`import detector` takes neither torch nor onnxruntime.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from detector.errors import (
+    ConfigError,
+    DataError,
+    DetsweepError,
+    ExportError,
+    PreemptedError,
+    StorageLostError,
+    StoreError,
+    StoreLostError,
+    SweepError,
+    TrainingError,
+)
+
+if TYPE_CHECKING:
+    from detector.detecting.postprocess import Detections, Outline
+    from detector.export.detector import Detector
+    from detector.export.engines import Engine
+    from detector.training.run import train
+    from pipelines.run import run
+
 __version__ = "0.1.0"
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "Detections",
+    "Detector",
+    "DetsweepError",
+    "Engine",
+    "ExportError",
+    "Outline",
+    "PreemptedError",
+    "StorageLostError",
+    "StoreError",
+    "StoreLostError",
+    "SweepError",
+    "TrainingError",
+    "run",
+    "train",
+]
+
+_HOMES = {
+    "Detections": "detector.detecting.postprocess",
+    "Detector": "detector.export.detector",
+    "Engine": "detector.export.engines",
+    "Outline": "detector.detecting.postprocess",
+    "train": "detector.training.run",
+    # The pipeline stands above this package; nothing else here knows it.
+    "run": "pipelines.run",
+}
+
+# Hidden from type checkers, to whom every name would exist otherwise.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

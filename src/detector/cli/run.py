@@ -1,18 +1,14 @@
 """`detsweep run`: the whole pipeline on this machine, and the summary that it ends with."""
 
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from detector.config import load_config
 from detector.console import narrow_table
-from detector.errors import DetsweepError
 
 if TYPE_CHECKING:
     from detector.evaluation.score_row import ScoreRow
@@ -64,64 +60,21 @@ def run_sweep(
 
     Stopped or failed, it continues where it was when it is given the same store.
     """
-    # The pipeline stands beside this package, and no other command needs kfp or the metric.
+    # It loads kfp, which no other command needs.
+    from detector import run
     from detector.choosing.candidates import BALANCE
-    from detector.steps.ensemble import read_summary
-    from detector.sweepfile.spec import parse_sweep
-    from pipelines.local import Machine, StepRunner, run_pipeline
 
-    words = list(overrides or [])
-    folds = load_config(words).folds
-    text = sweep.read_text()
-    spec = parse_sweep(text, str(sweep))
-    store_url = _absolute(store or f"runs/{spec.name or sweep.stem}")
-    arguments = {
-        "data": _absolute(data),
-        "sweep_yaml": text,
-        "store_url": store_url,
-        "backend_url": backend or _sqlite_in(store_url),
-        "overrides": words,
-        "agents": agents,
-        "prefer": prefer or BALANCE,
-        "baseline": _absolute(baseline) if Path(baseline).is_file() else baseline,
-    }
-    runner = StepRunner(
-        machine=Machine(cores=len(os.sched_getaffinity(0)), gpus=_gpu_count()),
-        at_once={"agent": agents, "fold": min(agents, folds.retrain or folds.count)},
-        write=_line_writer(sys.stdout),
+    summary = run(
+        data,
+        sweep,
+        overrides=overrides or [],
+        store=store,
+        backend=backend,
+        agents=agents,
+        prefer=prefer or BALANCE,
+        baseline=baseline,
     )
-    run_pipeline(arguments, runner, width=agents)
-    _print_summary(read_summary(store_url), Console())
-
-
-def _absolute(url: str) -> str:
-    """The steps get whole paths, which mean the same wherever they run."""
-    return url if "://" in url else str(Path(url).absolute())
-
-
-def _sqlite_in(store_url: str) -> str:
-    if "://" in store_url:
-        raise DetsweepError(
-            "SQLite needs a file system, and this store has none",
-            where=store_url,
-            remedy="say where the trials are kept with --backend, such as postgresql://…",
-        )
-    Path(store_url).mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{store_url}/sweep.db"
-
-
-def _gpu_count() -> int:
-    """NVIDIA's devices; torch would tell too, but takes seconds to import."""
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
-
-
-def _line_writer(stream: TextIO) -> Callable[[str], None]:
-    def write(line: str) -> None:
-        # In one call, for several steps write at once.
-        stream.write(f"{line}\n")
-        stream.flush()
-
-    return write
+    _print_summary(summary, Console())
 
 
 def _print_summary(summary: "Summary", console: Console) -> None:

@@ -1,0 +1,35 @@
+"""Train a detector on labelled pages, write it as ONNX and look at a page with it.
+
+    python examples/train_and_find.py PAGES FOLDER preset=receipts_cpu
+
+It trains a single model. `detector.run` searches for its settings and joins the folds' models.
+"""
+
+import sys
+from pathlib import Path
+
+from detector import Detector, train
+from detector.config import load_config
+from detector.data.opening import split_pages
+from detector.ensemble.single import export_training
+from detector.training.result import EpochMetrics
+
+
+def show(metrics: EpochMetrics) -> bool:
+    """Called after each epoch; returning False would end the training."""
+    print(f"epoch {metrics.epoch}: H-Mean {metrics.values['val/hmean']:.3f}", flush=True)
+    return True
+
+
+def main(data: str, folder: Path, *settings: str) -> None:
+    config = load_config([f"data.path={data}", *settings])
+    folds = split_pages(config)
+    trained = train(config, folds, fold=None, run_dir=folder, on_epoch=show)
+    page = folds.held_out[0]
+    model = export_training(trained.checkpoint, page, folder / "model.onnx")
+    print(f"{model} finds {len(Detector(model)(page.image))} outlines on {page.name}")
+
+
+if __name__ == "__main__":
+    data, folder, *settings = sys.argv[1:]
+    main(data, Path(folder), *settings)

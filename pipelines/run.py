@@ -1,0 +1,112 @@
+"""The whole pipeline on this machine, as a function: `detector.run`, and `detsweep run` prints it.
+
+It stands here and not in the package, since the package knows no pipeline.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from detector.choosing.candidates import BALANCE
+from detector.config import load_config
+from detector.errors import DetsweepError
+from detector.steps.ensemble import Summary, read_summary
+from detector.sweepfile.spec import parse_sweep
+from pipelines.local import Machine, StepRunner, run_pipeline
+
+
+def run(
+    data: str | Path,
+    sweep: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    store: str | Path | None = None,
+    backend: str | None = None,
+    agents: int = 2,
+    prefer: str = BALANCE,
+    baseline: str = "",
+    write: Callable[[str], None] | None = None,
+) -> Summary:
+    """Sweep, train the folds, build the ensemble, write model and report.
+
+    Stopped or failed, it continues where it was when it is called with the same store. Only the
+    main thread can call it, since it ends its steps on SIGINT and SIGTERM.
+
+    Args:
+        data: the labelled data set: a folder or an s3:// URL.
+        sweep: the sweep file.
+        overrides: settings in the form `preset=receipts_cpu`.
+        store: where the run is kept: a folder or an s3:// URL; by default `runs/` and the name of
+            the sweep.
+        backend: where the trials are kept, as a URL; SQLite in the store by default.
+        agents: how many trials, and later folds, are trained at once.
+        prefer: which candidate becomes the model, see `choose_candidate`.
+        baseline: the model in use, which the new one is compared with: a path or a URL of an ONNX
+            file, or an H-Mean; empty for none.
+        write: takes each line that a step prints; standard output by default.
+
+    Returns:
+        The choices, the scores and where the files are.
+
+    Raises:
+        ConfigError: an override is not valid.
+        SweepError: the sweep file is not valid.
+        StepError: a step failed; its own lines say why.
+        InterruptedRunError: SIGINT or SIGTERM came, and the steps have ended.
+    """
+    words = list(overrides)
+    folds = load_config(words).folds
+    file = Path(sweep)
+    text = file.read_text()
+    spec = parse_sweep(text, str(file))
+    store_url = _absolute(str(store or f"runs/{spec.name or file.stem}"))
+    runner = StepRunner(
+        machine=Machine(cores=len(os.sched_getaffinity(0)), gpus=_gpu_count()),
+        at_once={"agent": agents, "fold": min(agents, folds.retrain or folds.count)},
+        write=write or _line_writer(sys.stdout),
+    )
+    arguments = {
+        "data": _absolute(str(data)),
+        "sweep_yaml": text,
+        "store_url": store_url,
+        "backend_url": backend or _sqlite_in(store_url),
+        "overrides": words,
+        "agents": agents,
+        "prefer": prefer,
+        "baseline": _absolute(baseline) if Path(baseline).is_file() else baseline,
+    }
+    run_pipeline(arguments, runner, width=agents)
+    return read_summary(store_url)
+
+
+def _absolute(url: str) -> str:
+    """The steps get whole paths, which mean the same wherever they run."""
+    return url if "://" in url else str(Path(url).absolute())
+
+
+def _sqlite_in(store_url: str) -> str:
+    if "://" in store_url:
+        raise DetsweepError(
+            "SQLite needs a file system, and this store has none",
+            where=store_url,
+            remedy="name where the trials are kept with --backend (in Python, `backend=`), such "
+            "as postgresql://…",
+        )
+    Path(store_url).mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{store_url}/sweep.db"
+
+
+def _gpu_count() -> int:
+    """NVIDIA's devices. torch knows them too, but takes seconds to import."""
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
+def _line_writer(stream: TextIO) -> Callable[[str], None]:
+    def write(line: str) -> None:
+        # In one call, for several steps write at once.
+        stream.write(f"{line}\n")
+        stream.flush()
+
+    return write
