@@ -6,7 +6,7 @@ import pytest
 
 from detector.config import load_config
 from detector.data.folds import Folds
-from detector.training import train
+from detector.training.run import train
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ import pytest
 from detector.config import load_config
 from detector.data.folds import Folds
 from detector.errors import SweepError
-from detector.planning import Throughput, Work, estimate
+from detector.planning.estimate import Work, estimate
+from detector.planning.throughput import Throughput
 from detector.sweepfile.spec import SweepSpec, parse_sweep
 
 SWEEP = """\

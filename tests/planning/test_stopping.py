@@ -2,7 +2,7 @@
 
 import pytest
 
-from detector.planning import SweepCourse, simulate_sweep
+from detector.planning.stopping import SweepCourse, simulate_sweep
 from detector.search.hyperband import Hyperband
 
 RULE = Hyperband(min_iter=5)

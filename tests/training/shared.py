@@ -17,7 +17,7 @@ import torch
 from detector.config import config_from_tree
 from detector.data.folds import Manifest, open_folds
 from detector.model.dbnet import DBNet
-from detector.training import train
+from detector.training.run import train
 from detector.training.step import Stepper
 
 

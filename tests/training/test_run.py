@@ -18,8 +18,8 @@ from detector.errors import TrainingError
 from detector.model.checkpoint import ModelCheckpoint, load_tensors
 from detector.sweepfile.check.training_rules import DETECTOR_METRICS
 from detector.tracking import Outcome, Pictures
-from detector.training import EpochMetrics, train
-from detector.training.result import METRIC
+from detector.training.result import METRIC, EpochMetrics
+from detector.training.run import train
 from detector.training.step import Stepper
 
 

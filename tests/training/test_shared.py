@@ -16,7 +16,8 @@ from detector.data.folds import Folds
 from detector.data.processes import Processes
 from detector.errors import ConfigError
 from detector.model.checkpoint import load_tensors
-from detector.training import EpochMetrics, train
+from detector.training.result import EpochMetrics
+from detector.training.run import train
 from tests.training.test_run import curve, every_epoch
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from detector.data.processes import require_equal_shares
 from detector.errors import DetsweepError
 
 if TYPE_CHECKING:
-    from detector.planning import Estimate, Throughput, Work
-    from detector.planning.estimate import Range
+    from detector.planning.estimate import Estimate, Range, Work
+    from detector.planning.throughput import Throughput
 
 _AGENT_CPUS, _AGENT_GIB = 4, 24
 """What an agent's pod asks for. Whatever comes before and after the agents asks for no more."""
@@ -42,7 +42,8 @@ def plan_run(
     It trains for some seconds on this machine's device, so run it on one like the cluster's.
     """
     from detector.data.opening import split_pages
-    from detector.planning import Work, estimate, measure_throughput
+    from detector.planning.estimate import Work, estimate
+    from detector.planning.throughput import measure_throughput
     from detector.sweepfile.spec import parse_sweep
 
     config = load_config([*(overrides or []), f"data.path={data}"])

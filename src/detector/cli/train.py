@@ -32,7 +32,8 @@ def train_run(
     from detector.data.opening import split_pages
     from detector.ensemble.single import export_training
     from detector.tracking import open_tracker
-    from detector.training import EpochMetrics, train
+    from detector.training.result import EpochMetrics
+    from detector.training.run import train
 
     config = load_config(overrides or [])
     folds = split_pages(config)

@@ -4,17 +4,17 @@ import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 import torch
 
 from detector.config import Config
 from detector.data.dataset import Batch
 from detector.data.folds import SWEEP_FOLD, Folds
-from detector.tracking import UNTRACKED
-from detector.training.run import TrainingRun
+from detector.model.dbnet import DBNet
+from detector.training.group import start_fabric
+from detector.training.parts import Parts, build_parts
+from detector.training.run import require_text
 from detector.training.validate import Validation
 
 _WARM_UP = 2
@@ -54,34 +54,47 @@ def measure_throughput(config: Config, folds: Folds, seconds: float = 45.0) -> T
         DataError, TrainingError: as a training's.
     """
     started = time.perf_counter()
-    with TemporaryDirectory(prefix="detsweep-plan-") as folder:
-        run = TrainingRun(config, folds, SWEEP_FOLD, Path(folder), UNTRACKED)
-        run.model.train()
-        durations = []
-        begun = started
-        for batch in itertools.islice(_epochs(run), _MOST_STEPS):
-            run.stepper.step(batch, config.models.optimizer.lr)
-            now = time.perf_counter()
-            durations.append(now - begun)
-            begun = now
-            if now - started > seconds and len(durations) >= _WARM_UP:
-                break
-        step = median(durations[_WARM_UP:] or durations[-1:])
-        page = _page_seconds(run, folds, config)
-    return Throughput(_device_name(), step, page, durations[0], run.stepper.micro_batch)
+    pages = folds.training(SWEEP_FOLD)
+    require_text(pages, "training")
+    require_text(folds.validation(SWEEP_FOLD), "validation")
+    parts = build_parts(config, pages, start_fabric(config.trainer.precision))
+    durations = _step_seconds(parts, config.models.optimizer.lr, started, seconds)
+    return Throughput(
+        device=_device_name(),
+        step_seconds=median(durations[_WARM_UP:] or durations[-1:]),
+        page_seconds=_page_seconds(parts.network, folds, config),
+        start_seconds=durations[0],
+        batch=parts.stepper.micro_batch,
+    )
 
 
-def _epochs(run: TrainingRun) -> Iterator[Batch]:
+def _step_seconds(parts: Parts, rate: float, started: float, seconds: float) -> list[float]:
+    """Of each step; the first holds all that there was since `started`."""
+    parts.model.train()
+    durations = []
+    begun = started
+    for batch in itertools.islice(_epochs(parts), _MOST_STEPS):
+        parts.stepper.step(batch, rate)
+        now = time.perf_counter()
+        durations.append(now - begun)
+        begun = now
+        if now - started > seconds and len(durations) >= _WARM_UP:
+            break
+    return durations
+
+
+def _epochs(parts: Parts) -> Iterator[Batch]:
     """The batches of one epoch after the other."""
     for epoch in itertools.count(1):
-        run.batches.epoch = epoch
-        yield from run.loader
+        parts.batches.epoch = epoch
+        yield from parts.loader
 
 
-def _page_seconds(run: TrainingRun, folds: Folds, config: Config) -> float:
+def _page_seconds(network: DBNet, folds: Folds, config: Config) -> float:
     """Of a page that is at its scale already, as in all epochs but the first."""
     pages = folds.validation(SWEEP_FOLD)[:_MOST_PAGES]
-    validation, network = Validation(pages, config), run.network.eval()
+    validation = Validation(pages, config)
+    network.eval()
     validation.score(network)
     started = time.perf_counter()
     validation.score(network)

@@ -91,7 +91,7 @@ def share_fold(store_url: str, sweep_id: str, fold: int) -> None:
         PreemptedError: one of them was asked to end before the fold was trained.
     """
     # torch takes seconds to import, which a step that finds its work done saves.
-    from detector.training import train  # noqa: PLC0415
+    from detector.training.run import train  # noqa: PLC0415
 
     run = Run(store_url)
     config, folds = apply_params(run.config(), run.best(sweep_id).params), run.folds()

@@ -20,7 +20,7 @@ from detector.tracking import open_tracker
 from detector.tracking.wandb import STATE as WANDB_STATE
 
 if TYPE_CHECKING:
-    from detector.training import EpochMetrics, TrainResult
+    from detector.training.result import EpochMetrics, TrainResult
 
 ORIGIN = "origin.json"
 
@@ -63,7 +63,7 @@ def train_in_store(
     What stands there from another configuration or another data set is removed first.
     """
     # torch takes seconds to import, which a step that finds its work done saves.
-    from detector.training import train  # noqa: PLC0415
+    from detector.training.run import train  # noqa: PLC0415
 
     origin = Origin.of(config, folds, fold)
     if Origin.read(run, key) not in (None, origin):

@@ -1,4 +1,4 @@
-"""What the processes of one training say to each other. Of a single one, each of these is free.
+"""What the processes of one training exchange. For a single process, each of these is free.
 
 Every process calls each of these functions at the same place, or all wait for it.
 """
@@ -13,17 +13,30 @@ from detector.data.processes import Processes
 T = TypeVar("T")
 
 
-def start_fabric(precision: Any) -> Fabric:
+def start_fabric(precision: str) -> Fabric:
     """The devices of this training: one, or one for each of torchrun's processes (DDP; nccl on
-    GPUs, gloo on CPUs)."""
+    GPUs, gloo on CPUs).
+
+    Args:
+        precision: "bf16", "32", or "auto", which is bf16 on a GPU that has it.
+    """
     ours = Processes.of_environment()
+    plugin = _precision_of_fabric(precision)
     if ours.world == 1:
-        return Fabric(devices=1, precision=precision)
+        return Fabric(devices=1, precision=plugin)
     fabric = Fabric(
-        devices=ours.here, num_nodes=ours.world // ours.here, strategy="ddp", precision=precision
+        devices=ours.here, num_nodes=ours.world // ours.here, strategy="ddp", precision=plugin
     )
     fabric.launch()
     return fabric
+
+
+def _precision_of_fabric(precision: str) -> Any:
+    """What Fabric calls it, in a type that it does not export."""
+    if precision == "auto":
+        gpu_has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        precision = "bf16" if gpu_has_bf16 else "32"
+    return "bf16-mixed" if precision == "bf16" else "32-true"
 
 
 def any_of(fabric: Fabric, flag: bool) -> bool:

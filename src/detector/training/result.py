@@ -1,4 +1,4 @@
-"""What a training says of itself while it runs and when it ends."""
+"""What a training reports while it runs and when it ends."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,6 +7,10 @@ from typing import Literal
 
 METRIC = "val/hmean"
 """The metric that an epoch is kept for; higher is better."""
+
+Status = Literal["finished", "stopped", "preempted"]
+"""A training "finished" all its epochs, was "stopped" early by `OnEpoch`, or was "preempted" by
+SIGTERM and is to be resumed."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class EpochMetrics:
 
 
 OnEpoch = Callable[[EpochMetrics], bool]
-"""Called after each epoch; False ends the training early."""
+"""Called after each epoch; returning False ends the training early."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +36,14 @@ class TrainResult:
     """How a training ended.
 
     Attributes:
-        status: "finished" all its epochs, "stopped" early by `OnEpoch`, or "preempted" by SIGTERM,
-            to be resumed.
+        status: see `Status`.
         epochs: finished ones.
         kept_epoch: the epoch whose weights are kept (see `EpochChoice`); 0 before there is one.
         kept_hmean: its `val/hmean`.
         checkpoint: its weights.
     """
 
-    status: Literal["finished", "stopped", "preempted"]
+    status: Status
     epochs: int
     kept_epoch: int
     kept_hmean: float

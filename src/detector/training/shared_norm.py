@@ -1,12 +1,33 @@
 """Batch normalisation by the statistics of a micro-batch that several processes share.
 
-torch's SyncBatchNorm does so on GPUs only, and without the activation that timm's layers carry.
+On GPUs torch's SyncBatchNorm does it, put in place by timm's conversion, which keeps the activation
+that timm's layers carry. On CPUs that raises ValueError, "SyncBatchNorm expected input tensor to be
+on GPU" (torch 2.14, two processes over gloo), and torch has none for them: the class here is for
+trainings that several processes share without a GPU.
 """
 
 from typing import Any
 
 import torch
+from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
+
+
+def share_batch_norm(network: nn.Module, device: torch.device) -> None:
+    """Replace every batch norm inside `network` by one whose statistics all processes share.
+
+    Parameters and buffers stay the same tensors under the same names.
+
+    Args:
+        device: where the network will run.
+    """
+    if device.type != "cpu":
+        convert_sync_batchnorm(network)
+        return
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, SharedBatchNorm2d(child))
 
 
 class SharedBatchNorm2d(nn.BatchNorm2d):
@@ -80,11 +101,3 @@ def _of_all_processes(rows: Tensor) -> Tensor:
 
 def _wide(values: Tensor) -> Tensor:
     return values.view(1, -1, 1, 1)
-
-
-def share_batch_norm(network: nn.Module) -> None:
-    """Replace every batch norm of `network` by one whose statistics all processes share."""
-    for parent in list(network.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, nn.BatchNorm2d):
-                setattr(parent, name, SharedBatchNorm2d(child))
