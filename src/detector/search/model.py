@@ -12,6 +12,7 @@ It knows nothing of goals, distributions or trials' states.
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ Array = NDArray[np.float64]
 
 _FADING = (0.12, 0.4)
 """Times by which the fast and the slow share fall to 1/e, as shares of a whole trial."""
+_LEVEL, _FAST, _SLOW = range(3)
+"""A curve's three coefficients: its final level, its fast share and its slow share."""
 _MEAN_VARIANCES = np.array([25.0, 9.0, 9.0])
 """Of the three coefficients' means: wide, the values have deviation 1."""
 _JITTER = 1e-6
@@ -29,16 +32,16 @@ _FANTASY_VARIANCE = 1e-3
 
 _LENGTH = (math.log(0.6), math.log(0.8), 0.7)
 """Prior of the log length scales: mean for the level, mean for the shares, deviation."""
-_SCALES = (
-    # Prior of the log variances: mean, deviation.
-    (math.log(1.0), 0.7),  # of the final level
-    (math.log(0.7), 0.9),  # of the fast share
-    (math.log(0.7), 0.9),  # of the slow share
-    (math.log(0.03), 1.0),  # of a trial's own level: two runs of one configuration differ
-    (math.log(0.03), 1.0),  # of a trial's own slow share
-    (math.log(0.01), 1.0),  # of an epoch's noise
-    (math.log(0.03), 1.0),  # of an early epoch's additional noise
-)
+_LOG_VARIANCES = {
+    "level": (math.log(1.0), 0.7),
+    "fast": (math.log(0.7), 0.9),
+    "slow": (math.log(0.7), 0.9),
+    "own_level": (math.log(0.03), 1.0),
+    "own_slow": (math.log(0.03), 1.0),
+    "noise": (math.log(0.01), 1.0),
+    "early_noise": (math.log(0.03), 1.0),
+}
+"""Prior of the log of each of `_Variances`: mean, deviation."""
 _PRIOR_DEVIATIONS = 3.0
 _NO_FIT = 1e10
 
@@ -78,18 +81,40 @@ class Belief:
     variance: Array
 
 
-@dataclass(frozen=True)
-class _Summaries:
-    """Curves by their coefficients: `told` = `mixing` @ coefficients + noise of variance 1.
+class _Variances(NamedTuple):
+    """The variances that the process has; their logs are its last parameters, in this order.
 
     Attributes:
-        mixing: (trials, 3, 3); rows of zeros where a curve tells less than three numbers.
-        told: (trials, 3).
+        level: of the final level, between configurations.
+        fast: of the fast share.
+        slow: of the slow share.
+        own_level: of a trial's own level: two runs of one configuration differ.
+        own_slow: of a trial's own slow share.
+        noise: of an epoch's noise.
+        early_noise: of an early epoch's additional noise.
+    """
+
+    level: float
+    fast: float
+    slow: float
+    own_level: float
+    own_slow: float
+    noise: float
+    early_noise: float
+
+
+@dataclass(frozen=True)
+class _Summaries:
+    """Curves by their coefficients: `seen` = `mixing` @ coefficients + noise of variance 1.
+
+    Attributes:
+        mixing: (trials, 3, 3); rows of zeros where a curve determines less than three numbers.
+        seen: (trials, 3).
         constant: what the summary leaves out of the negative log likelihood.
     """
 
     mixing: Array
-    told: Array
+    seen: Array
     constant: float
 
 
@@ -118,8 +143,9 @@ class CurveModel:
         self._parameters = int(parameter_of_feature.max()) + 1
         self._fading = fading(horizon)
         level, shares, deviation = _LENGTH
-        means = [mean for mean, _ in _SCALES]
-        deviations = [deviation for _, deviation in _SCALES]
+        scales = [_LOG_VARIANCES[name] for name in _Variances._fields]
+        means = [mean for mean, _ in scales]
+        deviations = [deviation for _, deviation in scales]
         self._prior_mean = np.array(
             [level] * self._parameters + [shares] * self._parameters + means
         )
@@ -149,39 +175,51 @@ class CurveModel:
         self._condition(observed.features, np.arange(len(observed.features)), self._summarise())
 
     def assume(self, features: Array, levels: Array, trials: NDArray[np.intp]) -> None:
-        """Take final levels for known, those of `trials` by their index in what was learned; an
-        index beyond it is a trial of which nothing is known."""
-        known = self._summarise()
+        """Take the final levels of trials for known.
+
+        Args:
+            features: their configurations (trials, features).
+            levels: what to take for known (trials,).
+            trials: their indices in what was learned. An index beyond it is a trial about which
+                nothing is known.
+        """
+        observed = self._summarise()
         count = len(features)
         mixing = np.zeros((count, 3, 3))
-        mixing[:, 0, 0] = 1 / math.sqrt(_FANTASY_VARIANCE)
-        told = np.zeros((count, 3))
-        told[:, 0] = levels * mixing[:, 0, 0]
+        mixing[:, 0, _LEVEL] = 1 / math.sqrt(_FANTASY_VARIANCE)
+        seen = np.zeros((count, 3))
+        seen[:, 0] = levels * mixing[:, 0, _LEVEL]
         self._condition(
             np.vstack([self._observed.features, features]),
             np.concatenate([np.arange(len(self._observed.features)), trials]),
             _Summaries(
-                np.concatenate([known.mixing, mixing]),
-                np.concatenate([known.told, told]),
-                known.constant,
+                np.concatenate([observed.mixing, mixing]),
+                np.concatenate([observed.seen, seen]),
+                observed.constant,
             ),
         )
 
     def believe(self, features: Array, trials: NDArray[np.intp] | None = None) -> Belief:
-        """Final levels of configurations: of a run yet to come on average, or of `trials`."""
-        variance = self._variances
+        """Final levels of configurations: of a run yet to come on average, or of `trials`.
+
+        Args:
+            features: (n, features).
+            trials: (n,) indices as `assume` takes them.
+        """
+        variances = self._variances
         squares = self._squares_of(features, self._features)
         alike = _matern_alone(squares @ np.exp(-2 * self.theta[: self._parameters]))
-        covariance = _MEAN_VARIANCES[0] + variance[0] * alike
-        prior = _MEAN_VARIANCES[0] + variance[0]
+        covariance = _MEAN_VARIANCES[_LEVEL] + variances.level * alike
+        prior = _MEAN_VARIANCES[_LEVEL] + variances.level
         if trials is not None:
-            covariance = covariance + variance[3] * (trials[:, None] == self._trials[None])
-            prior = prior + variance[3]
-        told = (covariance[:, :, None] * self._level_mixing[None]).reshape(len(features), -1)
-        told = told[:, self._kept]
-        explained = solve_triangular(self._root, told.T, lower=True)
+            same = trials[:, None] == self._trials[None]
+            covariance = covariance + variances.own_level * same
+            prior = prior + variances.own_level
+        mixed = covariance[:, :, None] * self._level_mixing[None]
+        with_seen = mixed.reshape(len(features), -1)[:, self._kept]
+        explained = solve_triangular(self._root, with_seen.T, lower=True)
         left = np.maximum(prior - (explained**2).sum(axis=0), 1e-9)
-        return Belief(told @ self._weights, left)
+        return Belief(with_seen @ self._weights, left)
 
     def loss(self, theta: Array) -> tuple[float, Array]:
         """Negative log posterior of the parameters, and its gradient.
@@ -190,64 +228,72 @@ class CurveModel:
         a diagonal term (Rasmussen and Williams 2006, equation 5.9) after Woodbury's identity.
         """
         observed, size = self._observed, self._parameters
-        variance = np.exp(theta[2 * size :])
-        noise = self._noise(variance)
+        variances = _Variances(*np.exp(theta[2 * size :]))
+        noise = self._noise(variances)
         summaries = self._summarise(noise)
         kernels = self._kernels(theta, self._squares)
-        blocks = _coefficient_covariances(variance, kernels, np.eye(len(observed.features)))
-        total, spread = _told_covariance(summaries.mixing, blocks)
+        blocks = _coefficient_covariances(variances, kernels, np.eye(len(observed.features)))
+        total, spread = _covariance_of_seen(summaries.mixing, blocks)
         try:
             root = np.linalg.cholesky(total)
         except np.linalg.LinAlgError:
             return _NO_FIT, np.zeros_like(theta)
-        told = summaries.told.ravel()
-        weights = cho_solve((root, True), told)
+        seen = summaries.seen.ravel()
+        weights = cho_solve((root, True), seen)
         offset = (theta - self._prior_mean) / self._prior_deviation
         loss = (
-            0.5 * told @ weights
+            0.5 * seen @ weights
             + np.log(np.diag(root)).sum()
             + summaries.constant
             + 0.5 * offset @ offset
         )
-        inverse = cho_solve((root, True), np.eye(len(told)))
-        slope = self._kernel_slope(variance, kernels, summaries.mixing, weights, inverse)
-        slope[-2:] = self._noise_slope(variance, noise, blocks, spread, weights, inverse)
+        inverse = cho_solve((root, True), np.eye(len(seen)))
+        slope = self._kernel_slope(variances, kernels, summaries.mixing, weights, inverse)
+        slope[-2:] = self._noise_slope(variances, noise, blocks, spread, weights, inverse)
         return float(loss), offset / self._prior_deviation - slope
 
     def _kernel_slope(
-        self, variance: Array, kernels: _Kernels, mixing: Array, weights: Array, inverse: Array
+        self,
+        variances: _Variances,
+        kernels: _Kernels,
+        mixing: Array,
+        weights: Array,
+        inverse: Array,
     ) -> Array:
+        """Of the log likelihood by all parameters; by those of the noise it is left 0."""
         count = len(mixing)
         outer = (np.outer(weights, weights) - inverse).reshape(count, 3, count, 3)
         level, fast, slow = (
             np.einsum("na,namb,mb->nm", mixing[:, :, k], outer, mixing[:, :, k], optimize=True)
-            for k in range(3)
+            for k in (_LEVEL, _FAST, _SLOW)
         )
-        shares = fast * variance[1] + slow * variance[2]
+        shares = fast * variances.fast + slow * variances.slow
+        by_log_variance = _Variances(
+            level=variances.level * (level * kernels.level).sum(),
+            fast=variances.fast * (fast * kernels.shares).sum(),
+            slow=variances.slow * (slow * kernels.shares).sum(),
+            own_level=variances.own_level * np.trace(level),
+            own_slow=variances.own_slow * np.trace(slow),
+            noise=0.0,
+            early_noise=0.0,
+        )
         slopes = [
-            variance[0] * np.einsum("nm,nmp->p", level, kernels.level_slopes),
+            variances.level * np.einsum("nm,nmp->p", level, kernels.level_slopes),
             np.einsum("nm,nmp->p", shares, kernels.shares_slopes),
-            [
-                variance[0] * (level * kernels.level).sum(),
-                variance[1] * (fast * kernels.shares).sum(),
-                variance[2] * (slow * kernels.shares).sum(),
-                variance[3] * np.trace(level),
-                variance[4] * np.trace(slow),
-                0.0,
-                0.0,
-            ],
+            np.array(by_log_variance),
         ]
         return 0.5 * np.concatenate(slopes)
 
     def _noise_slope(
         self,
-        variance: Array,
+        variances: _Variances,
         noise: Array,
         blocks: Array,
         spread: Array,
         weights: Array,
         inverse: Array,
     ) -> Array:
+        """Of the log likelihood by the logs of `noise` and `early_noise`."""
         count = len(noise)
         mean = np.einsum("rik,r->ik", spread, weights)
         solved = (inverse @ spread.reshape(3 * count, -1)).reshape(spread.shape)
@@ -258,18 +304,19 @@ class CurveModel:
         residual = values - mean @ self._fading.T
         unsure = np.einsum("ek,ikl,el->ie", self._fading, own, self._fading, optimize=True)
         by_noise = known * ((residual**2 + unsure) / noise**2 - 1 / noise)
-        early = np.broadcast_to(self._fading[:, 2] ** 2, (count, len(self._fading)))
+        early = np.broadcast_to(self._fading[:, _SLOW] ** 2, (count, len(self._fading)))
         return 0.5 * np.array(
-            [variance[5] * by_noise.sum(), variance[6] * (early * by_noise).sum()]
+            [variances.noise * by_noise.sum(), variances.early_noise * (early * by_noise).sum()]
         )
 
     @property
-    def _variances(self) -> Array:
-        return np.asarray(np.exp(self.theta[2 * self._parameters :]))
+    def _variances(self) -> _Variances:
+        return _Variances(*np.exp(self.theta[2 * self._parameters :]))
 
-    def _noise(self, variance: Array) -> Array:
+    def _noise(self, variances: _Variances) -> Array:
         """Variance of each epoch's noise (trials, epochs)."""
-        by_epoch = variance[5] + variance[6] * self._fading[:, 2] ** 2 + _JITTER
+        early = variances.early_noise * self._fading[:, _SLOW] ** 2
+        by_epoch = variances.noise + early + _JITTER
         return np.broadcast_to(by_epoch, self._observed.values.shape)
 
     def _summarise(self, noise: Array | None = None) -> _Summaries:
@@ -282,11 +329,11 @@ class CurveModel:
         )
         weighted = (precision * values) @ self._fading
         size, direction = np.linalg.eigh(information)
-        told = size > 1e-7 * np.maximum(size[:, -1:], 1e-12)
-        root = np.sqrt(np.where(told, size, 0.0))
+        determined = size > 1e-7 * np.maximum(size[:, -1:], 1e-12)
+        root = np.sqrt(np.where(determined, size, 0.0))
         direction = direction.transpose(0, 2, 1)
         numbers = (direction @ weighted[:, :, None])[:, :, 0]
-        numbers = np.where(told, numbers / np.where(told, root, 1.0), 0.0)
+        numbers = np.where(determined, numbers / np.where(determined, root, 1.0), 0.0)
         constant = 0.5 * ((precision * values**2).sum() - (numbers**2).sum())
         constant += 0.5 * np.log(noise[known]).sum()
         return _Summaries(root[:, :, None] * direction, numbers, float(constant))
@@ -307,29 +354,29 @@ class CurveModel:
         kernels = self._kernels(self.theta, self._squares_of(features, features))
         same = (trials[:, None] == trials[None]).astype(float)
         blocks = _coefficient_covariances(self._variances, kernels, same)
-        total, _ = _told_covariance(summaries.mixing, blocks)
+        total, _ = _covariance_of_seen(summaries.mixing, blocks)
         self._kept = np.flatnonzero(np.abs(summaries.mixing).sum(axis=2).ravel())
         self._root = np.linalg.cholesky(total[np.ix_(self._kept, self._kept)])
-        self._weights = cho_solve((self._root, True), summaries.told.ravel()[self._kept])
-        self._level_mixing = summaries.mixing[:, :, 0]
+        self._weights = cho_solve((self._root, True), summaries.seen.ravel()[self._kept])
+        self._level_mixing = summaries.mixing[:, :, _LEVEL]
         self._features, self._trials = features, trials
 
 
-def _coefficient_covariances(variance: Array, kernels: _Kernels, same: Array) -> Array:
+def _coefficient_covariances(variances: _Variances, kernels: _Kernels, same: Array) -> Array:
     """Covariances of the level, the fast and the slow share (3, trials, trials); `same` is 1 for
     a trial and itself."""
     level, fast, slow = _MEAN_VARIANCES
     return np.stack(
         [
-            level + variance[0] * kernels.level + variance[3] * same,
-            fast + variance[1] * kernels.shares,
-            slow + variance[2] * kernels.shares + variance[4] * same,
+            level + variances.level * kernels.level + variances.own_level * same,
+            fast + variances.fast * kernels.shares,
+            slow + variances.slow * kernels.shares + variances.own_slow * same,
         ]
     )
 
 
-def _told_covariance(mixing: Array, blocks: Array) -> tuple[Array, Array]:
-    """Covariance of what the trials tell, with each other (3 trials, 3 trials) and with the
+def _covariance_of_seen(mixing: Array, blocks: Array) -> tuple[Array, Array]:
+    """Covariance of what is seen of the trials, with each other (3 trials, 3 trials) and with the
     coefficients (3 trials, trials, 3)."""
     count = len(mixing)
     spread = np.einsum("jak,kji->jaik", mixing, blocks).reshape(3 * count, count, 3)
