@@ -10,6 +10,7 @@ from pathlib import Path
 
 from detector import Detector, train
 from detector.config import load_config
+from detector.config.metrics import METRIC
 from detector.data.opening import split_pages
 from detector.ensemble.single import export_training
 from detector.training.result import EpochMetrics
@@ -17,7 +18,7 @@ from detector.training.result import EpochMetrics
 
 def show(metrics: EpochMetrics) -> bool:
     """Called after each epoch; returning False would end the training."""
-    print(f"epoch {metrics.epoch}: H-Mean {metrics.values['val/hmean']:.3f}", flush=True)
+    print(f"epoch {metrics.epoch}: H-Mean {metrics.values[METRIC]:.3f}", flush=True)
     return True
 
 

@@ -11,7 +11,7 @@ from detector.choosing import PageScores, bootstrap
 from detector.evaluation.cleval import CLEvalCounts, DatasetScore
 from detector.evaluation.iou import IoUCounts
 from detector.evaluation.ratios import harmonic_mean, mean, share
-from detector.geometry.outlines import meeting_pairs, regions
+from detector.geometry.outlines import meetings, regions
 
 shares = st.floats(0, 1)
 counts = st.integers(0, 500)
@@ -78,5 +78,5 @@ def test_an_intersection_over_union_is_at_most_one(
     points: list[tuple[float, float]], scale: float, move: tuple[float, float]
 ) -> None:
     outlines = regions([np.array(points) * scale + move])
-    _, _, iou = meeting_pairs(outlines, outlines)
+    iou = meetings(outlines, outlines).iou()
     assert ((iou >= 0) & (iou <= 1)).all()

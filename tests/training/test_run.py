@@ -13,12 +13,12 @@ import torch
 
 from detector.choosing.pages import KeptEpoch
 from detector.config import Config, apply_params
+from detector.config.metrics import GOALS, METRIC
 from detector.data.folds import Folds
 from detector.errors import TrainingError
 from detector.model.checkpoint import ModelCheckpoint, load_tensors
-from detector.sweepfile.check.training_rules import DETECTOR_METRICS
 from detector.tracking import Outcome, Pictures
-from detector.training.result import METRIC, EpochMetrics
+from detector.training.result import EpochMetrics
 from detector.training.run import train
 from detector.training.step import Stepper
 
@@ -67,7 +67,7 @@ def test_counts_of_the_epoch_that_is_kept_are_kept_page_by_page(whole: Path, fol
 
 def test_the_metrics_of_an_epoch_are_those_that_a_sweep_file_may_name(whole: Path) -> None:
     rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
-    assert set(rows[0]) - {"epoch"} == set(DETECTOR_METRICS)
+    assert set(rows[0]) - {"epoch"} == set(GOALS)
 
 
 def test_a_run_resumes_from_its_last_epoch_as_if_nothing_had_happened(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from detector.config import load_config
+from detector.config.metrics import LOSS, METRIC, PRECISION, RECALL, SECONDS
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.data.processes import Processes
 
@@ -42,9 +43,9 @@ def train_run(
         values = metrics.values
         say(
             f"epoch {metrics.epoch}/{config.trainer.max_epochs} · "
-            f"loss {values['train/loss']:.3f} · val/hmean {values['val/hmean']:.4f} "
-            f"(recall {values['val/recall']:.4f}, precision {values['val/precision']:.4f}) · "
-            f"{values['seconds']:.0f} s"
+            f"loss {values[LOSS]:.3f} · {METRIC} {values[METRIC]:.4f} "
+            f"(recall {values[RECALL]:.4f}, precision {values[PRECISION]:.4f}) · "
+            f"{values[SECONDS]:.0f} s"
         )
         return True
 
@@ -57,5 +58,5 @@ def train_run(
     if result.status == "preempted":
         raise typer.Exit(PREEMPTED_EXIT_CODE)
     if Processes.of_environment().is_first:
-        score = f"val/hmean {result.kept_hmean:.4f}"
+        score = f"{METRIC} {result.kept_hmean:.4f}"
         say(f"kept: epoch {result.kept_epoch}, {score}, {result.checkpoint}")

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.detecting.postprocess import Detections
-from detector.geometry.outlines import meeting_pairs, regions
+from detector.geometry.outlines import meetings, regions
 
 SAME_TEXT = 0.5
 """Outlines of two networks whose intersection over union is this or more are of the same text."""
 
 Overlaps = dict[int, dict[int, float]]
-"""Of each outline, those of the other networks that it meets, with their intersection over
+"""For each outline, the outlines of the other networks that it meets, with their intersection over
 union. Outlines are numbered through all networks."""
 
 
@@ -57,8 +57,9 @@ def _overlaps(votes: Sequence[Detections]) -> Overlaps:
     starts = list(accumulate(map(len, votes), initial=0))
     result: Overlaps = defaultdict(dict)
     for one, other in combinations(range(len(votes)), 2):
-        pairs = meeting_pairs(shapes[one], shapes[other])
-        for i, j, overlap in zip(*(numbers.tolist() for numbers in pairs), strict=True):
+        met = meetings(shapes[one], shapes[other])
+        pairs = (numbers.tolist() for numbers in (met.i, met.j, met.iou()))
+        for i, j, overlap in zip(*pairs, strict=True):
             here, there = starts[one] + i, starts[other] + j
             result[here][there] = result[there][here] = overlap
     return result

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
+from detector.config.metrics import METRIC
 from detector.config.schema import DataConfig
 from detector.data.images import read_image
 from detector.data.page import Page, taken_evenly
@@ -23,7 +24,6 @@ from detector.detecting.inference import network_input
 from detector.export.onnx import AllMaps, Ensemble, MeanOfMaps
 from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet
-from detector.training.result import METRIC
 
 MEAN_OF_MAPS, MEAN_OF_WEIGHTS, CONSENSUS = "mean of maps", "mean of weights", "consensus of boxes"
 _STATISTICS_PAGES = 32

@@ -1,7 +1,7 @@
 """Plain IoU matching: how many boxes were found, one prediction to one ground truth.
 
 The scheme of the ICDAR 2015 incidental text evaluation (Karatzas et al. 2015, section IV): a
-prediction of which more than half lies on a don't-care is dropped, don't-cares count in no total,
+prediction that lies by more than half on a don't-care is dropped, don't-cares count in no total,
 and a match needs IoU of at least the threshold. Where several pairings are possible the pairs of
 highest IoU are taken first, so that the order of the predictions does not matter. It does not know
 split or merged words; `detector.evaluation.cleval` does.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from detector.data.page import TextBox
 from detector.evaluation.ratios import harmonic_mean, share
-from detector.geometry.outlines import Outlines, meeting_pairs, regions
+from detector.geometry.outlines import Outlines, meetings, regions
 
 _DONT_CARE_OVERLAP = 0.5
 
@@ -88,17 +88,18 @@ def evaluate_iou(
 
 
 def _on_dont_care(det: NDArray[np.object_], dont_care: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Predictions of which more than half lies on one don't-care."""
-    d, g = shapely.STRtree(dont_care).query(det, predicate="intersects")
-    covered = shapely.area(shapely.intersection(det[d], dont_care[g]))
+    """Predictions that lie by more than half on one don't-care."""
+    met = meetings(det, dont_care)
+    mostly = met.shared > _DONT_CARE_OVERLAP * shapely.area(det[met.i])
     dropped = np.zeros(len(det), dtype=bool)
-    dropped[d[covered > _DONT_CARE_OVERLAP * shapely.area(det[d])]] = True
+    dropped[met.i[mostly]] = True
     return dropped
 
 
 def _count_pairs(gt: NDArray[np.object_], det: NDArray[np.object_], threshold: float) -> int:
     """Pairs of IoU >= threshold, taken by falling IoU, each outline in one pair at most."""
-    d, g, iou = meeting_pairs(det, gt)
+    met = meetings(det, gt)
+    d, g, iou = met.i, met.j, met.iou()
     taken_gt: set[int] = set()
     taken_det: set[int] = set()
     for pair in np.lexsort((d, g, -iou)):

@@ -19,7 +19,8 @@ from detector.data.images import read_image
 from detector.data.page import Page, TextBox
 from detector.detecting.inference import Detect
 from detector.evaluation.cleval import CLEvalCounts, evaluate_page
-from detector.geometry.outlines import regions
+from detector.evaluation.ratios import share
+from detector.geometry.outlines import meetings, regions
 
 _OWN = 0.3
 """A prediction is for a word if this share of it lies on the word, as CLEval's area precision."""
@@ -31,7 +32,7 @@ class Mistakes:
     """The mistakes on one page, by index.
 
     Attributes:
-        missed: words of which less than half is covered.
+        missed: words that are covered by less than half.
         split: words that two or more predictions cover in parts.
         merged: predictions that cover most of two or more words.
         false: predictions that lie on no text, not even on don't-cares.
@@ -85,10 +86,10 @@ def find_mistakes(truth: Sequence[TextBox], predictions: Sequence[NDArray[Any]])
     """
     words, found = regions([box.points for box in truth]), regions(predictions)
     cared = np.array([not box.ignore for box in truth], dtype=bool)
-    w, p = shapely.STRtree(found).query(words, predicate="intersects")
-    area = shapely.area(shapely.intersection(words[w], found[p]))
-    of_word = _share(area, shapely.area(words)[w])
-    of_prediction = _share(area, shapely.area(found)[p])
+    met = meetings(words, found)
+    w, p = met.i, met.j
+    of_word = share(met.shared, shapely.area(words)[w])
+    of_prediction = share(met.shared, shapely.area(found)[p])
     belongs = (of_prediction >= _OWN) | (of_word >= _HALF)
 
     on_text = np.bincount(p, of_prediction, len(found))
@@ -226,10 +227,6 @@ def _boxes(outlines: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
         along = angle if width >= height else angle + 90
         row[:] = min(width, height), abs((along + 90) % 180 - 90)
     return rows
-
-
-def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def _indices(mask: NDArray[np.bool_]) -> tuple[int, ...]:

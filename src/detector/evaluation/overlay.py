@@ -9,12 +9,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from detector.data.page import TextBox
 from detector.evaluation.mistakes import Mistakes
-from detector.geometry.outlines import regions
+from detector.geometry.outlines import meetings, regions
 
 Color = tuple[int, int, int]
 
@@ -148,10 +147,7 @@ def _are_found(
     truth: Sequence[NDArray[Any]], predictions: Sequence[NDArray[Any]]
 ) -> NDArray[np.bool_]:
     """For each ground truth, whether a prediction covers it with an IoU of 0.5 or more."""
-    gt, det = regions(truth), regions(predictions)
-    g, d = shapely.STRtree(det).query(gt, predicate="intersects")
-    overlap = shapely.area(shapely.intersection(gt[g], det[d]))
-    union = shapely.area(gt[g]) + shapely.area(det[d]) - overlap
-    found = np.zeros(len(gt), dtype=bool)
-    found[g[overlap >= _FOUND_IOU * union]] = True
+    met = meetings(regions(truth), regions(predictions))
+    found = np.zeros(len(truth), dtype=bool)
+    found[met.i[met.shared >= _FOUND_IOU * met.union]] = True
     return found

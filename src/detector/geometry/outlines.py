@@ -6,7 +6,7 @@ the few kernels here (intersections of arbitrary outlines, offsets) is shapely's
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -107,23 +107,46 @@ def regions(outlines: Iterable[NDArray[np.float64]]) -> NDArray[np.object_]:
     return np.array([region(points) for points in outlines], dtype=object)
 
 
-def meeting_pairs(
-    one: NDArray[np.object_], other: NDArray[np.object_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Which of two sets of regions meet: positions in `one` and in `other`, and the intersection
-    over union of each pair.
+class Meetings(NamedTuple):
+    """The pairs of regions of two sets that meet; see `meetings`.
+
+    Attributes:
+        i: (pairs,) position in the one set.
+        j: (pairs,) position in the other.
+        shared: (pairs,) area that both cover.
+        union: (pairs,) area that either covers.
+    """
+
+    i: NDArray[np.int64]
+    j: NDArray[np.int64]
+    shared: NDArray[np.float64]
+    union: NDArray[np.float64]
+
+    def iou(self) -> NDArray[np.float64]:
+        """(pairs,) intersection over union, from 0 to 1; 0 where neither has an area."""
+        ratio = np.divide(
+            self.shared, self.union, out=np.zeros_like(self.shared), where=self.union > 0
+        )
+        # The areas are rounded: a region and itself can give more than 1 in the last bit.
+        return np.minimum(ratio, 1)
+
+
+def meetings(one: NDArray[np.object_], other: NDArray[np.object_]) -> Meetings:
+    """Which regions of two sets meet, and how much they share.
+
+    Args:
+        one, other: as `regions` gives them.
 
     >>> square = np.array([[0.0, 0], [2, 0], [2, 2], [0, 2]])
     >>> squares = regions([square, square + 9])
-    >>> [pairs.tolist() for pairs in meeting_pairs(squares[:1], squares)]
-    [[0], [0], [1.0]]
+    >>> found = meetings(squares[:1], squares)
+    >>> found.i.tolist(), found.j.tolist(), found.shared.tolist(), found.iou().tolist()
+    ([0], [0], [4.0], [1.0])
     """
     i, j = shapely.STRtree(other).query(one, predicate="intersects")
     shared = shapely.area(shapely.intersection(one[i], other[j]))
     union = shapely.area(one[i]) + shapely.area(other[j]) - shared
-    iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    # The areas are rounded: a region and itself can give more than 1 in the last bit.
-    return i, j, np.minimum(iou, 1)
+    return Meetings(i, j, shared, union)
 
 
 @njit(cache=True)

@@ -16,12 +16,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from detector.config import known_keys, nearest_key
+from detector.config.metrics import METRIC
 from detector.errors import SweepError, did_you_mean
 from detector.search.hyperband import Goal, Hyperband
 from detector.sweepfile import space
 from detector.sweepfile.command import MACROS, is_detector, macro_of, plain_words
-
-DEFAULT_METRIC = "val/hmean"
 
 _ONLY_W_AND_B = {"metrics", "scheduler"}
 """Keys of W&B's schema that have no counterpart here: a search of the user's own."""
@@ -116,7 +115,7 @@ class SweepSpec(_Section):
 
     method: Literal["grid", "random", "bayes"]
     parameters: dict[str, space.Distribution]
-    metric: MetricSpec = MetricSpec(name=DEFAULT_METRIC, goal="maximize")
+    metric: MetricSpec = MetricSpec(name=METRIC, goal="maximize")
     early_terminate: EarlyTerminateSpec | None = None
     run_cap: Annotated[int, Field(ge=1)] | None = None
     name: str | None = None
@@ -410,7 +409,7 @@ def _check_metric_is_known(spec: SweepSpec, where: str) -> None:
         raise SweepError(
             "bayes and early_terminate need a metric",
             where=where,
-            remedy=f"add `metric: {{name: {DEFAULT_METRIC}, goal: maximize}}`",
+            remedy=f"add `metric: {{name: {METRIC}, goal: maximize}}`",
         )
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from detector.config.metrics import METRIC
 from detector.training.keeping import EpochChoice
-from detector.training.result import METRIC, EpochMetrics, Status, TrainResult
+from detector.training.result import EpochMetrics, Status, TrainResult
 
 
 @dataclass

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-METRIC = "val/hmean"
-"""The metric that an epoch is kept for; higher is better."""
-
 Status = Literal["finished", "stopped", "preempted"]
 """A training "finished" all its epochs, was "stopped" early by `OnEpoch`, or was "preempted" by
 SIGTERM and is to be resumed."""
@@ -19,8 +16,7 @@ class EpochMetrics:
 
     Attributes:
         epoch: from 1.
-        values: `val/hmean`, `val/recall`, `val/precision` (CLEval over all characters),
-            `val/hmean_pages` (mean of the pages' own), `train/loss`, `lr`, `seconds`.
+        values: those of `detector.config.metrics`, by name.
     """
 
     epoch: int

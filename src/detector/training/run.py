@@ -8,6 +8,15 @@ import torch
 
 from detector.choosing.pages import KeptEpoch, PageScores
 from detector.config import Config
+from detector.config.metrics import (
+    HMEAN_PAGES,
+    LOSS,
+    METRIC,
+    PRECISION,
+    RATE,
+    RECALL,
+    SECONDS,
+)
 from detector.console import say
 from detector.data.folds import Folds
 from detector.data.page import Page
@@ -19,7 +28,7 @@ from detector.training.folder import TrainingFolder
 from detector.training.group import any_of, start_fabric
 from detector.training.parts import build_parts
 from detector.training.progress import Progress, as_metrics
-from detector.training.result import METRIC, EpochMetrics, OnEpoch, Status, TrainResult
+from detector.training.result import EpochMetrics, OnEpoch, Status, TrainResult
 from detector.training.schedule import learning_rate
 from detector.training.validate import Validation
 
@@ -137,13 +146,13 @@ class TrainingRun:
         models = self._config.models
         return {
             "epoch": epoch,
-            "train/loss": self._progress.mean_loss,
-            "lr": learning_rate(epoch, models.optimizer, models.scheduler),
+            LOSS: self._progress.mean_loss,
+            RATE: learning_rate(epoch, models.optimizer, models.scheduler),
             METRIC: score.hmean,
-            "val/recall": score.recall,
-            "val/precision": score.precision,
-            "val/hmean_pages": score.hmean_pages,
-            "seconds": time.monotonic() - started,
+            RECALL: score.recall,
+            PRECISION: score.precision,
+            HMEAN_PAGES: score.hmean_pages,
+            SECONDS: time.monotonic() - started,
         }
 
     def _save_epoch(self, row: dict[str, float], kept: KeptEpoch | None) -> None:

@@ -27,7 +27,7 @@ def eta_min_above_lr(subject: Subject) -> Iterator[Finding]:
         "error" if always else "warning",
         swept.entry.line,
         f"eta_min reaches {floor.high:.4g}, and lr goes down to {rate.low:.4g}",
-        f"the rate rises instead of falling in {_share(subject, lr, eta_min)}"
+        f"the rate rises instead of falling in {_part_that_fails(subject, lr, eta_min)}"
         f"{', which fail at once' if subject.trains_detector else ''}",
         fix,
         edits,
@@ -58,7 +58,7 @@ def _takes_limits(distribution: Distribution) -> bool:
     return not (isinstance(distribution, LogUniform) and distribution.takes_exponents)
 
 
-def _share(subject: Subject, lr: str, eta_min: str) -> str:
+def _part_that_fails(subject: Subject, lr: str, eta_min: str) -> str:
     """How many of the pairs that may be drawn cannot be trained."""
     rates, floors = (_drawn(subject, key) for key in (lr, eta_min))
     bad = sum(floor > rate for rate in rates for floor in floors)
@@ -92,7 +92,7 @@ def t_max_is_not_the_epochs(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "warning",
             parameter.entry.line,
-            f"T_max {_listed(short)} is below the {most} epochs of a trial",
+            f"T_max {_numbers(short)} is below the {most} epochs of a trial",
             "after epoch T_max the learning rate rises again, and undoes what was learnt",
             f"take no T_max below {most}",
             _at_least(subject, swept, most) if swept else (),
@@ -102,7 +102,7 @@ def t_max_is_not_the_epochs(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "warning" if left > 0.3 else "note",
             parameter.entry.line,
-            f"T_max {_listed(long)} is above the {fewest} epochs of a trial",
+            f"T_max {_numbers(long)} is above the {fewest} epochs of a trial",
             f"the rate never anneals: with {max(long):g} the training ends at {left:.0%} of the "
             "way from eta_min to lr",
             f"take no T_max far above {fewest}",
@@ -110,7 +110,7 @@ def t_max_is_not_the_epochs(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _listed(values: Sequence[float]) -> str:
+def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
@@ -179,7 +179,7 @@ def stopping_rule(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "note",
             subject.line("method"),
-            f"trials are judged at epoch {_listed(judged)} of {epochs}, by the model of their "
+            f"trials are judged at epoch {_numbers(judged)} of {epochs}, by the model of their "
             "curves",
             f"one that is stopped costs {judged[0] / epochs:.0%} to {judged[-1] / epochs:.0%} of "
             "a whole trial",
@@ -195,11 +195,11 @@ def _bands_decide(
         yield Finding(
             "note",
             line,
-            f"trials are compared at epoch {_listed(acting)} of {epochs}, as W&B does",
+            f"trials are compared at epoch {_numbers(acting)} of {epochs}, as W&B does",
             f"if one in {rule.eta:g} goes on at each, a trial takes "
             f"{_expected_epochs(acting, epochs, rule):.1f} epochs on average",
             "a smaller min_iter stops bad trials sooner, and good ones that start slowly too; "
-            f"--stopping adaptive would judge them at epoch {_listed(judged)}",
+            f"--stopping adaptive would judge them at epoch {_numbers(judged)}",
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from detector.config.metrics import METRIC
 from detector.search.hyperband import Hyperband
 from detector.sweepfile.check.document import Entry, Parameter, entries
 from detector.sweepfile.check.finding import Edit, Finding
@@ -223,14 +224,14 @@ def metric_missing(subject: Subject) -> Iterator[Finding]:
     method = subject.document.get("method")
     edits: tuple[Edit, ...] = ()
     if method is not None:
-        line = "metric: {name: val/hmean, goal: maximize}"
+        line = f"metric: {{name: {METRIC}, goal: maximize}}"
         edits = (subject.document.insert_after(method, line),)
     yield Finding(
         "error",
         subject.line("method"),
         "there is no metric",
         "bayes and early_terminate have nothing to go by",
-        "add `metric: {name: val/hmean, goal: maximize}`",
+        f"add `metric: {{name: {METRIC}, goal: maximize}}`",
         edits,
     )
 

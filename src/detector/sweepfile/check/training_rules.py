@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from detector.config import apply_params, known_keys, nearest_key
+from detector.config.metrics import GOALS
 from detector.errors import ConfigError
 from detector.search.hyperband import Goal
 from detector.sweepfile.check.document import Parameter
@@ -13,17 +14,6 @@ from detector.sweepfile.check.numbers import as_yaml, round_down, round_up
 from detector.sweepfile.check.subject import Subject, config_value, extremes, is_number, samples
 from detector.sweepfile.space import Categorical, Constant, Distribution, IntUniform, LogUniform
 from detector.sweepfile.spec import is_settled
-
-DETECTOR_METRICS: dict[str, Goal | None] = {
-    "val/hmean": "maximize",
-    "val/recall": "maximize",
-    "val/precision": "maximize",
-    "val/hmean_pages": "maximize",
-    "train/loss": "minimize",
-    "lr": None,
-    "seconds": None,
-}
-"""What a training of the detector logs after each epoch, and which way is better."""
 
 _RISING = ("hmean", "recall", "precision", "accuracy", "acc", "f1", "iou", "auc", "map", "score")
 _FALLING = ("loss", "error", "err", "mse", "rmse", "mae", "perplexity", "wer", "cer")
@@ -203,16 +193,16 @@ def _beyond(distribution: Distribution, value: float, name: str) -> float:
 def metric_that_is_not_logged(subject: Subject) -> Iterator[Finding]:
     """A metric that no training reports: every trial ends without a score."""
     entry = subject.document.get("metric", "name")
-    if entry is None or not subject.trains_detector or subject.metric in DETECTOR_METRICS:
+    if entry is None or not subject.trains_detector or subject.metric in GOALS:
         return
-    near = difflib.get_close_matches(str(entry.value), DETECTOR_METRICS, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(entry.value), GOALS, n=1, cutoff=0.5)
     misspelt = difflib.get_close_matches(str(entry.value), near, cutoff=0.75)
     yield Finding(
         "error",
         entry.line,
         f"no training logs {entry.value!r}",
         "no trial gets a score, so that nothing is learnt, stopped or chosen",
-        f"write {near[0]}" if near else f"choose one of {', '.join(DETECTOR_METRICS)}",
+        f"write {near[0]}" if near else f"choose one of {', '.join(GOALS)}",
         (subject.document.replace(entry.node, near[0]),) if misspelt else (),
     )
 
@@ -225,7 +215,7 @@ def goal_against_the_metric(subject: Subject) -> Iterator[Finding]:
         return
     right = _natural_goal(subject.metric) if not subject.trains_detector else None
     if subject.trains_detector:
-        right = DETECTOR_METRICS.get(subject.metric)
+        right = GOALS.get(subject.metric)
     if right is None or right == current:
         return
     better = "more" if right == "maximize" else "less"
