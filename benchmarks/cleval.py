@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from benchmarks.harness import Contender, compare, console, find_peer, use_threads, version
 from benchmarks.pages import SEED, SIZE, Words, draw_pages
 from detector.data.page import TextBox
-from detector.evaluation.cleval import CLEvalCounts, evaluate_page, evaluate_pages
+from detector.evaluation.cleval.counts import CLEvalCounts
+from detector.evaluation.cleval.evaluate import evaluate_page, evaluate_pages
 
 PAGES = 30
 SPLIT, MERGED, MISSED = 0.08, 0.08, 0.05

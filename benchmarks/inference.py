@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import Contender, compare, console, find_peer, use_threads, version
 from detector.config import Config, load_config
-from detector.data.synthetic import draw_receipt
+from detector.data.synthetic.drawing import draw_receipt
 from detector.detecting.inference import Detect, Image, detect_text, normalise
 from detector.detecting.postprocess import Detections
 from detector.export.engines import Engine, Network, has_bf16, open_engine

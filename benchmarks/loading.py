@@ -28,10 +28,10 @@ from benchmarks.harness import (
     version,
 )
 from detector.config import Config, load_config
-from detector.data.dataset import Batch, CropDataset, Draw, training_batches
-from detector.data.formats import load_pages
+from detector.data.batches import Batch, CropDataset, Draw, training_batches
+from detector.data.data_set import load_pages
 from detector.data.page import Page
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from detector.model.dbnet import DBNet
 from detector.training.step import Stepper
 

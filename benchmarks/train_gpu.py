@@ -17,7 +17,7 @@ from timm.utils import ModelEmaV3
 
 from benchmarks.harness import console, version
 from detector.config import load_config
-from detector.data.dataset import Batch
+from detector.data.batches import Batch
 from detector.model.dbnet import DBNet
 from detector.training.step import Stepper
 

@@ -14,9 +14,9 @@ from benchmarks.harness import Contender, console, take_turns, use_threads
 from benchmarks.inference import CHECKPOINT
 from benchmarks.loading import PRESET, SEED, training_step
 from detector.config import load_config
-from detector.data.dataset import training_batches
-from detector.data.formats import load_pages
-from detector.data.synthetic import draw_receipts
+from detector.data.batches import training_batches
+from detector.data.data_set import load_pages
+from detector.data.synthetic.drawing import draw_receipts
 from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet
 from detector.training.validate import Validation

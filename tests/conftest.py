@@ -13,9 +13,9 @@ import s3fs
 from hypothesis import settings
 from PIL import Image
 
+from detector.data.data_set import load_pages
 from detector.data.folds import Folds, make_folds, open_folds
-from detector.data.formats import load_pages
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from tests.ports import ports_of_seaweedfs
 
 # numba compiles a kernel within the first example that calls it.

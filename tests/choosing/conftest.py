@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detector.choosing import PageScores
-from detector.evaluation.cleval import CLEvalCounts
+from detector.evaluation.cleval.counts import CLEvalCounts
 
 
 def page_scores(found: np.ndarray, true: np.ndarray) -> PageScores:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detector.choosing import PageScores, difference, score
 from detector.errors import DataError
-from detector.evaluation.cleval import CLEvalCounts
+from detector.evaluation.cleval.counts import CLEvalCounts
 
 counts = st.builds(
     lambda true, share, extra: CLEvalCounts(

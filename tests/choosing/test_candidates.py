@@ -8,7 +8,7 @@ import pytest
 from detector.choosing import PageScores
 from detector.choosing.candidates import Candidate, choose_candidate, cross_fit
 from detector.errors import ConfigError
-from detector.evaluation.cleval import CLEvalCounts
+from detector.evaluation.cleval.counts import CLEvalCounts
 
 
 def candidate(name: str, found: list[int], ms: float) -> Candidate:

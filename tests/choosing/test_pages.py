@@ -8,7 +8,7 @@ from detector.choosing import PageScores
 from detector.choosing.pages import KeptEpoch
 from detector.data.page import Page
 from detector.errors import DataError
-from detector.evaluation.cleval import CLEvalCounts, DatasetScore
+from detector.evaluation.cleval.counts import CLEvalCounts, DatasetScore
 
 GOOD = CLEvalCounts(gt_chars=10, det_chars=10, tp_chars=10)
 POOR = CLEvalCounts(gt_chars=10, det_chars=12, tp_chars=5, recall_penalty=1.5)

@@ -6,7 +6,7 @@ import pytest
 
 from detector.choosing import PageScores
 from detector.choosing.promotion import Promotion, judge, judge_number
-from detector.evaluation.cleval import CLEvalCounts
+from detector.evaluation.cleval.counts import CLEvalCounts
 
 
 def pages(found: list[int]) -> PageScores:

@@ -7,7 +7,7 @@ import pytest
 
 from detector.choosing import PageScores
 from detector.choosing.ranking import Contender, choose_trial
-from detector.evaluation.cleval import CLEvalCounts
+from detector.evaluation.cleval.counts import CLEvalCounts
 from detector.sweepfile.space import off_centre
 from detector.sweepfile.spec import parse_sweep
 

@@ -18,7 +18,7 @@ from components.prepare import prepare
 from components.select import select
 from components.sweep_init import sweep_init
 from components.train_jobs import running
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from detector.sweep.backends import open_backend
 from pipelines.settings import Settings
 from tests.components.cluster import NAMESPACE, Turn, cluster, ended

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import s3fs
 
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from detector.steps.ensemble import Summary, read_summary
 from pipelines.local import Machine, StepError, StepRunner, run_pipeline
 from tests.containers.podman import USER, Podman, find_image

@@ -7,7 +7,7 @@ import pytest
 
 from detector.data.check import check_data
 from detector.data.convert import Format, write_data_set
-from detector.data.formats import load_pages
+from detector.data.data_set import load_pages
 from detector.data.page import Page
 from detector.errors import DataError
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from detector.config.schema import AugmentConfig, ResizeConfig
 from detector.data.augment import apply_warp, change_light, draw_warp, warp_outlines
-from detector.data.dataset import EpochBatches
+from detector.data.batches import EpochBatches
 from detector.data.resize import pad_to_stride, resize_page
 
 SIZES = st.integers(10, 900)

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from detector.data.data_set import load_pages
 from detector.data.folds import Manifest, make_folds, open_folds
-from detector.data.formats import load_pages
 from detector.data.page import Page, TextBox
 from detector.errors import DataError
 

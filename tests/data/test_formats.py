@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.data.formats import load_pages, read_data_set
+from detector.data.data_set import load_pages, read_data_set
 from detector.errors import DataError
 
 WritePage = Callable[..., Path]

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from detector.config.schema import DataConfig
-from detector.data.formats import load_pages
+from detector.data.data_set import load_pages
 from detector.data.scaled import ScaledPages
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from detector.errors import DataError
 
 

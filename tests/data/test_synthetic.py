@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from detector.data.synthetic import TRAITS, draw_receipt, draw_receipts
+from detector.data.synthetic.drawing import TRAITS, draw_receipt, draw_receipts
 from detector.data.synthetic.photo import Look, Warp, photograph
 from detector.data.synthetic.receipt import found_shop, print_receipt
 from detector.errors import DataError

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.choosing import PageScores, bootstrap
-from detector.evaluation.cleval import CLEvalCounts, DatasetScore
+from detector.evaluation.cleval.counts import CLEvalCounts, DatasetScore
 from detector.evaluation.iou import IoUCounts
 from detector.evaluation.ratios import harmonic_mean, mean, share
 from detector.geometry.outlines import meetings, regions

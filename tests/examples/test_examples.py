@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

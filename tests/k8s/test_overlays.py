@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from detector.console import PREEMPTED_EXIT_CODE
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from detector.steps.ensemble import read_summary
 from tests.charts.rendering import KUBERNETES, RESTRICTED_CONTAINER, containers, find, pod_specs
 from tests.k8s.kustomize import OF_JOBS, OVERLAYS, ROOT, build, build_folder

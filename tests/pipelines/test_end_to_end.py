@@ -10,7 +10,7 @@ import pytest
 
 from detector.choosing.promotion import Promotion
 from detector.data.images import read_image
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from detector.export.detector import Detector
 from detector.steps.ensemble import Summary
 from tests.tiny_run import SWEEP, overrides

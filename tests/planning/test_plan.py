@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from detector.cli.main import app
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from detector.errors import ConfigError
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"

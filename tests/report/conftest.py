@@ -16,7 +16,7 @@ import websocket
 from detector.choosing import Interval
 from detector.choosing.promotion import Promotion
 from detector.choosing.ranking import Choice, Standing
-from detector.data.synthetic import draw_receipt
+from detector.data.synthetic.drawing import draw_receipt
 from detector.evaluation.mistakes import TextKind
 from detector.evaluation.overlay import draw_overlay, encode_jpeg
 from detector.evaluation.score_row import ScoreRow

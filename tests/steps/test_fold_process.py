@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from detector.errors import TrainingError
 from detector.steps.fold import read_fold_results, train_fold
 from detector.steps.prepare import prepare

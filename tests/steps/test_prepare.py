@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from detector.errors import ConfigError, DataError, StoreError
 from detector.steps.prepare import prepare
 from detector.steps.run import Run

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from detector.steps.agent import run_sweep_agent
 from detector.steps.fold import train_fold
 from detector.steps.prepare import prepare

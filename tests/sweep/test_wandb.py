@@ -8,7 +8,7 @@ from detector.sweep.agent import run_agent
 from detector.sweep.backends import Idle, open_backend
 from detector.sweep.best import best_trial
 from detector.sweepfile.spec import read_sweep
-from detector.tracking import open_tracker
+from detector.tracking.tracker import open_tracker
 
 SWEEP = """
 method: random

@@ -4,7 +4,7 @@ import pytest
 
 from detector.choosing import PageScores
 from detector.choosing.pages import KeptEpoch
-from detector.evaluation.cleval import CLEvalCounts
+from detector.evaluation.cleval.counts import CLEvalCounts
 from detector.training.keeping import EpochChoice
 
 

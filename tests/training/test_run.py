@@ -17,7 +17,7 @@ from detector.config.metrics import GOALS, METRIC
 from detector.data.folds import Folds
 from detector.errors import TrainingError
 from detector.model.checkpoint import ModelCheckpoint, load_tensors
-from detector.tracking import Outcome, Pictures
+from detector.tracking.tracker import Outcome, Pictures
 from detector.training.result import EpochMetrics
 from detector.training.run import train
 from detector.training.step import Stepper

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from detector.config import Config, apply_params
-from detector.data.dataset import EpochBatches, training_batches
+from detector.data.batches import EpochBatches, training_batches
 from detector.data.folds import Folds
 from detector.data.processes import Processes
 from detector.errors import ConfigError

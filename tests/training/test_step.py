@@ -5,7 +5,7 @@ import torch
 from lightning_fabric import Fabric
 
 from detector.config import Config, apply_params
-from detector.data.dataset import Batch, training_batches
+from detector.data.batches import Batch, training_batches
 from detector.data.folds import Folds
 from detector.errors import TrainingError
 from detector.model.dbnet import DBNet

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detector.data.page import Page
 from detector.errors import DataError
-from detector.evaluation.cleval import CLEvalCounts, DatasetScore
+from detector.evaluation.cleval.counts import CLEvalCounts, DatasetScore
 
 PAGES = "pages.json"
 """The file's name beside a training's metrics.jsonl."""

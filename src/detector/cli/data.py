@@ -13,8 +13,8 @@ from rich.text import Text
 from detector.config.schema import DataConfig, FoldsConfig
 from detector.data.check import CheckReport, check_data
 from detector.data.convert import write_data_set
+from detector.data.data_set import load_pages
 from detector.data.folds import Manifest, make_folds
-from detector.data.formats import load_pages
 from detector.data.problem import refuse_errors
 from detector.data.source import fetch
 from detector.storage.atomic import write_atomically
@@ -108,7 +108,7 @@ def synth(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Draw receipts, to try detsweep without a data set."""
-    from detector.data.synthetic import draw_receipts
+    from detector.data.synthetic.drawing import draw_receipts
 
     draw_receipts(target, train=train, held_out=held_out, seed=seed)
     Console().print(f"drew {train + held_out} receipts in {target}")

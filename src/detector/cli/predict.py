@@ -16,7 +16,7 @@ from detector.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
     from detector.detecting.postprocess import Detections
-    from detector.evaluation.cleval import DatasetScore
+    from detector.evaluation.cleval.counts import DatasetScore
     from detector.evaluation.iou import IoUCounts
 
 Model = Annotated[Path, typer.Option(help="An ONNX file that `detsweep run` wrote.")]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from detector.data.formats import LabelledImage, annotation_problems, read_data_set
+from detector.data.data_set import LabelledImage, annotation_problems, read_data_set
 from detector.data.images import MAX_PIXELS, decode_image, read_bytes
 from detector.data.page import Page
 from detector.data.problem import Level, Problem

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from detector.data.formats import read_data_set
+from detector.data.data_set import read_data_set
 from detector.data.images import image_size, read_bytes
 from detector.data.page import Page
 from detector.data.problem import refuse_errors

@@ -1,8 +1,8 @@
 """From where a data set lies to the pages that a command works on."""
 
 from detector.config.schema import Config
+from detector.data.data_set import load_pages
 from detector.data.folds import Folds, make_folds, open_folds
-from detector.data.formats import load_pages
 from detector.data.page import Page
 from detector.data.source import fetch
 

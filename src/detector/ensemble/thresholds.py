@@ -24,7 +24,8 @@ from detector.data.images import read_image
 from detector.data.page import Page, taken_evenly
 from detector.data.resize import resize_page
 from detector.detecting.inference import ProbabilityMap, draw_map, read_map
-from detector.evaluation.cleval import DatasetScore, evaluate_page
+from detector.evaluation.cleval.counts import DatasetScore
+from detector.evaluation.cleval.evaluate import evaluate_page
 from detector.evaluation.iou import IoUCounts, evaluate_iou
 
 MOST_PAGES = 200

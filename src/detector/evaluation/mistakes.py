@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from detector.data.images import read_image
 from detector.data.page import Page, TextBox
 from detector.detecting.inference import Detect
-from detector.evaluation.cleval import CLEvalCounts, evaluate_page
+from detector.evaluation.cleval.counts import CLEvalCounts
+from detector.evaluation.cleval.evaluate import evaluate_page
 from detector.evaluation.ratios import share
 from detector.geometry.outlines import meetings, regions
 

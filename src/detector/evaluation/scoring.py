@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from detector.data.images import read_image
 from detector.data.page import Page
 from detector.detecting.inference import Detect
-from detector.evaluation.cleval import DatasetScore, evaluate_page
+from detector.evaluation.cleval.counts import DatasetScore
+from detector.evaluation.cleval.evaluate import evaluate_page
 from detector.evaluation.iou import IoUCounts, evaluate_iou
 
 

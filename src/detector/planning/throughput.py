@@ -9,7 +9,7 @@ from statistics import median
 import torch
 
 from detector.config import Config
-from detector.data.dataset import Batch
+from detector.data.batches import Batch
 from detector.data.folds import SWEEP_FOLD, Folds
 from detector.model.dbnet import DBNet
 from detector.training.group import start_fabric

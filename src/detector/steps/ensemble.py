@@ -31,7 +31,7 @@ from detector.steps.report import sweep_content, worst_overlays
 from detector.steps.run import Best, Run, fold_key
 from detector.sweep.best import override_line
 from detector.sweepfile.spec import parse_sweep
-from detector.tracking import open_tracker
+from detector.tracking.tracker import open_tracker
 
 if TYPE_CHECKING:
     from detector.ensemble.build import EnsembleResult

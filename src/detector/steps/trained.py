@@ -16,7 +16,7 @@ from detector.steps.child import Progress, say_to_parent
 from detector.steps.run import Run
 from detector.steps.trainer_status import show_progress
 from detector.sweep.reporting import HISTORY, read_history
-from detector.tracking import open_tracker
+from detector.tracking.tracker import open_tracker
 from detector.tracking.wandb import STATE as WANDB_STATE
 
 if TYPE_CHECKING:

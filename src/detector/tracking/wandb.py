@@ -30,7 +30,7 @@ from typing import Any
 from detector.config import Config
 from detector.console import say
 from detector.storage.atomic import write_atomically
-from detector.tracking import Outcome, Pictures, Tracker
+from detector.tracking.tracker import Outcome, Pictures, Tracker
 from detector.tracking.wandb_run import as_images, log_model
 
 STATE = "wandb.json"
@@ -44,7 +44,7 @@ _children: list[subprocess.Popen[bytes]] = []
 
 
 def wandb_tracker(config: Config, run_dir: Path, name: str, group: str) -> Tracker:
-    """A tracker; see `detector.tracking.open_tracker`."""
+    """A tracker; see `detector.tracking.tracker.open_tracker`."""
     running = getattr(sys.modules.get("wandb"), "run", None)
     if running is not None:
         return _TrackerInRun(running, config)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from detector.config import Config
-from detector.data.dataset import Batch, EpochBatches, training_batches
+from detector.data.batches import Batch, EpochBatches, training_batches
 from detector.data.page import Page
 from detector.data.processes import Processes
 from detector.model.dbnet import DBNet

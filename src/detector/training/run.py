@@ -21,9 +21,9 @@ from detector.console import say
 from detector.data.folds import Folds
 from detector.data.page import Page
 from detector.errors import DataError
-from detector.evaluation.cleval import DatasetScore
+from detector.evaluation.cleval.counts import DatasetScore
 from detector.interrupt import Interrupt, catch_sigterm
-from detector.tracking import UNTRACKED, Tracker
+from detector.tracking.tracker import UNTRACKED, Tracker
 from detector.training.folder import TrainingFolder
 from detector.training.group import any_of, start_fabric
 from detector.training.parts import build_parts

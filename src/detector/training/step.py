@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from detector.config import Config
 from detector.console import say
-from detector.data.dataset import Batch
+from detector.data.batches import Batch
 from detector.errors import TrainingError
 from detector.model.dbnet import Maps
 from detector.model.loss import TargetMaps, detection_loss

@@ -13,7 +13,8 @@ from detector.data.images import read_image
 from detector.data.page import Page
 from detector.data.scaled import ScaledPages
 from detector.detecting.inference import Image, ProbabilityMap, detect_resized, normalise
-from detector.evaluation.cleval import CLEvalCounts, DatasetScore, evaluate_page
+from detector.evaluation.cleval.counts import CLEvalCounts, DatasetScore
+from detector.evaluation.cleval.evaluate import evaluate_page
 from detector.evaluation.overlay import draw_overlay, encode_jpeg
 from detector.model.dbnet import DBNet
 from detector.training.group import everyones

@@ -12,13 +12,8 @@ from hypothesis import strategies as st
 
 from detector.data.page import TextBox
 from detector.errors import DataError
-from detector.evaluation.cleval import (
-    CLEvalCounts,
-    CLEvalOptions,
-    DatasetScore,
-    evaluate_page,
-    evaluate_pages,
-)
+from detector.evaluation.cleval.counts import CLEvalCounts, DatasetScore
+from detector.evaluation.cleval.evaluate import CLEvalOptions, evaluate_page, evaluate_pages
 
 # Produced once by the authors' release 0.1.1 (detection only, quads). Of the crooked ones a third
 # are not convex or cross themselves.

@@ -40,8 +40,3 @@ The steps, a module each: `characters` places the centres, `pairs` finds what ov
 and who finds which character, `matching` decides, `counts` holds the outcome, `evaluate` calls them
 in turn.
 """
-
-from detector.evaluation.cleval.counts import CLEvalCounts, DatasetScore
-from detector.evaluation.cleval.evaluate import CLEvalOptions, evaluate_page, evaluate_pages
-
-__all__ = ["CLEvalCounts", "CLEvalOptions", "DatasetScore", "evaluate_page", "evaluate_pages"]
