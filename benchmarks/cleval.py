@@ -2,7 +2,7 @@
 
 The predictions are the words, jittered: 8 % of the words are split, 8 % merged with the next, 5 %
 missed, and 5 predictions a page lie anywhere. What is timed of the release is `evaluation()`, with
-its box objects made beforehand; of detsweep all that a caller pays for, from arrays to counts.
+its box objects made in advance; for detsweep, all that a caller pays for, from arrays to counts.
 """
 
 import os

@@ -23,6 +23,7 @@ def show(metrics: EpochMetrics) -> bool:
 
 
 def main(data: str, folder: Path, *settings: str) -> None:
+    """Train on the pages in `data`; `folder` receives the training and the model."""
     config = load_config([f"data.path={data}", *settings])
     folds = split_pages(config)
     trained = train(config, folds, fold=None, run_dir=folder, on_epoch=show)

@@ -59,7 +59,7 @@ def _pages(
 
 
 def _parts(pages: list[Page]) -> int:
-    """How many sets of pages can be told apart by their groups."""
+    """How many sets of pages have different groups."""
     return len({page.group or page.name for page in pages})
 
 
@@ -277,7 +277,7 @@ def _add_page(root: Path) -> None:
     [
         (_change_image, r"changed: train/images/t3\.jpg"),
         (_remove_page, r"missing: train/images/t3\.jpg"),
-        (_change_text, r"annotated anew: train/images/t3\.jpg"),
+        (_change_text, r"annotated again: train/images/t3\.jpg"),
         (_add_page, r"new: train/images/t9\.jpg"),
     ],
 )

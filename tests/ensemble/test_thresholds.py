@@ -1,4 +1,4 @@
-"""Thresholds tuned on maps of which the best ones are known."""
+"""Thresholds tuned on maps whose best thresholds are known."""
 
 from pathlib import Path
 

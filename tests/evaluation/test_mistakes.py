@@ -1,4 +1,4 @@
-"""What counts as a mistake, of which kind, and with which text it happens."""
+"""What counts as a mistake, its kind, and with which text it happens."""
 
 from pathlib import Path
 

@@ -24,7 +24,7 @@ SETTINGS = [
     "models.decoder.inner_channels=16",
     "models.scheduler.T_max=4",
     "trainer.max_epochs=4",
-    # It has hardly learnt anything: whatever it takes for text, however unsure, is an outline.
+    # It has learnt very little: everything that may be text, however unsure, is an outline.
     "models.head.postprocess.thresh=0.05",
     "models.head.postprocess.box_thresh=0.05",
 ]

@@ -1,6 +1,6 @@
 """One of the processes that torchrun starts for a test: `shared.py TRIAL…`, a JSON object each.
 
-A trial is a training in a folder; `sigterm` names the process that is told to end in its third
+A trial is a training in a folder; `sigterm` names the process that is asked to end in its third
 step, `small_memory` the one that has room for a single crop.
 """
 
@@ -55,10 +55,10 @@ def run(trial: dict[str, Any]) -> None:
             leave_memory_for_one_crop(patch)
         config = config_from_tree(trial["config"])
         # Only the first touches the folder; the others get one that is not there.
-        folder = folder if rank == 0 else folder / "nobody's"
-        told = []
-        result = train(config, folds, 0, folder, lambda metrics: not told.append(metrics.epoch))
-    said = {"status": result.status, "kept": result.kept_epoch, "told": told}
+        folder = folder if rank == 0 else folder / "not used"
+        reported = []
+        result = train(config, folds, 0, folder, lambda metrics: not reported.append(metrics.epoch))
+    said = {"status": result.status, "kept": result.kept_epoch, "reported": reported}
     Path(trial["results"], f"{rank}.json").write_text(json.dumps(said))
 
 

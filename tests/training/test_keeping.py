@@ -1,4 +1,4 @@
-"""Which epoch is kept: the latest that the pages cannot tell from the best."""
+"""Which epoch is kept: the latest that is as good as the best, within the noise of the pages."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from detector.training.keeping import EpochChoice
 
 
 def epoch(number: int, missed: list[int]) -> KeptEpoch:
-    """Pages of 100 characters, of which `missed` were not found."""
+    """Pages of 100 characters, with `missed` of them not found."""
     counts = {
         f"page {i}": CLEvalCounts(gt_chars=100, det_chars=100 - lost, tp_chars=100 - lost)
         for i, lost in enumerate(missed)

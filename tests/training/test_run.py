@@ -81,9 +81,9 @@ def test_a_run_resumes_from_its_last_epoch_as_if_nothing_had_happened(
 
     with pytest.raises(KilledError):
         train(tiny, folds, 0, tmp_path, die_after_the_first)
-    told = []
-    train(tiny, folds, 0, tmp_path, lambda metrics: not told.append(metrics.epoch))
-    assert told == [1, 2, 3]
+    reported = []
+    train(tiny, folds, 0, tmp_path, lambda metrics: not reported.append(metrics.epoch))
+    assert reported == [1, 2, 3]
     assert curve(tmp_path) == curve(whole)
     assert_same_weights(tmp_path / "last.ckpt", whole / "last.ckpt")
 
@@ -109,7 +109,7 @@ def test_sigterm_saves_within_the_epoch_and_the_resumed_run_is_the_same(
     assert_same_weights(tmp_path / "last.ckpt", whole / "last.ckpt")
 
 
-def test_a_training_that_is_told_to_stop_after_its_last_epoch_is_finished(
+def test_a_training_that_is_asked_to_stop_after_its_last_epoch_is_finished(
     tiny: Config, folds: Folds, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     last = tiny.trainer.max_epochs
@@ -120,7 +120,7 @@ def test_a_training_that_is_told_to_stop_after_its_last_epoch_is_finished(
     assert f"all {last} epochs were trained before" in capsys.readouterr().out
 
 
-class Told:
+class Remembering:
     """A tracker that remembers."""
 
     def __init__(self) -> None:
@@ -143,18 +143,19 @@ class Told:
         self.more.append(outcome)
 
 
-def test_a_tracker_is_told_every_epoch_and_shown_what_the_best_ones_find(
+def test_a_tracker_is_given_every_epoch_and_what_the_best_ones_find(
     tiny: Config, folds: Folds, tmp_path: Path
 ) -> None:
-    told = Told()
-    train(tiny, folds, 0, tmp_path, lambda metrics: metrics.epoch < 1, told)
-    train(apply_params(tiny, {"tracker": "wandb"}), folds, 0, tmp_path, every_epoch, told)
-    assert told.epochs == [1, 1, 2, 3], "a resumed training repeats what it had told"
-    assert told.more == [], "whoever opened the tracker ends it"
-    assert 1 <= len(told.pictures) <= 3
+    tracker = Remembering()
+    train(tiny, folds, 0, tmp_path, lambda metrics: metrics.epoch < 1, tracker)
+    train(apply_params(tiny, {"tracker": "wandb"}), folds, 0, tmp_path, every_epoch, tracker)
+    assert tracker.epochs == [1, 1, 2, 3], "a resumed training repeats what it had reported"
+    assert tracker.more == [], "the caller ends the tracker"
+    assert 1 <= len(tracker.pictures) <= 3
     shown = [page.name for page in folds.validation(0)][:4]
-    assert list(told.pictures[0]) == shown
-    assert cv2.imdecode(np.frombuffer(told.pictures[0][shown[0]], np.uint8), cv2.IMREAD_COLOR).any()
+    assert list(tracker.pictures[0]) == shown
+    jpeg = np.frombuffer(tracker.pictures[0][shown[0]], np.uint8)
+    assert cv2.imdecode(jpeg, cv2.IMREAD_COLOR).any()
 
 
 def test_a_finished_run_is_not_trained_again(

@@ -55,14 +55,14 @@ def whole(config: Config, folds: Folds, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def shared(config: Config, folds: Folds, tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    names = ("undisturbed", "told to end", "taken over", "small memory")
+    names = ("undisturbed", "asked to end", "taken over", "small memory")
     folders = {name: tmp_path_factory.mktemp("two") for name in names}
 
     def first_epoch_only(_: EpochMetrics) -> bool:
         return False
 
     train(config, folds, 0, folders["taken over"], first_epoch_only)
-    given = {"told to end": {"sigterm": 1}, "small memory": {"small_memory": 1}}
+    given = {"asked to end": {"sigterm": 1}, "small memory": {"small_memory": 1}}
     common = {
         "config": config.to_dict(),
         "manifest": folds.manifest.to_json(),
@@ -106,14 +106,14 @@ def test_two_processes_train_what_one_does(shared: Shared, whole: Path) -> None:
     assert_same_training(shared.folders["undisturbed"], whole)
 
 
-def test_both_know_the_result_and_the_first_alone_tells_of_epochs(
+def test_both_know_the_result_and_only_the_first_reports_epochs(
     shared: Shared, whole: Path
 ) -> None:
     first, second = shared.results["undisturbed"]
-    assert (first["status"], first["told"], second["told"]) == ("finished", [1, 2], [])
+    assert (first["status"], first["reported"], second["reported"]) == ("finished", [1, 2], [])
     assert (second["status"], second["kept"]) == (first["status"], first["kept"])
     assert first["kept"] > 0
-    assert not (shared.folders["undisturbed"] / "nobody's").exists()
+    assert not (shared.folders["undisturbed"] / "not used").exists()
     assert {path.name for path in shared.folders["undisturbed"].iterdir()} == {
         path.name for path in whole.iterdir()
     }
@@ -122,8 +122,8 @@ def test_both_know_the_result_and_the_first_alone_tells_of_epochs(
 def test_sigterm_to_one_process_ends_both_and_one_process_goes_on(
     shared: Shared, whole: Path, config: Config, folds: Folds, tmp_path: Path
 ) -> None:
-    folder = shared.folders["told to end"]
-    assert [result["status"] for result in shared.results["told to end"]] == ["preempted"] * 2
+    folder = shared.folders["asked to end"]
+    assert [result["status"] for result in shared.results["asked to end"]] == ["preempted"] * 2
     assert load_tensors(folder / "last.ckpt")["step_in_epoch"] == 3 % STEPS_AN_EPOCH
     assert shared.printed.count("epoch 2 interrupted after 1 steps") == 1
     assert train(config, folds, 0, folder, every_epoch).status == "finished"
@@ -132,7 +132,7 @@ def test_sigterm_to_one_process_ends_both_and_one_process_goes_on(
 
 def test_two_processes_go_on_where_one_was_stopped(shared: Shared, whole: Path) -> None:
     assert shared.printed.count("resumed after epoch 1") == 1
-    assert shared.results["taken over"][0]["told"] == [1, 2]
+    assert shared.results["taken over"][0]["reported"] == [1, 2]
     assert_same_training(shared.folders["taken over"], whole)
 
 

@@ -21,7 +21,7 @@ def batch(tiny: Config, folds: Folds) -> Batch:
 
 def stepper(config: Config) -> Stepper:
     torch.manual_seed(0)
-    network = DBNet(config.models).eval()  # batch norm would tell micro-batches apart
+    network = DBNet(config.models).eval()  # in training, batch norm depends on the micro-batch
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     fabric = Fabric(accelerator="cpu", devices=1)
     model, optimizer = fabric.setup(network, optimizer)

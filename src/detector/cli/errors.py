@@ -1,4 +1,4 @@
-"""`detsweep errors`: what a model gets wrong on labelled pages, for whoever labels more of them."""
+"""`detsweep errors`: what a model gets wrong on labelled pages, to decide what to label next."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -100,7 +100,7 @@ def _hours(hours: "Range") -> str:
 
 
 def quota(agents: int, gpus: int) -> dict[str, str]:
-    """What a namespace's ResourceQuota has to hold for a run and the storage beside it.
+    """What a namespace's ResourceQuota must allow for a run and the storage beside it.
 
     >>> quota(agents=3, gpus=4)
     {'requests.nvidia.com/gpu': '4', 'requests.cpu': '18', 'requests.memory': '99Gi'}

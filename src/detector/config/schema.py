@@ -32,7 +32,7 @@ class ResizeConfig(_Section):
     rule: Literal["longest_side", "shortest_side"] = "longest_side"
     side: Annotated[int, Field(ge=SIZE_STEP, multiple_of=SIZE_STEP)] = 1280
     max_side: PositiveInt = 4096
-    """No side becomes longer than this, whatever the rule: a bound on memory."""
+    """No side becomes longer than this by either rule: a bound on memory."""
 
 
 class AugmentConfig(_Section):
@@ -57,6 +57,8 @@ class AugmentConfig(_Section):
 
 
 class DataConfig(_Section):
+    """The data set, and how its pages reach the network."""
+
     path: str = Field(default_factory=lambda: os.environ.get("DETSWEEP_DATA", "data"))
     """Folder or s3:// URL of the data set; `DETSWEEP_DATA` sets the default."""
     group_column: str | None = None
@@ -80,18 +82,24 @@ class DataConfig(_Section):
 
 
 class EncoderConfig(_Section):
+    """The backbone."""
+
     model_name: str = "hrnet_w44"
     """Any timm model that can give feature maps (`timm.list_models`)."""
     pretrained: bool = True
 
 
 class DecoderConfig(_Section):
+    """The neck, which joins the backbone's feature maps."""
+
     inner_channels: Annotated[int, Field(ge=8, multiple_of=4)] = 256
     adaptive_scale_fusion: bool = False
     """Weigh the scales by attention, as DBNet++ does (Liao et al. 2022)."""
 
 
 class PostprocessConfig(_Section):
+    """How outlines are read from a probability map; see `detector.detecting.postprocess.decode`."""
+
     thresh: Annotated[float, Field(gt=0, lt=1)] = 0.3
     box_thresh: Annotated[float, Field(ge=0, lt=1)] = 0.5
     unclip_ratio: Annotated[float, Field(ge=0, le=5)] = 1.5
@@ -101,12 +109,16 @@ class PostprocessConfig(_Section):
 
 
 class HeadConfig(_Section):
+    """What becomes of the joined feature map."""
+
     k: PositiveFloat = 50.0
     """Steepness of the differentiable binarisation."""
     postprocess: PostprocessConfig = PostprocessConfig()
 
 
 class LossConfig(_Section):
+    """The weights of the loss's parts; see `detector.model.loss`."""
+
     prob_map_loss_weight: Annotated[float, Field(ge=0)] = 5.0
     thresh_map_loss_weight: Annotated[float, Field(ge=0)] = 10.0
     binary_map_loss_weight: Annotated[float, Field(ge=0)] = 1.0
@@ -115,6 +127,8 @@ class LossConfig(_Section):
 
 
 class TargetsConfig(_Section):
+    """How the maps to train towards are drawn; see `detector.data.targets.build_targets`."""
+
     shrink_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.4
     thresh_min: Fraction = 0.3
     thresh_max: Fraction = 0.7
@@ -140,6 +154,8 @@ class SchedulerConfig(_Section):
 
 
 class ModelsConfig(_Section):
+    """The network, and what is particular to training it."""
+
     encoder: EncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
     head: HeadConfig = HeadConfig()
@@ -159,6 +175,8 @@ class ModelsConfig(_Section):
 
 
 class TrainerConfig(_Section):
+    """How long and how a network is trained."""
+
     max_epochs: PositiveInt = 20
     accumulate_grad_batches: PositiveInt = 1
     gradient_clip_val: Annotated[float, Field(ge=0)] = 5.0
@@ -171,6 +189,8 @@ class TrainerConfig(_Section):
 
 
 class FoldsConfig(_Section):
+    """Into how many folds the pages are split, and what is trained on them."""
+
     count: Annotated[int, Field(ge=2)] = 5
     retrain: PositiveInt | None = None
     """How many of the folds are trained for the ensemble; None trains all."""
@@ -184,7 +204,7 @@ class Config(_Section):
 
     preset: str | None = None
     tracker: Literal["none", "wandb"] = "none"
-    """Where trainings tell of themselves, beside their own files."""
+    """Where trainings are tracked, beside their own files."""
     seed: Annotated[int, Field(ge=0)] = 0
     data: DataConfig = Field(default_factory=DataConfig)
     models: ModelsConfig = ModelsConfig()
@@ -197,7 +217,7 @@ class Config(_Section):
 
     def digest(self) -> str:
         """SHA-256 of what decides a training's result: all but where the data lies, how many
-        processes load it and who is told of it."""
+        processes load it and where it is tracked."""
         tree = self.model_dump(
             mode="json",
             exclude={"preset": True, "tracker": True, "data": {"path", "num_workers"}},

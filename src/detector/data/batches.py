@@ -107,7 +107,7 @@ class CropDataset(Dataset[Crop]):
 class EpochBatches:
     """The batches of one epoch as lists of draws: a batch sampler that can start anywhere.
 
-    Of several processes that share each batch, every one draws as much of it: with n of them, the
+    Where several processes share each batch, every one draws as much of it: with n processes, the
     k-th takes every n-th place, from the k-th on. So their first m draws are the batch's first n·m.
     """
 

@@ -35,6 +35,7 @@ class CheckReport:
     group_column: str | None
 
     def of_level(self, level: Level) -> list[Problem]:
+        """The problems of one level, in their order."""
         return [problem for problem in self.problems if problem.level == level]
 
     def facts(self) -> dict[str, int | str | None]:
@@ -54,6 +55,7 @@ class CheckReport:
         }
 
     def to_json(self) -> str:
+        """The facts and all problems, for other programs."""
         tree = {**self.facts(), "problems": [asdict(problem) for problem in self.problems]}
         return json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
 
@@ -69,7 +71,7 @@ def check_data(
 
     Args:
         root: a folder in one of the layouts of `detector.data.formats.layout`.
-        max_pixels: images with more are errors, told from their header.
+        max_pixels: images with more are errors; their header is enough to know.
         group_column: the column of index.csv that groups pages.
         on_progress: is called after each image with the number done and the number of all.
 

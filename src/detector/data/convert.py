@@ -1,4 +1,4 @@
-"""Writing a data set anew, in either format: what is written has one layout and no leftovers."""
+"""Writing a clean copy of a data set, in either format, in one layout and without leftovers."""
 
 import csv
 import io

@@ -66,6 +66,7 @@ class Manifest:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def to_json(self) -> str:
+        """The manifest as `folds.json` holds it, with its digest."""
         pages = [asdict(page) for page in self.pages]
         tree = {"count": self.count, "seed": self.seed, "digest": self.digest(), "pages": pages}
         return json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
@@ -167,7 +168,7 @@ def make_folds(
 
 
 def open_folds(root: Path, manifest: Manifest, group_column: str | None = None) -> Folds:
-    """The pages of a data set, split as a manifest says, once every file proves to be the same.
+    """The pages of a data set, split as a manifest says, if the files are those that it describes.
 
     Raises:
         DataError: an image or an annotation is missing, was changed or was added since the
@@ -186,7 +187,7 @@ def open_folds(root: Path, manifest: Manifest, group_column: str | None = None) 
             "missing": expected.keys() - pages.keys(),
             "new": pages.keys() - expected.keys(),
             "changed": {name for name, digest in hashes.items() if digest != expected[name].sha256},
-            "annotated anew": {
+            "annotated again": {
                 page.name
                 for page in present
                 if _annotation_sha256(page) != expected[page.name].annotation
@@ -295,7 +296,7 @@ def _boxes(group: Iterable[PageEntry]) -> int:
 
 
 def _weight(group: Sequence[PageEntry]) -> int:
-    # A page without text weighs as one box, lest a data set of such pages had nothing to divide.
+    # A page without text weighs as one box, so that a data set of such pages can still be split.
     return sum(max(entry.boxes, 1) for entry in group)
 
 

@@ -68,8 +68,7 @@ def decode_image(content: bytes, where: str, max_pixels: int = MAX_PIXELS) -> ND
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height in pixels of the upright image, from its header: nothing is decoded.
 
-    An EXIF orientation that a PNG holds after its pixels, where hardly any writer puts it, is not
-    seen.
+    An EXIF orientation that a PNG holds after its pixels, where few programs put it, is not seen.
 
     Raises:
         DataError: there is no such file, or it is not an image of a known format.

@@ -1,6 +1,6 @@
-"""The processes that share one training, as torchrun tells each of them through its environment.
+"""The processes that share one training. torchrun describes them to each through its environment.
 
-Without torchrun there is one. What they say to each other is `detector.training.group`'s matter.
+Without torchrun there is one. `detector.training.group` has what they exchange.
 """
 
 import os
@@ -16,7 +16,7 @@ class Processes:
     """This process among those of its training.
 
     Attributes:
-        rank: its number, from 0. The first alone writes files and tells of the training.
+        rank: its number, from 0. Only the first writes files and reports.
         world: how many there are, on all nodes.
         here: how many of them are on this node.
     """
@@ -39,6 +39,7 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
+        """Whether this process writes files and reports."""
         return self.rank == 0
 
 
@@ -46,7 +47,9 @@ ALONE = Processes()
 
 
 def require_equal_shares(config: Config, processes: int, crops: int | None = None) -> None:
-    """Every process works on a part of each micro-batch, or the result would be another.
+    """Refuse a batch that is not the same number of crops in each process.
+
+    Only then is the result of several processes that of one.
 
     Args:
         crops: how many an epoch has, where that is known: a step takes no more.

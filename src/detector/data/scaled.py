@@ -9,7 +9,7 @@ from detector.data.resize import ResizedPage, resize_page
 
 
 class ScaledPages:
-    """The resized pictures of `pages`, kept in memory up to a bound and read anew beyond it.
+    """The resized pictures of `pages`, kept in memory up to a bound and read again beyond it.
 
     Args:
         pages: whose images to read.

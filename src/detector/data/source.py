@@ -108,7 +108,7 @@ def _copy(
     try:
         fs.get([f"{prefix}/{name}" for name in remote], [str(path) for path in beside.values()])
         for name, path in beside.items():
-            # The object's own time on the copy tells a later call that it is up to date.
+            # By the object's own time on the copy, a later call knows that it is up to date.
             os.utime(path, ns=(_modified_ns(remote[name]),) * 2)
             path.replace(target / name)
     finally:

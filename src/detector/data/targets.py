@@ -39,7 +39,7 @@ from detector.geometry.outlines import region, signed_area
 _MIN_AREA = 1.0
 # Share of a crossing outline's area that may change when its knots are cut off.
 _MAX_KNOT = 0.1
-# Beyond this, float64 no longer tells a thousandth of a pixel from another.
+# Beyond this, float64 no longer resolves a thousandth of a pixel.
 _MAX_COORDINATE = 1e12
 # A squared distance beyond any on an image. The kernels are compiled to know no infinity.
 _FAR = np.float32(1e18)
@@ -137,7 +137,7 @@ def _sort(
     blank: list[NDArray[np.float64]] = []
     dropped = 0
     for polygon, ignored in zip(polygons, ignore, strict=True):
-        # A copy, since numba compiles anew for views and for arrays that are read-only.
+        # A copy, since numba compiles once more for views and for arrays that are read-only.
         points = np.array(polygon, dtype=np.float64, order="C").reshape(-1, 2)
         # Most text of a page lies outside a training crop, and needs no closer look.
         if _is_outside(points, height, width):

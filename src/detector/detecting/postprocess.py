@@ -8,7 +8,7 @@ PaddleOCR's, so that thresholds tuned there mean the same here, with these diffe
 
 - The outline of a hole is never text. Text inside a hole (of a stamp's ring, say) is.
 - All regions are decoded. `max_candidates` is off unless given, and then keeps those of best score;
-  elsewhere it drops whatever is found last (100 of a receipt's 150 words in the official DBNet).
+  elsewhere it drops what is found last (100 of a receipt's 150 words in the official DBNet).
 - An outline that expands to several pieces keeps the largest; elsewhere it is lost.
 - Polygons are simplified by a pixel at least: smaller steps are the map's and not the text's. It
   halves their points, and brings them nearer to the text that the map was drawn from.
@@ -176,7 +176,7 @@ def _find_quads(
 def _ordered_corners(rectangles: Sequence[cv2.typing.RotatedRect]) -> NDArray[np.float32]:
     """Corners (N, 4, 2) of rectangles, clockwise from the top left.
 
-    The two left-most corners are the left side, whatever the rectangle's angle.
+    The two left-most corners are the left side, at any angle of the rectangle.
     """
     corners = np.array([cv2.boxPoints(rectangle) for rectangle in rectangles], dtype=np.float32)
     corners = corners.reshape(-1, 4, 2)

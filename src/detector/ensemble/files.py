@@ -44,6 +44,7 @@ class CandidateFile:
 
     @property
     def megabytes(self) -> float:
+        """Of the file, in units of 10^6 bytes."""
         return self.path.stat().st_size / 1e6
 
     def probability_map(self, data: DataConfig) -> ProbabilityMap:

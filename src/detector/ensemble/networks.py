@@ -52,8 +52,8 @@ def candidate_networks(
 
 
 def average_weights(models: Sequence[ModelCheckpoint], training: Sequence[Page]) -> DBNet:
-    """The mean of the models' weights, its batch norm's statistics taken anew from pages: those of
-    the parts are not those of the mean."""
+    """The mean of the models' weights. The statistics of its batch norm are taken from pages again,
+    since those of the parts are not those of the mean."""
     network = models[0].build_model()
     network.load_state_dict(
         {name: _mean([m.weights[name] for m in models]) for name in models[0].weights}

@@ -4,8 +4,8 @@ Each training page was left out by one fold, whose network draws its map; so eve
 honest map, and trying other thresholds on it costs no training. The maps of an ensemble may differ
 a little from those of its members, for which no page is left over.
 
-CLEval tells which text was found, and hardly how tightly; plain IoU tells both. The search climbs
-their mean, in which CLEval counts twice, but never to where CLEval is below that of the
+CLEval measures which text was found, and barely how tightly; plain IoU measures both. The search
+climbs their mean, in which CLEval counts twice, but never to where CLEval is below that of the
 configuration's own thresholds; and what it finds is taken only if the same holds on pages that were
 not searched on.
 """

@@ -2,7 +2,7 @@
 
 For a person who decides what to label next; nothing is scored here. The kinds follow CLEval's
 thinking with areas in the place of characters: a prediction belongs to a word if enough of it lies
-there, whatever the two outlines' overlap as a whole.
+there, even if the two outlines as a whole overlap very little.
 """
 
 import json
@@ -143,7 +143,7 @@ Measure = Callable[[PageMistakes, Sequence[NDArray[Any]]], NDArray[np.float64]]
 
 
 def by_kind(pages: Sequence[PageMistakes]) -> dict[str, list[TextKind]]:
-    """How the detector fares with kinds of text, by the name of what tells them apart."""
+    """How the detector fares with kinds of text, by the name of what they differ in."""
     return {"height": by_height(pages), "tilt": by_angle(pages), "density": by_density(pages)}
 
 

@@ -59,10 +59,16 @@ class Card:
     maps: int = 1
 
     def to_json(self) -> str:
+        """The card as `card.json` and the file's metadata hold it."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
+        """Read what `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not a card, or one of another version.
+        """
         tree = json.loads(text)
         # JSON has lists where a card has tuples.
         tuples = {name: tuple(tree[name]) for name in ("mean", "std", "classes")}
@@ -87,6 +93,7 @@ class Card:
             ) from error
 
     def resize_rule(self) -> ResizeConfig:
+        """How a page is scaled for the model."""
         return ResizeConfig.model_validate(self.resize)
 
     def max_pixels(self) -> int:
@@ -94,4 +101,5 @@ class Card:
         return config_from_tree(self.config).data.max_pixels
 
     def postprocess_settings(self) -> PostprocessConfig:
+        """How outlines are read from the model's map."""
         return PostprocessConfig.model_validate(self.postprocess)

@@ -1,6 +1,6 @@
-"""What runs an exported network: onnxruntime, or OpenVINO where a processor is all there is.
+"""What runs an exported network: onnxruntime, or OpenVINO where there is only a processor.
 
-Both give the same maps but for rounding, of which bfloat16 has more. Nothing outside this module
+Both give the same maps within rounding, which is larger in bfloat16. Nothing outside this module
 knows which one it is.
 """
 

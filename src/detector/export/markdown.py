@@ -22,7 +22,7 @@ def card_as_markdown(card: Card) -> str:
     """The card of a model file named `model.onnx`."""
     environment = Environment(
         loader=PackageLoader("detector.export", ""),
-        autoescape=False,  # Markdown, and nobody's words but the configuration's
+        autoescape=False,  # Markdown, whose words are the configuration's alone
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,

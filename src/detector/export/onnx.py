@@ -19,7 +19,7 @@ from detector.export.engines import open_engine
 OPSET = 20
 INPUT, OUTPUT = "image", "probability_map"
 PARITY_LIMIT = 1e-4
-"""Largest difference of a probability that is taken for rounding."""
+"""Largest difference of a probability that counts as rounding."""
 
 
 def export_onnx(network: nn.Module, path: Path) -> None:
@@ -28,8 +28,8 @@ def export_onnx(network: nn.Module, path: Path) -> None:
 
     By tracing: the network has no branch that depends on its input, and torch's newer exporter
     takes forty times as long for the same graph (it reasons about every shape as a formula in
-    height / 32 and width / 32). Whether the graph is right is not taken on trust: see
-    `measure_parity`.
+    height / 32 and width / 32). `measure_parity` checks whether the graph is
+    right.
     """
     sample = torch.zeros(2, 3, 64, 96)
     with torch.inference_mode():
@@ -105,6 +105,7 @@ class MeanOfMaps(Ensemble):
     """The mean of the networks' maps: (B, H, W)."""
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
+        """The mean map of normalised images."""
         maps = self.maps(image_B3HW)
         # The mean of one would cost a pass over the map.
         return torch.stack(maps).mean(dim=0) if len(maps) > 1 else maps[0]
@@ -115,9 +116,11 @@ class AllMaps(Ensemble):
 
     @property
     def drawn(self) -> int:
+        """One map of each network."""
         return len(self.networks)
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
+        """The maps of normalised images."""
         return torch.stack(self.maps(image_B3HW), dim=1)
 
 

@@ -39,6 +39,7 @@ class ModelCheckpoint:
     metrics: dict[str, float]
 
     def save(self, path: Path) -> None:
+        """Write the checkpoint, whole or not at all."""
         save_tensors(path, {**vars(self), "config": self.config.to_dict()})
 
     @classmethod

@@ -27,6 +27,7 @@ class Decoder(nn.Module):
         initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
+        """One (B, channels, H/4, W/4) map from those at `STRIDES`, finest first."""
         pyramid = [lateral(f) for lateral, f in zip(self.laterals, features, strict=True)]
         for level in range(len(pyramid) - 2, -1, -1):
             pyramid[level] = pyramid[level] + self.twice(pyramid[level + 1])
@@ -54,6 +55,7 @@ class AdaptiveScaleFusion(nn.Module):
         self.scale = nn.Sequential(nn.Conv2d(part, len(STRIDES), 1, bias=False), nn.Sigmoid())
 
     def forward(self, maps: list[Tensor]) -> Tensor:
+        """The (B, part, h, w) maps of all scales, weighed and joined: (B, 4 part, h, w)."""
         reduced = self.reduce(torch.cat(maps, dim=1))
         attended = reduced + self.spatial(reduced.mean(dim=1, keepdim=True))
         weights_B4HW = self.scale(attended)

@@ -32,6 +32,7 @@ class Encoder(nn.Module):
         self.channels = [info.channels()[level] for level in self._levels]
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
+        """Feature maps at `STRIDES`, finest first."""
         features = self.features(image_B3HW)
         return [features[level] for level in self._levels]
 

@@ -11,8 +11,9 @@ import numpy as np
 from detector.search.hyperband import Hyperband
 
 _NOISE = 0.5
-"""Standard deviation of an epoch's score within a trial, where that between trials is 1: taken, not
-measured. The rule keeps a share of the ranks, so that the course hardly depends on it."""
+"""Standard deviation of an epoch's score within a trial, where that between trials is 1. It is
+assumed, not measured. The rule keeps a share of the ranks, so that the course depends on it very
+little."""
 
 
 @dataclass(frozen=True)

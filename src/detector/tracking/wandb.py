@@ -1,9 +1,9 @@
-"""W&B as a tracker, at arm's length: its client runs in a process of its own (`wandb_run`).
+"""W&B as a tracker. Its client runs in a process of its own (`wandb_run`).
 
-So a server that is away or hangs, a full disk or a crash of the client are that process's trouble.
-The training writes lines into a pipe, which takes no time as long as they are read; if they are not
-for a while, it stops tracking. A trial of a sweep at W&B (`wandb://`) is a run of this process
-already, into which it is then logged.
+So a server that is away or hangs, a full disk or a crash of the client only affect that process.
+The training writes lines into a pipe, which takes no time as long as they are read. If they are not
+read for a while, it stops tracking. A trial of a sweep at W&B (`wandb://`) is a run of this process
+already: its training is logged into that run.
 
 The API key comes from the environment, as do the project (`WANDB_PROJECT`), `WANDB_ENTITY`,
 `WANDB_MODE`, `WANDB_DIR` and all else that the client reads there.
@@ -36,9 +36,9 @@ from detector.tracking.wandb_run import as_images, log_model
 STATE = "wandb.json"
 
 _SEND_S = 5.0
-"""So long the pipe may stay full before tracking is given up."""
+"""How long the pipe may stay full before tracking is given up."""
 _GOODBYE_S = 20.0
-"""So long this process stays, at its end, for what W&B has not taken yet."""
+"""How long this process waits, at its end, for W&B to take the rest."""
 
 _children: list[subprocess.Popen[bytes]] = []
 
@@ -52,7 +52,7 @@ def wandb_tracker(config: Config, run_dir: Path, name: str, group: str) -> Track
 
 
 def wait_for_trackers(seconds: float) -> bool:
-    """Wait until all that was told has arrived; False where it has not by then, and is still sent
+    """Wait until everything has arrived; False where it has not by then, and is still being sent
     in the background."""
     until = time.monotonic() + seconds
     for child in _children:
@@ -74,17 +74,19 @@ class _State:
 
     Attributes:
         id: of the run.
-        told: the last epoch that was told.
+        sent: the last epoch that was sent there.
     """
 
     id: str
-    told: int = 0
+    sent: int = 0
 
     @classmethod
     def of(cls, run_dir: Path) -> "_State":
         try:
-            return cls(**json.loads((run_dir / STATE).read_text()))
-        except (OSError, ValueError, TypeError):
+            tree = json.loads((run_dir / STATE).read_text())
+            # "told" in folders of version 0.1.0.
+            return cls(tree["id"], tree["sent"] if "sent" in tree else tree["told"])
+        except (OSError, ValueError, TypeError, KeyError):
             return cls(secrets.token_hex(4))
 
     def keep(self, run_dir: Path) -> None:
@@ -92,7 +94,7 @@ class _State:
 
 
 class _TrackerInProcess:
-    """Tells a process of `wandb_run`."""
+    """Sends to a process of `wandb_run`."""
 
     def __init__(self, config: Config, run_dir: Path, name: str, group: str):
         self._dir, self._state = run_dir, _State.of(run_dir)
@@ -115,7 +117,7 @@ class _TrackerInProcess:
         assert self._child.stdin is not None
         self._pipe = self._child.stdin.fileno()
         os.set_blocking(self._pipe, False)
-        wait_for_trackers(0)  # an agent has one after the other
+        wait_for_trackers(0)  # an agent has one child after the other
         _children.append(self._child)
         self._is_open = True
         threading.Thread(target=self._pass_on, name="words of W&B", daemon=True).start()
@@ -125,13 +127,13 @@ class _TrackerInProcess:
     def epoch(
         self, epoch: int, values: Mapping[str, float], pictures: Pictures | None = None
     ) -> None:
-        is_new = epoch > self._state.told
+        is_new = epoch > self._state.sent
         drawn = _draw(pictures) if pictures and is_new and self._is_open else {}
         encoded = {caption: base64.b64encode(jpeg).decode() for caption, jpeg in drawn.items()}
         self._send({"epoch": epoch, "values": dict(values), "pictures": encoded})
         if is_new and self._is_open:
-            self._state.told = epoch
-            with contextlib.suppress(OSError):  # a full disk; W&B itself knows what it was told
+            self._state.sent = epoch
+            with contextlib.suppress(OSError):  # a full disk; W&B itself knows what it has
                 self._state.keep(self._dir)
 
     def model(self, export: Callable[[], Path]) -> None:
@@ -164,7 +166,7 @@ class _TrackerInProcess:
 
 
 class _TrackerInRun:
-    """Logs into the run that this process has at W&B. Whoever began the run ends it."""
+    """Logs into the run that this process has at W&B, and leaves its end to who began it."""
 
     def __init__(self, run: Any, config: Config):
         self._run = run
@@ -202,7 +204,7 @@ def _draw(pictures: Pictures) -> Mapping[str, bytes]:
 def _try(call: Callable[[], object]) -> None:
     try:
         call()
-    except Exception as error:  # whatever the client raises, the training goes on
+    except Exception as error:  # the training goes on, with any error of the client
         say(f"W&B: {type(error).__name__}: {error}")
 
 

@@ -2,7 +2,7 @@
 
 Nothing but the standard library is imported before it reads, so that the training never waits.
 
-It reads JSON lines: first the run (`id`, `told`, `name`, `group`, `config`), then epochs, at most
+It reads JSON lines: first the run (`id`, `sent`, `name`, `group`, `config`), then epochs, at most
 one model, and the outcome. What it prints, the training's log shows.
 """
 
@@ -28,7 +28,7 @@ PICTURES = "validation"
 """The key of the pictures in a run's history."""
 _PROJECT = "detsweep"
 _BACKGROUND_S = 600.0
-"""So long after the training's end what is left may take to be sent."""
+"""How long after the training's end sending the rest may take."""
 _EXIT_CODES = {"finished": 0, "stopped": 0}
 
 
@@ -40,7 +40,7 @@ def main() -> None:
         return
     with _alone(str(begun["id"])):
         run = _open(begun)
-        outcome = _follow(run, inbox, int(begun["told"]))
+        outcome = _follow(run, inbox, int(begun["sent"]))
         if run is not None:
             _try(lambda: _finish(run, outcome))
 
@@ -61,7 +61,7 @@ class _Inbox:
         for line in stream:
             self._lines.put(line)
         self._lines.put(b"")
-        # Whatever hangs, this process does not stay for ever.
+        # This process does not stay for ever, even if the client hangs.
         threading.Timer(_BACKGROUND_S, lambda: os.killpg(0, signal.SIGKILL)).start()
 
 
@@ -74,7 +74,7 @@ def _alone(run_id: str) -> Iterator[None]:
 
 
 def _open(begun: Mapping[str, Any]) -> Any:
-    """The run: at W&B, or in files if that does not answer; None where neither can be had."""
+    """The run: at W&B, or in files if that does not answer; None where neither works."""
     try:
         run = _init(begun, mode=None)
     except Exception as error:
@@ -93,7 +93,7 @@ def _open(begun: Mapping[str, Any]) -> Any:
 
 
 def _forget_the_attempt() -> None:
-    """The client holds a run for begun that it could not begin, and would not begin it again."""
+    """Without this, the client counts the run that it could not begin as begun."""
     import wandb  # noqa: PLC0415
 
     wandb.teardown()
@@ -114,10 +114,10 @@ def _init(begun: Mapping[str, Any], mode: Any) -> Any:
     )
 
 
-def _follow(run: Any, inbox: _Inbox, told: int) -> str:
-    """Track what the training tells, until its outcome."""
+def _follow(run: Any, inbox: _Inbox, sent: int) -> str:
+    """Track what the training sends, until its outcome."""
     # W&B knows what it has; files do not know of those that an earlier process wrote.
-    known = told if run is None or run.offline else int(run.starting_step) - 1
+    known = sent if run is None or run.offline else int(run.starting_step) - 1
     while (message := inbox.next()) is not None:
         if "outcome" in message:
             return str(message["outcome"])
@@ -173,7 +173,7 @@ def _finish(run: Any, outcome: str) -> None:
 def _try(call: Callable[[], None]) -> None:
     try:
         call()
-    except Exception as error:  # the client's own word for what it met
+    except Exception as error:  # the client raises errors of many kinds
         _say(f"{type(error).__name__}: {error}")
 
 

@@ -41,6 +41,7 @@ class TrainingFolder:
         return self.path / BEST
 
     def write_config(self) -> None:
+        """Write `config.yaml`."""
         tree = yaml.safe_dump(self.config.to_dict(), sort_keys=False)
         write_atomically(self.path / "config.yaml", tree.encode())
 

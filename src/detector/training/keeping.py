@@ -12,9 +12,9 @@ MOST_LOST = 0.01
 class EpochChoice:
     """Keeps the latest epoch whose distance to the best H-Mean is within noise.
 
-    The highest of many noisy scores is picked for its luck, too. Where the pages tell no
-    difference, the later weights are the better ones: they are averaged over steps at a lower rate,
-    and their outlines are tighter, which CLEval hardly sees.
+    The highest of many noisy scores was lucky, too. Where the pages show no difference, the later
+    weights are the better ones: they are averaged over steps at a lower rate, and their outlines
+    are tighter, which CLEval barely measures.
 
     Attributes:
         kept: the epoch, from 1; 0 before there is one.
@@ -34,9 +34,11 @@ class EpochChoice:
         return True
 
     def state_dict(self) -> dict[str, Any]:
+        """All of it, as plain values."""
         return {"kept": self.kept, "best": self._best.to_json() if self._best else None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
         self.kept = state["kept"]
         self._best = KeptEpoch.from_json(state["best"]) if state["best"] else None
 

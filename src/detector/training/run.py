@@ -60,7 +60,7 @@ def train(
             and validates on those that are.
         run_dir: a local folder of this run alone.
         on_epoch: called after each epoch; returning False ends the run.
-        tracker: is given each epoch too; whoever opened it ends it.
+        tracker: is given each epoch too; the caller ends it.
 
     Raises:
         ConfigError: the batch cannot be shared by so many processes.

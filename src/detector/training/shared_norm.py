@@ -46,6 +46,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         self.act = getattr(norm, "act", nn.Identity())
 
     def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) normalised, scaled and shifted, then the activation."""
         if not self.training:
             return self.act(self.drop(super().forward(features)))
         normalised = _SharedNorm.apply(features, self.weight, self.bias, self)

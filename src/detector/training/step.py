@@ -20,7 +20,7 @@ from detector.training.group import any_of
 class Stepper:
     """Takes optimizer steps over whole batches.
 
-    A batch holds `batch_size × accumulate_grad_batches` crops and is worked off in micro-batches of
+    A batch holds `batch_size × accumulate_grad_batches` crops and is processed in micro-batches of
     `batch_size`, whose gradients add up. When one does not fit into memory, the micro-batch is
     halved for good and the step begins again, so the effective batch stays what was asked for.
 
@@ -102,7 +102,7 @@ class Stepper:
         return max(1, self.micro_batch // self._fabric.world_size)
 
     def _loss(self, batch: Batch, part: slice) -> Tensor:
-        """Of the whole micro-batch, of which `part` is this process's share."""
+        """The loss of the whole micro-batch; `part` is this process's share of it."""
         maps, targets = self._model(self._pictures(batch, part)), self._targets(batch, part)
         if self._fabric.world_size > 1:
             # The gradients that processes exchange are averaged, and gathering adds them up.
@@ -142,7 +142,7 @@ class Stepper:
 
     def _lacks_memory(self, batch: Batch) -> bool:
         """Whether a micro-batch does not fit, tried without any exchange: in evaluation mode
-        batch norm takes as much memory and asks nobody."""
+        batch norm takes as much memory and exchanges nothing."""
         self._network.eval()
         part = slice(0, self._own_micro_batch)
         try:

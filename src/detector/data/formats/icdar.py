@@ -2,8 +2,8 @@
 
 - Everything after the eighth comma is the text, so it may hold commas and begin with a number; a
   line of eight numbers alone has no text. `###` is don't care.
-- Outlines with other than four points cannot be told from a text that is a number. A file that
-  holds any says so in its first line, `# polygons`: then the numbers a line begins with are its
+- Outlines with other than four points cannot be distinguished from a text that is a number. A file
+  that holds any has `# polygons` as its first line: then the numbers a line begins with are its
   outline (an even count, at least six) and the rest is its text.
 - UTF-8, with or without a byte order mark; LF or CRLF; empty lines count for nothing.
 """
@@ -71,7 +71,7 @@ def write_icdar(path: Path, boxes: Sequence[TextBox]) -> None:
     """Write an annotation file that `read_icdar` reads back (the text of ignored boxes apart).
 
     Raises:
-        DataError: a text cannot be told from the file's own marks.
+        DataError: a text cannot be distinguished from the file's own marks.
     """
     try:
         content = format_icdar(boxes)
@@ -88,7 +88,7 @@ def format_icdar(boxes: Sequence[TextBox]) -> str:
     """The text of an annotation file.
 
     Raises:
-        ValueError: a text cannot be told from the file's own marks.
+        ValueError: a text cannot be distinguished from the file's own marks.
     """
     has_polygons = any(len(box.points) != _QUAD_NUMBERS // 2 for box in boxes)
     header = [POLYGONS_HEADER] if has_polygons else []

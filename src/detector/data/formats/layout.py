@@ -95,7 +95,7 @@ def find_words_json(split: Split) -> Path | None:
     """The words JSON of a split; None where it has a `gt` folder, or nothing.
 
     Raises:
-        DataError: it cannot be told which file holds the annotations.
+        DataError: it is not clear which file holds the annotations.
     """
     files = sorted(path for path in split.folder.glob("*.json") if path.is_file())
     if (split.folder / GROUND_TRUTH).is_dir():

@@ -284,7 +284,7 @@ class _Paper:
         return _glyphs(word, round(font.size), bold=False).advance
 
     def _space(self, font: ImageFont.FreeTypeFont) -> float:
-        # The font's own space is too narrow to tell two words apart on a small page.
+        # The font's own space is too narrow to separate two words on a small page.
         return (self._pitch or 0.36) * font.size
 
     def _length(self, words: Sequence[str], font: ImageFont.FreeTypeFont) -> float:

@@ -1,4 +1,4 @@
-"""Where the characters of a text lie, and how many an outline is taken for.
+"""Where the characters of a text lie, and how many characters an outline counts as.
 
 The definition for quads is the authors'; for other outlines it is this project's, and equals theirs
 on 4 points (see the package's docstring).
