@@ -43,7 +43,7 @@ _FIRST_PAGE = """
 import time
 import numpy as np
 from detector.data.page import TextBox
-from detector.evaluation.cleval import evaluate_page
+from detector.evaluation.cleval.evaluate import evaluate_page
 word = np.array([[0.0, 0], [80, 0], [80, 20], [0, 20]])
 started = time.perf_counter()
 evaluate_page([TextBox(word, "word"), TextBox(word + 10, ignore=True)], [word])

@@ -26,13 +26,15 @@ def agent(
     from components.this_pod import grace_seconds, label_this_pod
     from detector.console import plain_errors, say
     from detector.steps.agent import run_lasting_agent
+    from detector.steps.run import Run
+    from detector.sweep.opening import SweepAddress
 
     label_this_pod("detsweep.io/agent", index)
+    address = SweepAddress(backend_url, Path(sweep.path).read_text())
     with plain_errors():
         end = run_lasting_agent(
-            store_url,
-            backend_url,
-            sweep_id=Path(sweep.path).read_text(),
+            Run(store_url, address.id),
+            address,
             agent=f"agent-{index}",
             count=trials_per_agent or None,
             grace_s=grace_seconds(),

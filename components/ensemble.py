@@ -18,34 +18,32 @@ def ensemble(
 ) -> str:
     """Returns the verdict about the baseline, empty without one. `folds` says that every fold is
     trained."""
-    import json
     from pathlib import Path
 
     from components.outputs import describe, measure
     from components.this_pod import grace_seconds
     from detector.console import plain_errors
     from detector.report.tables import format_range
-    from detector.steps.ensemble import CARD, MODEL, REPORT, build_lastingly
-    from detector.storage.run_store import RunStore
+    from detector.steps.ensemble import build_lastingly
+    from detector.steps.run import Run
 
     with plain_errors():
-        sweep_id = Path(sweep.path).read_text()
-        summary = build_lastingly(store_url, sweep_id, prefer, baseline, grace_seconds())
-        store = RunStore(store_url)
+        run = Run(store_url, Path(sweep.path).read_text())
+        outcome = build_lastingly(run, prefer, baseline, grace_seconds())
         model.uri += ".onnx"  # What downloads it needs the ending.
-        Path(model.path).write_bytes(store.read(MODEL))
-        Path(report.path).write_bytes(store.read(REPORT))
-        card = json.loads(store.read(CARD))
-    verdict = summary.promotion
-    chosen = {"chosen": f"{summary.chosen}: {summary.chosen_because}"}
+        Path(model.path).write_bytes(run.ensemble.model)
+        Path(report.path).write_bytes(run.ensemble.report.encode())
+        card = run.ensemble.card
+    choice, verdict = outcome.choice, outcome.promotion
+    chosen = {"chosen": f"{choice.chosen}: {choice.reason}"}
     promotion = {"promotion": verdict and verdict.to_dict()}
     intervals = {
         f"{row.name}, 95 % interval": row.interval and format_range(row.interval)
-        for row in summary.candidates
+        for row in choice.candidates
     }
     describe(model, "model", {**card, **chosen, **promotion})
     describe(report, "report of the run")
     describe(scores, "candidates", intervals)
-    measure(scores, {row.name: row.hmean for row in summary.candidates})
+    measure(scores, {row.name: row.hmean for row in choice.candidates})
     measure(scores, {"gain over the baseline": verdict.gain.value if verdict else None})
     return verdict.verdict if verdict else ""

@@ -34,12 +34,13 @@ def fold(
     from components.this_pod import grace_seconds, label_this_pod
     from detector.console import plain_errors
     from detector.steps.fold import train_fold, train_fold_lastingly
+    from detector.steps.run import Run
 
     def train_on_gpus() -> None:
         if in_pod:
             from detector.steps.torchrun import run_torchrun
 
-            run_torchrun(store_url, sweep_id, index, gpus)
+            run_torchrun(run, index, gpus)
             return
         from components.resources import Resources
         from components.train_jobs import FoldJob, FoldPods, TrainJobs
@@ -57,14 +58,14 @@ def fold(
             pull_secrets=pull_secrets,
             queue=queue,
         )
-        TrainJobs.of_this_pod().run(FoldJob(store_url, sweep_id, index, pods))
+        TrainJobs.of_this_pod().run(FoldJob(store_url, run.sweep, index, pods))
 
     label_this_pod("detsweep.io/fold", index)
-    sweep_id = Path(sweep.path).read_text()
+    run = Run(store_url, Path(sweep.path).read_text())
     with plain_errors():
         if gpus * nodes > 1:
-            result = train_fold(store_url, sweep_id, index, train_on_gpus)
+            result = train_fold(run, index, train_on_gpus)
         else:
-            result = train_fold_lastingly(store_url, sweep_id, index, grace_seconds())
+            result = train_fold_lastingly(run, index, grace_seconds())
     describe(scores, f"fold {index}", {"reused_trial": result.reused_trial})
     measure(scores, result.scores)

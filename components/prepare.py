@@ -26,6 +26,7 @@ def prepare(
     from detector.console import plain_errors
     from detector.errors import ConfigError
     from detector.steps.prepare import prepare as run_step
+    from detector.steps.run import Run
 
     with plain_errors():
         counted = [f"folds.count={folds}"] if folds else []
@@ -37,7 +38,7 @@ def prepare(
                 where="gpus_per_fold, nodes_per_fold",
                 remedy="submit the run with these parameters, which compiles the pipeline for them",
             )
-        prepared = run_step(store_url, words, gpus_per_fold * nodes_per_fold)
+        prepared = run_step(Run(store_url), words, gpus_per_fold * nodes_per_fold)
     Path(manifest.path).write_text(prepared.manifest.to_json())
     describe(manifest, "folds")
     describe(pages, "pages")

@@ -20,25 +20,30 @@ def select(
     """`ended` says that every agent has. Trials that they have left are trained first."""
     from pathlib import Path
 
+    import yaml
+
     from components.outputs import describe, measure
     from components.this_pod import grace_seconds
     from detector.console import plain_errors
+    from detector.steps.run import Run
     from detector.steps.select import select_lastingly
+    from detector.sweep.opening import SweepAddress
 
+    address = SweepAddress(backend_url, Path(sweep.path).read_text())
     with plain_errors():
         selection = select_lastingly(
-            store_url,
-            backend_url,
-            Path(sweep.path).read_text(),
+            Run(store_url, address.id),
+            address,
             agents,
             trials_per_agent,
             grace_seconds(),
         )
-    chosen = selection.best
-    Path(best.path).write_text(chosen.to_yaml())
+    outcome = selection.outcome
+    chosen = outcome.as_plain()
+    Path(best.path).write_text(yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True))
     Path(report.path).write_text(selection.report)
-    reasons = {"reasons": " ".join(chosen.reasons)}
-    describe(best, "best configuration", {**chosen.params, **reasons})
+    reasons = {"reasons": " ".join(outcome.reasons)}
+    describe(best, "best configuration", {**chosen["params"], **reasons})
     describe(report, "report of the sweep")
     describe(scores, "chosen trial")
-    measure(scores, {chosen.metric: chosen.value, "trial": chosen.trial})
+    measure(scores, {outcome.metric: outcome.value, "trial": chosen["trial"]})

@@ -24,6 +24,7 @@ def sweep_init(
     from components.outputs import describe
     from detector.console import plain_errors
     from detector.errors import ConfigError
+    from detector.steps.run import Run
     from detector.steps.sweep_init import init_sweep
 
     with plain_errors():
@@ -31,7 +32,7 @@ def sweep_init(
             raise ConfigError(
                 f"{agents} agents train nothing", where="agents", remedy="give 1 or more"
             )
-        sweep_id = init_sweep(store_url, backend_url, sweep_yaml)
-    Path(sweep.path).write_text(sweep_id)
-    describe(sweep, "sweep", {"sweep_id": sweep_id})
+        created = init_sweep(Run(store_url), backend_url, sweep_yaml)
+    Path(sweep.path).write_text(created.id)
+    describe(sweep, "sweep", {"sweep_id": created.id})
     return list(range(1, agents + 1))

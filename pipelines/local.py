@@ -1,42 +1,29 @@
-"""The pipeline on one machine: `sweep_pipeline` run by kfp.local in this Python environment.
+"""The pipeline on one machine, run by kfp.local in this Python environment.
 
 kfp.local decides what runs when. How a step's process is started, heard and stopped is decided
-here, in the one place where kfp.local starts it (`run_local_subprocess`): kfp.local prints a page
-of its own around each step, shares no cores or GPUs out, starts a failed step again whatever the
-reason, and leaves its children behind when it is killed. It has no setting for any of these.
+here; how it takes the place of kfp.local's own start of a step, in `kfp_local`.
 """
 
-import builtins
 import contextlib
-import io
 import itertools
 import json
-import logging
 import os
-import re
 import signal
 import subprocess
 import tempfile
 import threading
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, NoReturn
-
-from kfp import local
-from kfp.local import subprocess_task_handler
-from kfp.local.orchestrator import enhanced_dag_orchestrator
-from kfp.local.orchestrator.enhanced_dag_orchestrator import ParallelExecutor
+from typing import NoReturn
 
 from detector.errors import DetsweepError
-from pipelines.sweep import sweep_pipeline
+from pipelines.kfp_local import run_with, without_executor_log
+from pipelines.settings import Settings
+from pipelines.sweep import build_pipeline
 
 _GPU_STEPS = frozenset({"agent", "select", "fold"})
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-_EXECUTOR_LINE = re.compile(r"\[KFP Executor .*\]: ")
-
-
 _CONTINUE = "the same command continues the run where it is"
 
 
@@ -48,7 +35,7 @@ class StepError(DetsweepError):
 
 
 class InterruptedRunError(DetsweepError):
-    """The run was told to stop by a signal."""
+    """A signal has stopped the run."""
 
     def __init__(self, signum: signal.Signals):
         super().__init__(f"interrupted by {signum.name}", remedy=_CONTINUE)
@@ -90,7 +77,7 @@ def start_process(command: Sequence[str], environment: Mapping[str, str]) -> Pro
 
 @dataclass
 class StepRunner:
-    """Starts the process of each step, in the place of kfp.local's `run_local_subprocess`.
+    """Starts the process of each step.
 
     Args:
         machine: what the steps share.
@@ -116,7 +103,7 @@ class StepRunner:
 
         Raises:
             StepError: the step failed. A return code would make kfp.local start it again.
-            InterruptedRunError: the run was told to stop.
+            InterruptedRunError: a signal has stopped the run.
         """
         step = _Step.of(full_command)
         slot, process = self._start(step, full_command, env_vars or {})
@@ -198,7 +185,7 @@ class _Step:
 
 
 def run_pipeline(arguments: Mapping[str, object], runner: StepRunner, width: int) -> None:
-    """Run `sweep_pipeline` to its end; steps whose work is done already find it done.
+    """Run the pipeline to its end; steps whose work is done already find it done.
 
     Args:
         arguments: the pipeline's parameters.
@@ -209,74 +196,21 @@ def run_pipeline(arguments: Mapping[str, object], runner: StepRunner, width: int
         StepError: a step failed; it is named.
         InterruptedRunError: SIGINT or SIGTERM came, and the steps have ended.
     """
+    pipeline = build_pipeline(Settings())
     with (
         tempfile.TemporaryDirectory(prefix="detsweep-kfp-") as scratch,
-        _quiet_kfp(),
         _signals_to(runner.stop),
-        _replaced(subprocess_task_handler, "run_local_subprocess", runner),
-        _replaced(enhanced_dag_orchestrator, "ParallelExecutor", lambda: _parallel_executor(width)),
+        run_with(runner, width, scratch),
     ):
-        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=scratch)
         try:
-            sweep_pipeline(**arguments)
+            pipeline(**arguments)
         except RuntimeError as error:
             runner.raise_for(error)
-
-
-def without_executor_log(lines: Iterable[str]) -> Iterator[str]:
-    """What a step has printed, without the lines that kfp's executor prints around it: those that
-    bear its mark, and the JSON of the step's inputs, which fills many lines after one of them."""
-    in_json = False
-    for line in lines:
-        text = line.rstrip("\n")
-        if in_json:
-            in_json = text != "}"
-        elif mark := _EXECUTOR_LINE.match(text):
-            in_json = text[mark.end() :] == "Got executor_input:"
-        elif text:
-            yield text
-
-
-def _parallel_executor(width: int) -> ParallelExecutor:
-    executor = ParallelExecutor()
-    executor.max_workers = executor.conservative_max = width
-    return executor
 
 
 def _kill_group(process: Process, how: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, how)
-
-
-@contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
-
-
-@contextlib.contextmanager
-def _quiet_kfp() -> Iterator[None]:
-    """Keep what kfp.local prints and logs to itself, and undo what it does to print and logging
-    (with two steps at once it does not undo it itself)."""
-    root = logging.getLogger()
-    handlers, level, disabled = root.handlers[:], root.level, root.manager.disable
-    with (
-        contextlib.redirect_stdout(io.StringIO()),
-        warnings.catch_warnings(),
-        _replaced(builtins, "print", print),
-    ):
-        warnings.filterwarnings("ignore", module=r"kfp\.local")
-        logging.disable(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            root.handlers[:] = handlers
-            root.setLevel(level)
-            logging.disable(disabled)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import TextIO
 from detector.choosing.candidates import BALANCE
 from detector.config import load_config
 from detector.errors import DetsweepError
-from detector.steps.ensemble import Summary, read_summary
+from detector.steps.run import Run
 from detector.sweepfile.spec import parse_sweep
 from pipelines.local import Machine, StepRunner, run_pipeline
 
@@ -28,7 +28,7 @@ def run(
     prefer: str = BALANCE,
     baseline: str = "",
     write: Callable[[str], None] | None = None,
-) -> Summary:
+) -> Run:
     """Sweep, train the folds, build the ensemble, write model and report.
 
     Stopped or failed, it continues where it was when it is called with the same store. Only the
@@ -48,7 +48,8 @@ def run(
         write: takes each line that a step prints; standard output by default.
 
     Returns:
-        The choices, the scores and where the files are.
+        The run store: `outcome` of the sweep with its best trial, `ensemble` with the model, its
+        scores and its report.
 
     Raises:
         ConfigError: an override is not valid.
@@ -78,7 +79,7 @@ def run(
         "baseline": _absolute(baseline) if Path(baseline).is_file() else baseline,
     }
     run_pipeline(arguments, runner, width=agents)
-    return read_summary(store_url)
+    return Run(store_url)
 
 
 def _absolute(url: str) -> str:

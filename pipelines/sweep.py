@@ -1,6 +1,6 @@
 """The pipeline: how the components meet, which ask for a GPU, and what is tried again.
 
-`python pipelines/sweep.py submit --host URL` compiles it and runs it on Kubeflow, `make pipeline`
+`python -m pipelines submit --host URL` compiles it and runs it on Kubeflow, `make pipeline`
 compiles it into pipelines/sweep.yaml, `detsweep run` runs it on one machine. Nothing here says how
 a step does its work.
 
@@ -45,14 +45,6 @@ _S3: Secret = (
 its own store."""
 _POSTGRESQL: Secret = ("detsweep-postgresql", {"password": "PGPASSWORD"})
 _WANDB: Secret = ("detsweep-wandb", {"WANDB_API_KEY": "WANDB_API_KEY"})
-
-_SWEEP_YAML = yaml.safe_dump(
-    yaml.safe_load(Path(__file__).with_name("default_sweep.yaml").read_text()),
-    default_flow_style=True,
-    sort_keys=False,
-    width=sys.maxsize,
-).strip()
-"""The sweep that goes with the default preset, on one line: kfp writes defaults into a comment."""
 
 _HOUR_S = 3600
 _CPU_TIMEOUT_S, _GPU_TIMEOUT_S = 6 * _HOUR_S, 7 * 24 * _HOUR_S
@@ -161,6 +153,15 @@ class _Pods:
         )
 
 
+def default_sweep() -> str:
+    """The sweep that goes with the default preset, on one line: kfp writes defaults into a
+    comment."""
+    file = Path(__file__).with_name("default_sweep.yaml")
+    tree = yaml.safe_load(file.read_text())
+    line = yaml.safe_dump(tree, default_flow_style=True, sort_keys=False, width=sys.maxsize)
+    return line.strip()
+
+
 def build_pipeline(settings: Settings) -> Any:
     """The pipeline as `kfp` compiles and runs it, for one kind of cluster."""
 
@@ -171,7 +172,7 @@ def build_pipeline(settings: Settings) -> Any:
     )
     def sweep_pipeline(
         data: str = "s3://detsweep/data/receipts",
-        sweep_yaml: str = _SWEEP_YAML,
+        sweep_yaml: str = default_sweep(),
         store_url: str = "s3://detsweep/runs/default",
         backend_url: str = "postgresql://detsweep@detsweep-postgresql:5432/detsweep",
         overrides: list[str] = ["preset=hrnet_w44_1280"],  # noqa: B006  (kfp reads it, nobody changes it)
@@ -296,9 +297,4 @@ def build_pipeline(settings: Settings) -> Any:
 
 
 sweep_pipeline = build_pipeline(Settings())
-"""For a cluster whose nodes have NVIDIA's GPUs. What `kfp dsl compile` and `detsweep run` take."""
-
-if __name__ == "__main__":
-    from pipelines.submit import main
-
-    main()
+"""For a cluster whose nodes have NVIDIA's GPUs. What `kfp dsl compile` finds in this file."""

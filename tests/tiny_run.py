@@ -1,5 +1,11 @@
 """The smallest real run of the pipeline: two trials, two folds, seconds of training."""
 
+from collections.abc import Mapping
+
+from detector.choosing.ranking import Choice
+from detector.sweep.outcome import SweepOutcome
+from detector.sweep.trial import TrialRecord
+
 SWEEP = """\
 name: tiny
 method: random
@@ -23,3 +29,10 @@ def overrides(epochs: int) -> list[str]:
         f"trainer.max_epochs={epochs}",
         "folds.count=2",
     ]
+
+
+def chosen_outcome(sweep: str, params: Mapping[str, object], value: float = 0.5) -> SweepOutcome:
+    """The outcome of a sweep whose one trial, of these parameters, was selected."""
+    trial = TrialRecord(0, params, "finished", {1: value}, epoch=1)
+    choice = Choice(0, [], ["It is the only one."])
+    return SweepOutcome(sweep, None, True, "val/hmean", "maximize", [trial], (), choice)

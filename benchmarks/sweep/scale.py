@@ -23,7 +23,9 @@ from multiprocessing.synchronize import Barrier
 
 import detector.sweep.backends.optuna
 import detector.sweep.backends.storages  # noqa: F401  # imported once, for agents that are forked
-from detector.sweep.backends import PATIENCE_S, Idle, open_backend
+from detector.patience import DEFAULT_PATIENCE_S
+from detector.sweep.opening import open_backend
+from detector.sweep.protocol import Idle
 from detector.sweepfile.spec import read_sweep
 
 SWEEP = """
@@ -61,9 +63,9 @@ def main() -> None:
 
 
 def row(url: str, agents: int, epochs: int) -> str:
-    sweep_id = open_in_child(url, SWEEP % agents)
+    sweep = open_in_child(url, SWEEP % agents)
     begun = time.monotonic()
-    results = crowd(url, sweep_id, agents, epochs)
+    results = crowd(url, sweep, agents, epochs)
     seconds = time.monotonic() - begun
     reports = [value for result in results for value in result.reports] or [float("nan")]
     claims = [value for result in results for value in result.claims] or [float("nan")]
@@ -90,16 +92,16 @@ def open_in_child(url: str, sweep: str) -> str:
 
 
 def create(url: str, sweep: str) -> str:
-    return open_backend(url).create(read_sweep(sweep, "scale.py"))
+    return open_backend(url).create(read_sweep(sweep, "scale.py")).id
 
 
-def crowd(url: str, sweep_id: str, agents: int, epochs: int) -> list[Timings]:
+def crowd(url: str, sweep: str, agents: int, epochs: int) -> list[Timings]:
     """Have the agents work from one moment on; what each measured."""
     context = multiprocessing.get_context("fork")
     results = context.SimpleQueue()
     together = context.Barrier(agents)
     processes = [
-        context.Process(target=work, args=(url, sweep_id, f"a{n}", epochs, together, results.put))
+        context.Process(target=work, args=(url, sweep, f"a{n}", epochs, together, results.put))
         for n in range(agents)
     ]
     for process in processes:
@@ -112,11 +114,11 @@ def crowd(url: str, sweep_id: str, agents: int, epochs: int) -> list[Timings]:
 
 def work(
     url: str,
-    sweep_id: str,
+    sweep: str,
     name: str,
     epochs: int,
     together: Barrier,
-    tell: Callable[[Timings], None],
+    report: Callable[[Timings], None],
 ) -> None:
     timings = Timings()
     counter = SilenceCounter()
@@ -125,15 +127,15 @@ def work(
     backends.propagate = False
     try:
         together.wait()
-        backend = open_backend(url, patience_seconds=PATIENCE_S)
-        while not isinstance(trial := timed(timings.claims, backend.claim, sweep_id, name), Idle):
+        joined = open_backend(url, patience_seconds=DEFAULT_PATIENCE_S).open(sweep)
+        while not isinstance(trial := timed(timings.claims, joined.claim, name), Idle):
             for epoch in range(1, epochs + 1):
                 timed(timings.reports, trial.report, epoch, epoch / 10)
             trial.finish()
     except Exception as error:
         timings.error = f"{type(error).__name__}: {error}".replace("\n", " ")
     timings.silences = counter.count
-    tell(timings)
+    report(timings)
 
 
 class SilenceCounter(logging.Handler):

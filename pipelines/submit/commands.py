@@ -214,7 +214,7 @@ def _follow(kubeflow: Kubeflow, run_id: str, retry: bool, default_store: str) ->
 
 def _follow_command(kubeflow: Kubeflow, run_id: str) -> str:
     namespace = f" --namespace {kubeflow.namespace}" if kubeflow.namespace else ""
-    return f"python pipelines/sweep.py follow {run_id} --host {kubeflow.host}{namespace}"
+    return f"python -m pipelines follow {run_id} --host {kubeflow.host}{namespace}"
 
 
 def main() -> None:

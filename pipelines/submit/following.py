@@ -123,7 +123,7 @@ class Following:
     def _failure(self, run: RunState, narrator: "Narrator") -> SubmitError:
         """The error of a run that has ended, after its last lines have been printed."""
         again = (
-            f"`python pipelines/sweep.py submit …` with the same store_url goes on where it was; a "
+            f"`python -m pipelines submit …` with the same store_url goes on where it was; a "
             f"step's lines: {self.kubeflow.url(self.run_id)}"
         )
         if run.was_terminated:

@@ -16,7 +16,7 @@ from kubernetes.utils.quantity import parse_quantity
 from detector.config import Config, known_keys, load_config
 from detector.data.processes import require_equal_shares
 from detector.errors import did_you_mean
-from detector.sweepfile.spec import parse_sweep
+from detector.sweepfile.spec import parse_sweep, read_sweep_file
 from pipelines.settings import (
     CHECKING,
     TRAINING_ON_CPU,
@@ -83,8 +83,10 @@ class Asked:
         """
         arguments = self._arguments()
         values = {**DEFAULTS, **arguments}
-        config = _check(values, self.sweep)
-        name = self.name or self._sweep_name()
+        config = _check(values)
+        sweep = parse_sweep(values["sweep_yaml"], str(self.sweep or "sweep_yaml"))
+        of_file = (sweep.name or self.sweep.stem) if self.sweep else _DEFAULT_NAME
+        name = self.name or of_file
         training = self._resources(config)
         settings = Settings(
             label=as_label(name),
@@ -126,14 +128,9 @@ class Asked:
             begun_with = arguments.get("overrides", [] if has_preset else DEFAULTS["overrides"])
             arguments["overrides"] = [*begun_with, *overrides]
         if self.sweep is not None:
-            arguments["sweep_yaml"] = _in_ascii(_read(self.sweep))
+            arguments["sweep_yaml"] = _in_ascii(read_sweep_file(self.sweep))
         self._add_options(arguments)
         return arguments
-
-    def _sweep_name(self) -> str:
-        if self.sweep is None:
-            return _DEFAULT_NAME
-        return parse_sweep(_read(self.sweep), str(self.sweep)).name or self.sweep.stem
 
     def _add_options(self, arguments: dict[str, Any]) -> None:
         """Put options into the parameters that they are other words for."""
@@ -179,7 +176,7 @@ class Request:
         return str(self.arguments.get("store_url", DEFAULTS["store_url"]))
 
 
-def _check(values: Mapping[str, Any], sweep: Path | None = None) -> Config:
+def _check(values: Mapping[str, Any]) -> Config:
     """Refuse what a pod would refuse hours later; the configuration of the run."""
     for key, least in (
         ("agents", 1),
@@ -195,7 +192,6 @@ def _check(values: Mapping[str, Any], sweep: Path | None = None) -> Config:
     folds = [f"folds.count={values['folds']}"] if values["folds"] else []
     config = load_config([*values["overrides"], *folds])
     require_equal_shares(config, values["gpus_per_fold"] * values["nodes_per_fold"])
-    parse_sweep(values["sweep_yaml"], str(sweep or "sweep_yaml"))
     for key in ("data", "store_url", "backend_url", "image", "prefer"):
         if not values[key] or values[key] != values[key].strip() or "\n" in values[key]:
             raise SubmitError(f"{values[key]!r} is empty or has blanks around it", where=key)
@@ -352,11 +348,3 @@ def _in_ascii(sweep_yaml: str) -> str:
         return str(yaml.safe_dump(yaml.safe_load(sweep_yaml), sort_keys=False, width=sys.maxsize))
     except yaml.YAMLError:
         return sweep_yaml  # What is wrong with it is said where it is parsed.
-
-
-def _read(sweep: Path) -> str:
-    try:
-        return sweep.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise SubmitError(f"cannot read the sweep file: {reason}", where=str(sweep)) from error

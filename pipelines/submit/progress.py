@@ -12,8 +12,8 @@ import urllib3
 from kubernetes import client, config
 
 from detector.errors import StoreError
-from detector.steps.run import Run, fold_key, trial_key
-from detector.steps.trained import history_of
+from detector.steps.run import Run
+from detector.steps.training import Training
 from detector.storage.object_store import ENDPOINT, REGION
 from pipelines.local import without_executor_log
 from pipelines.submit.server import Kubeflow
@@ -238,21 +238,14 @@ class StoreNews:
         Raises:
             StoreError: the store can't be read from here.
         """
-        sweep = self.run.sweep()
-        trials = self.run.store.names(f"sweeps/{sweep['id']}/trials") if sweep else []
-        trainings = {
-            f"trial {number}": trial_key(sweep["id"], int(number)) for number in trials if sweep
-        }
-        folds = self.run.store.names("folds")
-        trainings |= {f"fold {number}": fold_key(int(number)) for number in folds}
-        return [news for who, key in trainings.items() if (news := self._of(who, key))]
+        return [news for training in self.run.trainings() if (news := self._of(training))]
 
-    def _of(self, who: str, key: str) -> News | None:
-        history = history_of(self.run, key)
+    def _of(self, training: Training) -> News | None:
+        history = training.history
         last = max(history, default=0)
-        if last <= self._said.get(key, 0):
+        if last <= self._said.get(training.name, 0):
             return None
-        self._said[key] = last
+        self._said[training.name] = last
         value = history[last].get(_HMEAN)
         shown = "" if value is None else f", {value:.4f}"
-        return News(who, f"epoch {last}{shown}", is_progress=True)
+        return News(training.name, f"epoch {last}{shown}", is_progress=True)

@@ -24,6 +24,7 @@ from detector.errors import (
     SweepError,
     TrainingError,
 )
+from detector.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from detector.detecting.postprocess import Detections, Outline
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from detector.training.run import train
     from pipelines.run import run
 
-__version__ = "0.1.0"
 __all__ = [
     "ConfigError",
     "DataError",

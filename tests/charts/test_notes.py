@@ -43,7 +43,7 @@ def test_the_pipeline_takes_the_parameters_of_the_command(
     release: str, namespace: str, values: dict[str, Any]
 ) -> None:
     printed = commands(render_notes(values, release, namespace))
-    (submit,) = (c for c in printed if c.startswith("python pipelines/sweep.py submit"))
+    (submit,) = (c for c in printed if c.startswith("python -m pipelines submit"))
     parameters = [word for word in shlex.split(submit) if "=" in word]
     given = Asked(parameters).request().arguments
     assert given["agents"] == 4

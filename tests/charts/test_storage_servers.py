@@ -25,7 +25,7 @@ import pytest
 import s3fs
 from botocore.exceptions import BotoCoreError
 
-from detector.sweep.backends import open_backend
+from detector.sweep.opening import open_backend
 from detector.sweepfile.spec import parse_sweep
 from tests.charts.rendering import Manifest, find, render
 from tests.ports import free_port, ports_of_seaweedfs
@@ -489,7 +489,7 @@ def create_sweep(database: Postgresql, monkeypatch: pytest.MonkeyPatch) -> str:
     secret = find(database.manifests, "Secret", "detsweep-postgresql")["data"]["password"]
     monkeypatch.setenv("PGPASSWORD", base64.b64decode(secret).decode())
     backend = open_backend(f"postgresql://detsweep@127.0.0.1:{database.port}/detsweep")
-    return str(backend.create(parse_sweep(SWEEP, "sweep")))
+    return backend.create(parse_sweep(SWEEP, "sweep")).id
 
 
 def fetch(url: str, awaited: str = "") -> str:

@@ -3,18 +3,23 @@ import html
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from detector.choosing.ranking import Choice
 from detector.cli.sweep import app
 from detector.config import apply_params, load_config
+from detector.data.folds import Manifest
 from detector.errors import SweepError
-from detector.steps.run import Best, Run
+from detector.steps.run import BegunSweep, Run
 from detector.sweep.agent import run_agent
-from detector.sweep.backends import open_backend, redact
+from detector.sweep.backends.urls import redact
+from detector.sweep.opening import open_backend
+from detector.sweep.outcome import SweepOutcome
 from detector.sweepfile.spec import read_sweep
 
 SWEEP = """
@@ -37,10 +42,9 @@ def sweep_id(url):
         trial.report(1, {"val/hmean": 1 - trial.params["models.optimizer.lr"]})
         return "finished"
 
-    backend = open_backend(url)
-    sweep_id = backend.create(read_sweep(SWEEP, "f"))
-    run_agent(backend, sweep_id, train, agent="a1", on_event=lambda _: None)
-    return sweep_id
+    sweep = open_backend(url).create(read_sweep(SWEEP, "f"))
+    run_agent(sweep, train, agent="a1", on_event=lambda _: None)
+    return sweep.id
 
 
 def detsweep_sweep(*words):
@@ -69,7 +73,7 @@ def test_best_gives_the_same_trial_in_every_form(url, sweep_id):
 def test_best_refuses_two_forms_and_a_sweep_without_scores(url, sweep_id):
     with pytest.raises(SweepError, match="more than one form"):
         detsweep_sweep("best", sweep_id, "--backend", url, "--json", "--yaml")
-    empty = open_backend(url).create(read_sweep(SWEEP, "f"))
+    empty = open_backend(url).create(read_sweep(SWEEP, "f")).id
     with pytest.raises(SweepError, match="no trial has ended with a score"):
         detsweep_sweep("best", empty, "--backend", url)
 
@@ -77,9 +81,9 @@ def test_best_refuses_two_forms_and_a_sweep_without_scores(url, sweep_id):
 def test_best_names_what_the_pipeline_selected_and_says_which_trial_scored_higher(
     url, sweep_id, tmp_path
 ):
-    run = Run(str(tmp_path / "run"))
-    chosen = Best(0, {"models.optimizer.lr": 0.001}, "val/hmean", 0.999, 1, [], reasons=["A tie."])
-    run.store.write(f"sweeps/{sweep_id}/best.yaml", chosen.to_yaml())
+    run = Run(str(tmp_path / "run"), sweep_id)
+    outcome = SweepOutcome.so_far(open_backend(url).open(sweep_id))
+    run.write_outcome(replace(outcome, choice=Choice(0, [], ["A tie."])))
     words = ["best", sweep_id, "--backend", url, "--store", str(tmp_path / "run")]
     result = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
     content = json.loads(result.stdout)
@@ -93,11 +97,11 @@ def test_best_names_what_the_pipeline_selected_and_says_which_trial_scored_highe
 def test_overrides_begin_with_those_of_the_sweeps_own_store(url, sweep_id, tmp_path):
     run = Run(str(tmp_path / "run"))
     config = load_config(["preset=quickstart", "data.path=receipts", "models.optimizer.lr=0.5"])
-    run.store.write("config.yaml", yaml.safe_dump(config.to_dict()))
+    run.write_preparation(config, Manifest(2, 0, ()))
     words = ["best", sweep_id, "--backend", url, "--store", str(tmp_path / "run"), "--overrides"]
-    run.store.write("sweep.json", json.dumps({"id": "another"}))
+    run.begin_sweep(BegunSweep("another"), SWEEP)
     assert shlex.split(detsweep_sweep(*words)) == ["models.optimizer.lr=0.0003"]
-    run.store.write("sweep.json", json.dumps({"id": sweep_id}))
+    run.begin_sweep(BegunSweep(sweep_id), SWEEP)
     pasted = shlex.split(detsweep_sweep(*words))
     assert pasted == ["preset=quickstart", "data.path=receipts", "models.optimizer.lr=0.0003"]
     assert load_config(pasted) == apply_params(config, {"models.optimizer.lr": 0.0003})
@@ -109,10 +113,9 @@ def test_export_writes_a_row_for_each_trial_and_for_each_epoch(
     monkeypatch.chdir(tmp_path)
     said = detsweep_sweep("export", sweep_id, "--backend", url)
     assert "no other metric than val/hmean is in runs/sweep" in said
-    Run("run").store.write(
-        f"sweeps/{sweep_id}/trials/0/metrics.jsonl",
-        '{"epoch": 1, "val/hmean": 0.999, "train/loss": 2.5}\n',
-    )
+    with Run("run", sweep_id).trial(0).opened() as folder:
+        line = '{"epoch": 1, "val/hmean": 0.999, "train/loss": 2.5}\n'
+        (folder.path / "metrics.jsonl").write_text(line)
     detsweep_sweep("export", sweep_id, "--backend", url, "--store", "run")
     trials = list(csv.DictReader(Path(f"{sweep_id}-trials.csv").read_text().splitlines()))
     assert [row["params.models.optimizer.lr"] for row in trials] == ["0.001", "0.0003"]
@@ -121,7 +124,7 @@ def test_export_writes_a_row_for_each_trial_and_for_each_epoch(
     )
 
 
-def test_report_writes_one_page_into_the_store_or_where_it_is_told(
+def test_report_writes_one_page_into_the_store_or_where_it_is_asked_to(
     url, sweep_id, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -152,7 +155,7 @@ def test_watching_without_a_terminal_prints_lines_until_the_sweep_is_over(url, s
 
 def test_stop_ends_a_sweep(url, sweep_id):
     detsweep_sweep("stop", sweep_id, "--backend", url)
-    assert open_backend(url).is_stopped(sweep_id)
+    assert open_backend(url).open(sweep_id).is_stopped()
 
 
 @pytest.mark.parametrize(
@@ -189,7 +192,7 @@ def test_init_prepares_the_run_and_ends_with_the_id(url, tmp_path, write_page):
     assert again.splitlines()[-1] == sweep_id
 
 
-def test_the_report_has_the_command_that_creates_the_sweep_anew(
+def test_the_report_has_the_command_that_creates_the_sweep_again(
     url, tmp_path, write_page, monkeypatch
 ):
     for number in range(8):
@@ -206,4 +209,4 @@ def test_the_report_has_the_command_that_creates_the_sweep_anew(
     (command,) = re.findall("detsweep sweep (init .*folds.count=2)", page)
     again = detsweep_sweep(*shlex.split(command), "--backend", url).splitlines()[-1]
     assert again != sweep_id
-    assert Run("runs/again").config() == Run("run").config()
+    assert Run("runs/again").config == Run("run").config

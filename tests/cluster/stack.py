@@ -25,19 +25,22 @@ _DRAW = """
 import sys
 from pathlib import Path
 import s3fs
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 draw_receipts(Path("/tmp/receipts"), train=int(sys.argv[2]), held_out=int(sys.argv[3]), seed=1)
 s3fs.S3FileSystem().put("/tmp/receipts", sys.argv[1], recursive=True)
 """
 _SUMMARY = """
-import sys
-from detector.steps.ensemble import read_summary
-print(read_summary(sys.argv[1]).to_json())
+import json, sys
+from detector.steps.run import Run
+run = Run(sys.argv[1])
+trials = [trial.number for trial in run.outcome.trials]
+folds = [row.name for row in run.ensemble.outcome.folds]
+print(json.dumps({"sweep": run.sweep, "trials": trials, "folds": folds}))
 """
 _TRIALS = """
 import json, sys
-from detector.sweep.backends import open_backend
-trials = open_backend(sys.argv[1]).trials(sys.argv[2])
+from detector.sweep.opening import open_backend
+trials = open_backend(sys.argv[1]).open(sys.argv[2]).trials()
 print(json.dumps([{"number": t.number, "state": t.state, "reason": t.reason} for t in trials]))
 """
 
@@ -79,9 +82,9 @@ class Stack:
         found: dict[str, Any] = json.loads(self.python(_SUMMARY, store))
         return found
 
-    def trials(self, sweep_id: str) -> list[dict[str, Any]]:
+    def trials(self, sweep: str) -> list[dict[str, Any]]:
         """The trials of a sweep: number, state and reason."""
-        found: list[dict[str, Any]] = json.loads(self.python(_TRIALS, BACKEND, sweep_id))
+        found: list[dict[str, Any]] = json.loads(self.python(_TRIALS, BACKEND, sweep))
         return found
 
     def _bench(self) -> dict[str, Any]:

@@ -281,7 +281,7 @@ def test_every_command_of_the_notes_works_as_printed(
             if "dashboard" in command:
                 with forwarded(shlex.split(command)) as url:
                     page(f"{url}/dashboard/", "no sweep yet")
-        elif not command.startswith("python pipelines/sweep.py submit"):
+        elif not command.startswith("python -m pipelines submit"):
             # Objects are checked by the server alone: agents would ask for GPUs.
             more = " --dry-run=server" if "apply --kustomize" in command else ""
             subprocess.run(["bash", "-euc", command + more], check=True, cwd=tmp_path)

@@ -35,15 +35,22 @@ pytestmark = [
 DATA = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
 MOUNT = {"name": "data", "mountPath": "/data"}
 PREPARE = """
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 from detector.steps.prepare import prepare
-from detector.steps.run import Best, Run
+from detector.choosing.ranking import Choice
+from detector.steps.run import Run
+from detector.sweep.outcome import SweepOutcome
+from detector.sweep.trial import TrialRecord
 from pathlib import Path
 
 draw_receipts(Path("/data/pages"), train=9, held_out=3, seed=1)
-prepare("/data/run", {words})
-best = Best(0, {{"models.optimizer.lr": 0.002}}, "val/hmean", 0.5, 1, [])
-Run("/data/run").store.write("sweeps/abc/best.yaml", best.to_yaml())
+run = Run("/data/run", "abc")
+prepare(run, {words})
+trial = TrialRecord(0, {{"models.optimizer.lr": 0.002}}, "finished", {{1: 0.5}})
+choice = Choice(0, [], ["It is the only one."])
+run.write_outcome(
+    SweepOutcome("abc", None, True, "val/hmean", "maximize", [trial], (), choice)
+)
 """
 
 

@@ -19,7 +19,7 @@ from components.select import select
 from components.sweep_init import sweep_init
 from components.train_jobs import running
 from detector.data.synthetic.drawing import draw_receipts
-from detector.sweep.backends import open_backend
+from detector.sweep.opening import open_backend
 from pipelines.settings import Settings
 from tests.components.cluster import NAMESPACE, Turn, cluster, ended
 from tests.components.launcher import read_output_file
@@ -218,7 +218,7 @@ def test_an_agent_that_finds_nothing_to_do_ends_well(steps: Steps) -> None:
 
 
 def test_trials_that_a_lost_agent_left_are_trained_before_one_is_chosen(steps: Steps) -> None:
-    trials = open_backend(steps.backend).trials(steps.sweep().read_text())
+    trials = open_backend(steps.backend).open(steps.sweep().read_text()).trials()
     assert [(trial.state, trial.agent) for trial in trials] == [
         ("finished", "agent-1"),
         ("finished", "select"),

@@ -9,7 +9,7 @@ import pytest
 import s3fs
 
 from detector.data.synthetic.drawing import draw_receipts
-from detector.steps.ensemble import Summary, read_summary
+from detector.steps.run import Run as RunStore
 from pipelines.local import Machine, StepError, StepRunner, run_pipeline
 from tests.containers.podman import USER, Podman, find_image
 from tests.sweep.servers import PASSWORD, find_postgresql, postgresql
@@ -81,8 +81,8 @@ def run(s3_bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
 
 
 @pytest.fixture(scope="module")
-def summary(run: Run) -> Summary:
-    return read_summary(run.store)
+def stored(run: Run) -> RunStore:
+    return RunStore(run.store)
 
 
 def test_a_killed_agents_trial_goes_on_elsewhere_from_its_last_epoch(run: Run) -> None:
@@ -93,28 +93,29 @@ def test_a_killed_agents_trial_goes_on_elsewhere_from_its_last_epoch(run: Run) -
     assert run.epochs(1, run.killed)[-1] <= taken_over[0]
 
 
-def test_both_agents_work_on_one_sweep(run: Run, summary: Summary) -> None:
-    assert [(trial.number, trial.state) for trial in summary.trials] == [
+def test_both_agents_work_on_one_sweep(run: Run, stored: RunStore) -> None:
+    assert [(trial.number, trial.state) for trial in stored.outcome.trials] == [
         (0, "finished"),
         (1, "finished"),
     ]
     assert {agent for agent in (1, 2) for trial in (0, 1) if run.epochs(agent, trial)} == {1, 2}
 
 
-def test_the_bucket_holds_model_card_and_report(run: Run, summary: Summary) -> None:
+def test_the_bucket_holds_model_card_and_report(run: Run, stored: RunStore) -> None:
     bucket = s3fs.S3FileSystem()
-    for url in (summary.model, summary.card, summary.report, summary.overlay):
+    for url in (stored.ensemble.model_url, stored.ensemble.report_url, stored.ensemble.overlay_url):
         assert url.startswith(run.store)
         assert bucket.size(url) > 0, url
+    assert stored.ensemble.card["name"]
 
 
 def test_no_secret_is_printed(run: Run) -> None:
     assert not any(PASSWORD in line for line in run.lines)
 
 
-def test_the_image_finds_text_with_the_model(run: Run, summary: Summary) -> None:
+def test_the_image_finds_text_with_the_model(run: Run, stored: RunStore) -> None:
     shared = run.podman.shared
-    s3fs.S3FileSystem().get(summary.model, str(shared / "model.onnx"))
+    s3fs.S3FileSystem().get(stored.ensemble.model_url, str(shared / "model.onnx"))
     page = next((shared / "data" / "val" / "images").iterdir())
     found = shared / "found.json"
     run.podman.run(

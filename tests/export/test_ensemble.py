@@ -92,8 +92,8 @@ def test_the_measured_parity_is_that_of_rounding(built: EnsembleResult) -> None:
 
 def test_every_fold_and_the_ensemble_are_measured(built: EnsembleResult) -> None:
     names = ["fold 0", "fold 1", "mean of weights", "mean of maps", "consensus of boxes"]
-    assert [score.name for score in built.candidates][: len(names)] == names
-    for row in built.candidates:
+    assert [score.name for score in built.choice.candidates][: len(names)] == names
+    for row in built.choice.candidates:
         assert row.ms_per_page is not None
         assert row.ms_per_page > 0
         assert row.interval is not None
@@ -104,7 +104,7 @@ def test_every_fold_and_the_ensemble_are_measured(built: EnsembleResult) -> None
 def test_what_is_within_noise_of_the_best_is_measured_with_fewer_bits_too(
     built: EnsembleResult,
 ) -> None:
-    scores = {score.name: score for score in built.candidates}
+    scores = {score.name: score for score in built.choice.candidates}
     best = max((s for s in scores.values() if "," not in s.name), key=lambda s: s.hmean)
     half, quarter = scores[f"{best.name}, fp16"], scores[f"{best.name}, int8"]
     assert quarter.megabytes < half.megabytes < 0.7 * best.megabytes
@@ -160,7 +160,7 @@ def test_fewer_bits_asked_for_by_name_are_the_model(
 ) -> None:
     pytest.importorskip(engine.value)
     detector = Detector(reduced.model, engine)
-    assert detector.card.name == reduced.chosen
+    assert detector.card.name == reduced.choice.chosen
     model = ModelCheckpoint.load(checkpoints["fold 1"])
     picture = network_input(read_image(folds.held_out[0].image), model.config.data)
     with torch.inference_mode():
@@ -208,10 +208,11 @@ def test_weights_are_averaged_from_the_best_on(checkpoints: dict[str, Path], fol
             torch.testing.assert_close(of_two[name], weight)
 
 
-def test_the_choice_is_told_with_its_reason_and_its_pages(
-    built: EnsembleResult, folds: Folds
-) -> None:
-    assert (built.chosen, built.reason) == ("mean of maps", "it was asked for by name")
+def test_the_choice_has_its_reason_and_its_pages(built: EnsembleResult, folds: Folds) -> None:
+    assert (built.choice.chosen, built.choice.reason) == (
+        "mean of maps",
+        "it was asked for by name",
+    )
     assert set(built.pages.counts) == {page.name for page in folds.held_out}
 
 
@@ -356,7 +357,7 @@ def test_the_card_is_a_page_that_a_registry_reads(built: EnsembleResult) -> None
     metadata = yaml.safe_load(head)
     assert metadata["license"] == "apache-2.0"
     (result,) = metadata["model-index"][0]["results"]
-    chosen = next(score for score in built.candidates if score.name == built.chosen)
+    chosen = next(score for score in built.choice.candidates if score.name == built.choice.chosen)
     metrics = {metric["type"]: metric["value"] for metric in result["metrics"]}
     assert metrics["hmean"] == round(chosen.hmean, 4)
     assert f"Binarise at {built.tuned.postprocess.thresh}" in body

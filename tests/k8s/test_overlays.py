@@ -11,7 +11,7 @@ import pytest
 
 from detector.console import PREEMPTED_EXIT_CODE
 from detector.data.synthetic.drawing import draw_receipts
-from detector.steps.ensemble import read_summary
+from detector.steps.run import Run
 from tests.charts.rendering import KUBERNETES, RESTRICTED_CONTAINER, containers, find, pod_specs
 from tests.k8s.kustomize import OF_JOBS, OVERLAYS, ROOT, build, build_folder
 from tests.tiny_run import SWEEP, overrides
@@ -237,13 +237,13 @@ def test_the_jobs_command_trains_a_model(tmp_path: Path) -> None:
     pods = Pods(tmp_path)
     # The pods are created at once, and nothing says which is first.
     assert [pod.wait() for pod in [pods.start(1), pods.start(0)]] == [0, 0]
-    summary = read_summary(pods.environ["DETSWEEP_STORE"])
-    assert [trial.number for trial in summary.trials] == [0, 1]
-    assert [row.name for row in summary.folds] == ["fold 0", "fold 1"]
+    run = Run(pods.environ["DETSWEEP_STORE"])
+    assert [trial.number for trial in run.outcome.trials] == [0, 1]
+    assert [row.name for row in run.ensemble.outcome.folds] == ["fold 0", "fold 1"]
     # Started again, as after a lost answer, it finds that all is done.
-    model = Path(summary.model).stat().st_mtime_ns
+    model = Path(run.ensemble.model_url).stat().st_mtime_ns
     assert pods.start(0).wait() == 0
-    assert Path(summary.model).stat().st_mtime_ns == model
+    assert Path(run.ensemble.model_url).stat().st_mtime_ns == model
 
 
 @pytest.mark.timeout(120)

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector.choosing.promotion import Promotion
 from detector.data.images import read_image
 from detector.data.synthetic.drawing import draw_receipts
+from detector.ensemble.outcome import EnsembleOutcome
 from detector.export.detector import Detector
-from detector.steps.ensemble import Summary
+from detector.steps.run import Run
+from detector.sweep.outcome import SweepOutcome
 from tests.tiny_run import SWEEP, overrides
 
 DETSWEEP = Path(sys.executable).with_name("detsweep")
@@ -25,9 +26,9 @@ class Finished:
         self.data, self.store, self.sweep = folder / "data", folder / "run", folder / "sweep.yaml"
         draw_receipts(self.data, train=9, held_out=3, seed=1)
         self.sweep.write_text(SWEEP)
-        self.output = self.run().stdout
+        self.output = self.run_again().stdout
 
-    def run(self) -> subprocess.CompletedProcess[str]:
+    def run_again(self) -> subprocess.CompletedProcess[str]:
         command = [DETSWEEP, "run", "--data", self.data, "--sweep", self.sweep, "--baseline", "0"]
         return subprocess.run(
             [*command, "--store", self.store, *overrides(epochs=2)],
@@ -36,8 +37,17 @@ class Finished:
             stdout=subprocess.PIPE,
         )
 
-    def summary(self) -> Summary:
-        return Summary.from_json((self.store / "ensemble" / "summary.json").read_text())
+    @property
+    def run(self) -> Run:
+        return Run(str(self.store))
+
+    @property
+    def sweep_outcome(self) -> SweepOutcome:
+        return self.run.outcome
+
+    @property
+    def outcome(self) -> EnsembleOutcome:
+        return self.run.ensemble.outcome
 
     def trainings(self) -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in self.store.rglob("metrics.jsonl")}
@@ -51,54 +61,55 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 @pytest.mark.timeout(600)
 def test_the_model_takes_a_page_and_gives_polygons(finished: Finished) -> None:
     page = next((finished.data / "val" / "images").iterdir())
-    detections = Detector(Path(finished.summary().model))(read_image(page))
-    for polygon in detections.polygons:
+    found = Detector(finished.run.ensemble.model_url)(read_image(page))
+    for polygon in found.polygons:
         assert np.asarray(polygon).shape[1] == 2
 
 
-def test_every_trial_fold_and_candidate_is_in_the_summary(finished: Finished) -> None:
-    summary = finished.summary()
-    assert [trial.number for trial in summary.trials] == [0, 1]
-    assert all(trial.value is not None for trial in summary.trials)
-    assert [row.name for row in summary.folds] == ["fold 0", "fold 1"]
-    assert summary.chosen in {row.name for row in summary.candidates}
-    assert all(row.pages == 3 for row in summary.candidates)
-    for word in summary.best.overrides:
+def test_every_trial_fold_and_candidate_is_in_the_outcomes(finished: Finished) -> None:
+    sweep, model = finished.sweep_outcome, finished.outcome
+    assert [trial.number for trial in sweep.trials] == [0, 1]
+    assert all(trial.best(sweep.goal) is not None for trial in sweep.trials)
+    assert [row.name for row in model.folds] == ["fold 0", "fold 1"]
+    assert model.choice.chosen in {row.name for row in model.choice.candidates}
+    assert all(row.pages == 3 for row in model.choice.candidates)
+    for word in sweep.overrides:
         assert word in finished.output
 
 
-def test_the_choices_are_told_with_their_reasons_and_intervals(finished: Finished) -> None:
-    summary = finished.summary()
-    assert any("best H-Mean" in reason for reason in summary.best.reasons)
-    assert summary.out_of_fold.pages == sum(row.pages for row in summary.folds)
-    for row in (*summary.folds, summary.out_of_fold, *summary.candidates):
+def test_the_choices_are_given_with_their_reasons_and_intervals(finished: Finished) -> None:
+    model = finished.outcome
+    assert any("best H-Mean" in reason for reason in finished.sweep_outcome.reasons)
+    assert model.out_of_fold.pages == sum(row.pages for row in model.folds)
+    for row in (*model.folds, model.out_of_fold, *model.choice.candidates):
         assert row.interval is not None
         assert row.interval[0] <= row.hmean <= row.interval[1]
-    report = Path(summary.report).read_text()
-    assert f"The model is {summary.chosen}" in report
+    report = finished.run.ensemble.report
+    assert f"The model is {model.choice.chosen}" in report
     assert "all, out of fold" in report
 
 
 def test_the_model_is_judged_by_the_baseline(finished: Finished) -> None:
-    summary = finished.summary()
-    stored = json.loads((finished.store / "ensemble/promotion.json").read_text())
-    assert summary.promotion == Promotion.from_dict(stored)
-    assert stored["baseline_hmean"] == 0
-    assert summary.promotion.sentence()[:40] in finished.output
+    promotion = finished.outcome.promotion
+    stored = json.loads((finished.store / "ensemble/result.json").read_text())["promotion"]
+    assert promotion is not None
+    assert stored["baseline_hmean"] == promotion.baseline_hmean == 0
+    assert promotion.sentence()[:40] in finished.output
 
 
 def test_the_run_store_has_the_layout_that_it_promises(finished: Finished) -> None:
-    sweep = f"sweeps/{finished.summary().sweep_id}"
+    sweep = f"sweeps/{finished.run.sweep}"
     for file in (
         f"{sweep}/sweep.yaml",
         f"{sweep}/report.html",
-        f"{sweep}/best.yaml",
+        f"{sweep}/outcome.json",
         f"{sweep}/trials/0/config.yaml",
         f"{sweep}/trials/1/best.ckpt",
         "folds/0/best.ckpt",
         "folds/1/last.ckpt",
         "ensemble/model.onnx",
         "ensemble/card.json",
+        "ensemble/result.json",
         "ensemble/report.html",
         "ensemble/overlay.png",
     ):
@@ -107,17 +118,18 @@ def test_the_run_store_has_the_layout_that_it_promises(finished: Finished) -> No
 
 
 def test_fold_0_is_the_best_trial_and_is_not_trained_again(finished: Finished) -> None:
-    summary = finished.summary()
-    assert summary.reused_trial == summary.best.trial
-    trial = finished.store / f"sweeps/{summary.sweep_id}/trials/{summary.best.trial}"
+    best = finished.sweep_outcome.best
+    assert best is not None
+    assert finished.outcome.reused_trial == best.number
+    trial = finished.store / f"sweeps/{finished.run.sweep}/trials/{best.number}"
     fold = finished.store / "folds/0"
     assert (fold / "best.ckpt").read_bytes() == (trial / "best.ckpt").read_bytes()
 
 
 @pytest.mark.timeout(300)
 def test_a_finished_run_is_not_trained_again(finished: Finished) -> None:
-    before, summary = finished.trainings(), finished.summary()
-    again = finished.run().stdout
+    before, outcome = finished.trainings(), finished.outcome
+    again = finished.run_again().stdout
     assert "epoch 1/" not in again
     assert finished.trainings() == before
-    assert finished.summary() == summary
+    assert finished.outcome == outcome

@@ -7,13 +7,8 @@ import time
 
 import pytest
 
-from pipelines.local import (
-    InterruptedRunError,
-    Machine,
-    StepError,
-    StepRunner,
-    without_executor_log,
-)
+from pipelines.kfp_local import without_executor_log
+from pipelines.local import InterruptedRunError, Machine, StepError, StepRunner
 
 
 def command(script: str, step: str = "agent", **parameters: object) -> list[str]:

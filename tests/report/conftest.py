@@ -6,7 +6,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from detector.choosing import Interval
 from detector.choosing.promotion import Promotion
 from detector.choosing.ranking import Choice, Standing
 from detector.data.synthetic.drawing import draw_receipt
+from detector.ensemble.outcome import EnsembleOutcome, ModelChoice
 from detector.evaluation.mistakes import TextKind
 from detector.evaluation.overlay import draw_overlay, encode_jpeg
 from detector.evaluation.score_row import ScoreRow
 from detector.report.content import Overlay, ReportData
 from detector.sweep.trial import TrialRecord, TrialState
+from tests.report.outcomes import a_sweep
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _PATIENCE_SECONDS = 60
@@ -59,6 +61,7 @@ def full_report() -> ReportData:
         make_trial(5, "waiting", 0, 2e-3),
     ]
     folds = [ScoreRow(f"fold {k}", 40, 0.86, 0.89, 0.875, 0.87, None, None) for k in range(3)]
+    together = replace(folds[0], name="all, out of fold", pages=120)
     candidates = [
         ScoreRow("fold 0", 60, 0.87, 0.9, 0.885, 0.88, 0.79, 41.0, 0.871, 0.9),
         ScoreRow("mean of maps", 60, 0.88, 0.91, 0.8954, 0.89, 0.8, 121.4, 0.88, 0.91),
@@ -78,21 +81,30 @@ def full_report() -> ReportData:
     ]
     return ReportData(
         title="Receipts",
-        sweep_id="k3v9x2ab",
-        metric="val/hmean",
-        goal="maximize",
-        trials=trials,
-        best=trials[2],
-        choice=Choice(2, standings, ["Trial 2 has the best H-Mean.", "Trial 0 is within noise."]),
-        bands=[3],
+        sweep=a_sweep(
+            trials,
+            id="k3v9x2ab",
+            rungs=(3,),
+            choice=Choice(
+                2, standings, ["Trial 2 has the best H-Mean.", "Trial 0 is within noise."]
+            ),
+        ),
         changes=[("models.optimizer.lr", 4.5e-4, 2e-4)],
-        folds=folds,
-        ensemble=candidates,
-        chosen="mean of maps",
-        chosen_because="it has the best score, and none within noise of it is faster",
-        expected=Interval(0.8921, 0.88, 0.9),
-        promotion=Promotion(
-            "s3://models/base.onnx", 60, 0.8954, 0.871, Interval(0.0244, 0.01, 0.04)
+        model=EnsembleOutcome(
+            choice=ModelChoice(
+                candidates,
+                chosen="mean of maps",
+                reason="it has the best score, and none within noise of it is faster",
+                thresholds="The configuration's thresholds are kept.",
+                expected=Interval(0.8921, 0.88, 0.9),
+            ),
+            folds=folds,
+            out_of_fold=together,
+            reused_trial=2,
+            inputs="",
+            promotion=Promotion(
+                "s3://models/base.onnx", 60, 0.8954, 0.871, Interval(0.0244, 0.01, 0.04)
+            ),
         ),
         kinds={
             "Height": [TextKind("below 18 px high", 200, 180, 190, 188)],

@@ -2,23 +2,26 @@ from dataclasses import replace
 
 import pytest
 
+from detector.choosing.ranking import Choice
 from detector.report.canvas import COLORS
 from detector.report.content import ReportData
 from detector.report.figures import incumbents, learning_curves, timeline
 from detector.report.parameters import parallel_coordinates, parameter_scores
+from detector.sweep.outcome import SweepOutcome
 from detector.sweep.trial import Hold, TrialRecord
+from tests.report.outcomes import a_sweep
 
 
-def _data(*values: object) -> ReportData:
+def _sweep(*values: object) -> SweepOutcome:
     trials = [
         TrialRecord(i, {"key": value}, "finished", {1: 0.5 + i / 10, 2: 0.4}, epoch=2)
         for i, value in enumerate(values)
     ]
-    return ReportData("t", "s", "val/hmean", "maximize", trials, best=trials[-1])
+    return a_sweep(trials, choice=Choice(trials[-1].number, [], []))
 
 
 def test_curves_name_each_kind_once_and_draw_the_best_on_top(full_report: ReportData) -> None:
-    figure = learning_curves(full_report)
+    figure = learning_curves(full_report.sweep)
     assert figure is not None
     legend = [trace.name for trace in figure.data if trace.showlegend]
     assert sorted(legend) == ["chosen", "finished", "running", "stopped"]
@@ -27,13 +30,13 @@ def test_curves_name_each_kind_once_and_draw_the_best_on_top(full_report: Report
 
 
 def test_the_best_so_far_never_falls(full_report: ReportData) -> None:
-    figure = incumbents(full_report)
+    figure = incumbents(full_report.sweep)
     assert figure is not None
     dots, line = figure.data
     assert sorted(dots.customdata) == [0, 1, 2]
     assert list(line.y) == sorted(line.y)
     assert line.y[-1] == max(dots.y)
-    lower = incumbents(replace(full_report, goal="minimize"))
+    lower = incumbents(replace(full_report.sweep, goal="minimize"))
     assert lower is not None
     assert list(lower.data[1].y) == sorted(lower.data[1].y, reverse=True)
 
@@ -41,28 +44,28 @@ def test_the_best_so_far_never_falls(full_report: ReportData) -> None:
 def test_parallel_coordinates_join_a_trials_parameters_with_its_score(
     full_report: ReportData,
 ) -> None:
-    figure = parallel_coordinates(full_report)
+    figure = parallel_coordinates(full_report.sweep)
     assert figure is not None
     labels = [axis.label for axis in figure.data[0].dimensions]
     assert labels == ["lr", "model_name", "val/hmean"]
     assert len(figure.data[0].line.color) == 3
-    assert parallel_coordinates(_data(1e-3, 1e-2)) is None
+    assert parallel_coordinates(_sweep(1e-3, 1e-2)) is None
 
 
 def test_the_timeline_has_a_bar_for_each_trial_that_has_begun(full_report: ReportData) -> None:
-    figure = timeline(full_report)
+    figure = timeline(full_report.sweep)
     assert figure is not None
     assert len(figure.data) == 5
     assert {trace.y[0] for trace in figure.data} == {"agent-0", "agent-1"}
     finished = figure.data[0]
     assert list(finished.x) == pytest.approx([0, 600 / 60])
-    assert timeline(ReportData("t", "s", "val/hmean", "maximize", [])) is None
+    assert timeline(a_sweep()) is None
 
 
 def test_a_trial_that_was_taken_over_stands_with_both_agents() -> None:
-    holds = [Hold("lost", 100.0, 160.0), Hold("quick", 220.0, 400.0)]
+    holds = (Hold("lost", 100.0, 160.0), Hold("quick", 220.0, 400.0))
     trial = TrialRecord(0, {}, "finished", {1: 0.5}, "quick", 100.0, 400.0, holds=holds)
-    figure = timeline(ReportData("t", "s", "val/hmean", "maximize", [trial]))
+    figure = timeline(a_sweep([trial]))
     assert figure is not None
     lost, quick = figure.data
     assert (lost.y[0], list(lost.x), lost.opacity) == ("lost", pytest.approx([0, 1]), 0.5)
@@ -71,14 +74,14 @@ def test_a_trial_that_was_taken_over_stands_with_both_agents() -> None:
 
 
 def test_only_trials_that_ended_early_close_with_a_cross(full_report: ReportData) -> None:
-    figure = learning_curves(full_report)
+    figure = learning_curves(full_report.sweep)
     assert figure is not None
     crossed = {trace.name for trace in figure.data if trace.marker.symbol == "x-thin"}
     assert crossed == {"stopped"}
 
 
 def test_bands_are_lines_at_their_epochs_as_far_as_curves_go(full_report: ReportData) -> None:
-    figure = learning_curves(replace(full_report, bands=[3, 9, 27]))
+    figure = learning_curves(replace(full_report.sweep, rungs=(3, 9, 27)))
     assert figure is not None
     assert [shape.x0 for shape in figure.layout.shapes] == [3, 9]
 
@@ -97,7 +100,7 @@ def test_bands_are_lines_at_their_epochs_as_far_as_curves_go(full_report: Report
     ],
 )
 def test_values_choose_their_axis(values: list[object], axis: str | None) -> None:
-    figure = parameter_scores("key", _data(*values))
+    figure = parameter_scores("key", _sweep(*values))
     assert figure is not None
     assert figure.layout.xaxis.type == axis
 
@@ -105,16 +108,16 @@ def test_values_choose_their_axis(values: list[object], axis: str | None) -> Non
 @pytest.mark.parametrize("epochs, step", [(3, 1), (100, None)])
 def test_few_epochs_are_marked_one_by_one(epochs: int, step: int | None) -> None:
     trial = TrialRecord(0, {}, "finished", dict.fromkeys(range(1, epochs + 1), 0.5))
-    figure = learning_curves(ReportData("t", "s", "val/hmean", "maximize", [trial]))
+    figure = learning_curves(a_sweep([trial]))
     assert figure is not None
     assert figure.layout.xaxis.dtick == step
 
 
 def test_a_trial_stands_at_its_best_epoch() -> None:
-    figure = parameter_scores("key", _data(1, 2, 3))
+    figure = parameter_scores("key", _sweep(1, 2, 3))
     assert figure is not None
     assert sorted(y for trace in figure.data for y in trace.y) == pytest.approx([0.5, 0.6, 0.7])
 
 
 def test_a_parameter_that_no_scored_trial_has_gets_no_figure() -> None:
-    assert parameter_scores("another", _data(1, 2)) is None
+    assert parameter_scores("another", _sweep(1, 2)) is None

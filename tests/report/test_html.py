@@ -4,11 +4,14 @@ from html.parser import HTMLParser
 
 import pytest
 
+from detector.choosing.bootstrap import Interval
+from detector.choosing.ranking import Choice, Standing
 from detector.evaluation.score_row import ScoreRow
 from detector.report.content import ReportData
 from detector.report.figures import timeline
 from detector.report.html import render_report
 from detector.sweep.trial import TrialRecord
+from tests.report.outcomes import a_sweep, with_sweep
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'{{ 7*7 }}"
 
@@ -61,10 +64,10 @@ def test_the_headline_is_the_models_score_then_the_sweeps_best(full_report: Repo
 def test_a_chosen_trial_that_is_not_the_highest_is_not_called_the_best(
     full_report: ReportData,
 ) -> None:
-    assert full_report.choice
-    highest = full_report.choice.standings[0]
-    choice = replace(full_report.choice, trial=0)
-    cheaper = replace(full_report, best=full_report.trials[0], choice=choice)
+    assert full_report.sweep.choice
+    highest = full_report.sweep.choice.standings[0]
+    choice = replace(full_report.sweep.choice, trial=0)
+    cheaper = with_sweep(full_report, choice=choice)
     text = _Structure(render_report(cheaper)).text
     assert "Best val/hmean" not in text
     assert "val/hmean of the chosen trial" in text
@@ -73,8 +76,8 @@ def test_a_chosen_trial_that_is_not_the_highest_is_not_called_the_best(
 
 def test_short_runs_are_drawn_in_minutes_and_long_ones_in_hours(full_report: ReportData) -> None:
     def unit(ended: float) -> str:
-        trials = [replace(t, ended=ended if t.ended else None) for t in full_report.trials]
-        figure = timeline(replace(full_report, trials=trials))
+        trials = [replace(t, ended=ended if t.ended else None) for t in full_report.sweep.trials]
+        figure = timeline(replace(full_report.sweep, trials=trials))
         return figure.layout.xaxis.title.text
 
     assert (unit(700.0), unit(100.0 + 3 * 3600)) == ("minutes", "hours")
@@ -85,7 +88,7 @@ def test_it_says_how_much_time_stopping_early_saved(full_report: ReportData) -> 
     assert "stopping early saved about 20 min" in _Structure(render_report(full_report)).text
 
 
-def test_every_choice_is_told_with_its_reasons_and_its_noise(full_report: ReportData) -> None:
+def test_every_choice_is_given_with_its_reasons_and_its_noise(full_report: ReportData) -> None:
     text = " ".join(_Structure(render_report(full_report)).text.split())
     assert "Why trial 2 Trial 2 has the best H-Mean. Trial 0 is within noise." in text
     assert "0.0025 (-0.0011 to 0.0061)within noise" in text
@@ -116,7 +119,7 @@ def test_rungs_changes_and_kinds_of_text_are_tables(full_report: ReportData) -> 
 
 
 def test_what_is_not_there_yet_is_left_out(full_report: ReportData) -> None:
-    early = replace(full_report, folds=(), ensemble=(), chosen=None, kinds={}, overlays=())
+    early = replace(full_report, model=None, kinds={}, overlays=())
     page = _Structure(render_report(early))
     for absent in ("Folds", "Candidates", "cost most", "held-out"):
         assert absent not in page.text
@@ -132,7 +135,7 @@ def test_what_is_not_there_yet_is_left_out(full_report: ReportData) -> None:
     ],
 )
 def test_before_any_epoch_there_are_no_charts_and_no_plotly(trials: list[TrialRecord]) -> None:
-    document = render_report(ReportData("Receipts", "abc", "val/hmean", "maximize", trials))
+    document = render_report(ReportData("Receipts", a_sweep(trials)))
     assert _Structure(document).charts() == []
     assert "No trial has finished an epoch yet." in document
     assert len(document) < 20_000
@@ -140,9 +143,7 @@ def test_before_any_epoch_there_are_no_charts_and_no_plotly(trials: list[TrialRe
 
 def test_a_single_trial_has_a_curve_and_nothing_to_compare_parameters_by() -> None:
     trial = TrialRecord(0, {"models.optimizer.lr": 1e-3}, "finished", {1: 0.5}, epoch=1)
-    page = _Structure(
-        render_report(ReportData("One", "abc", "val/hmean", "maximize", [trial], best=trial))
-    )
+    page = _Structure(render_report(ReportData("One", a_sweep([trial]))))
     assert page.charts() == ["curves"]
     assert "models.optimizer.lr=0.001" in page.text
 
@@ -151,10 +152,12 @@ def test_nan_is_shown_as_nothing_and_never_reaches_the_charts(full_report: Repor
     nan = float("nan")
     row = ScoreRow("fold 0", 4, nan, 0.5, nan, 0.5, None, nan)
     trials = [
-        *full_report.trials,
+        *full_report.sweep.trials,
         TrialRecord(9, {"models.optimizer.lr": nan}, "finished", {1: 0.5, 2: nan}, epoch=2),
     ]
-    document = render_report(replace(full_report, folds=[row], trials=trials))
+    assert full_report.model
+    report = replace(full_report, model=replace(full_report.model, folds=[row]))
+    document = render_report(with_sweep(report, trials=trials))
     figures = document.split('id="figures">')[1].split("</script>")[0]
     assert "NaN" not in figures
     folds = document.split("Folds, each on its own pages")[1].split("</table>")[0]
@@ -166,15 +169,20 @@ def test_hostile_names_are_shown_as_text(full_report: ReportData) -> None:
         TrialRecord(i, {HOSTILE: HOSTILE * (i + 1)}, "failed", {1: 0.5}, reason=HOSTILE)
         for i in range(2)
     ]
+    model = full_report.model
+    assert model
+    choice = replace(model.choice, reason=HOSTILE, thresholds=HOSTILE)
+    standing = Standing(0, Interval(0.5, 0.4, 0.6), Interval(0, 0, 0))
     hostile = replace(
-        full_report,
+        with_sweep(
+            full_report,
+            id=HOSTILE,
+            metric=HOSTILE,
+            trials=trials,
+            choice=Choice(0, [standing], [HOSTILE]),
+        ),
         title=HOSTILE,
-        sweep_id=HOSTILE,
-        metric=HOSTILE,
-        trials=trials,
-        best=trials[0],
-        folds=[replace(full_report.folds[0], name=HOSTILE)],
-        chosen=HOSTILE,
+        model=replace(model, choice=choice, folds=[replace(model.folds[0], name=HOSTILE)]),
         overlays=[replace(full_report.overlays[0], caption=HOSTILE)],
         commands=[(HOSTILE, HOSTILE)],
         facts={HOSTILE: HOSTILE},

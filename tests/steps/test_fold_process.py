@@ -12,11 +12,11 @@ import pytest
 
 from detector.data.synthetic.drawing import draw_receipts
 from detector.errors import TrainingError
-from detector.steps.fold import read_fold_results, train_fold
+from detector.steps.fold import train_fold
 from detector.steps.prepare import prepare
-from detector.steps.run import Best, Run
+from detector.steps.run import Run
 from detector.steps.torchrun import run_torchrun
-from tests.tiny_run import overrides
+from tests.tiny_run import chosen_outcome, overrides
 
 ROOT = Path(__file__).parents[2]
 SWEEP = "abc"
@@ -27,16 +27,16 @@ def prepared(folder: Path, epochs: int) -> str:
     draw_receipts(folder / "data", train=9, held_out=3, seed=1)
     store = str(folder / "run")
     words = [*overrides(epochs), "data.crop_size=64", "data.crops_per_page=1"]
-    prepare(store, [*words, f"data.path={folder / 'data'}"])
-    best = Best(0, {"models.optimizer.lr": 0.002}, "val/hmean", 0.5, 1, [])
-    Run(store).store.write(f"sweeps/{SWEEP}/best.yaml", best.to_yaml())
+    run = Run(store, SWEEP)
+    prepare(run, [*words, f"data.path={folder / 'data'}"])
+    run.write_outcome(chosen_outcome(SWEEP, {"models.optimizer.lr": 0.002}))
     return store
 
 
 @pytest.mark.timeout(240)
 def test_one_process_is_the_step_and_the_other_trains_with_it(tmp_path: Path) -> None:
     store = prepared(tmp_path, epochs=1)
-    run = Run(store)
+    run = Run(store, SWEEP)
 
     def train() -> str:
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -48,11 +48,11 @@ def test_one_process_is_the_step_and_the_other_trains_with_it(tmp_path: Path) ->
         return done.stdout
 
     printed: list[str] = []
-    train_fold(store, SWEEP, 1, elsewhere=lambda: printed.append(train()))
+    train_fold(run, 1, elsewhere=lambda: printed.append(train()))
     assert [lines.count("epoch 1/1") for lines in printed] == [1]
-    train_fold(store, SWEEP, 1, elsewhere=lambda: printed.append(train()))
+    train_fold(run, 1, elsewhere=lambda: printed.append(train()))
     assert len(printed) == 1, "it is trained already"
-    (result,) = read_fold_results(run, [1])
+    result = run.fold(1).trained
     assert (result.fold, result.epoch, result.reused_trial) == (1, 1, None)
     assert "fold 1 is trained already" in train()
 
@@ -76,7 +76,7 @@ def test_processes_that_are_lost_are_started_again_as_long_as_they_get_further(
         if process.returncode:
             raise TrainingError("the processes were lost")
 
-    result = train_fold(store, SWEEP, 1, elsewhere=train_an_epoch)
+    result = train_fold(Run(store, SWEEP), 1, elsewhere=train_an_epoch)
     assert result.epoch in (1, 2, 3)
     assert [re.findall(r"epoch (\d)/3", lines) for lines in calls] == [["1"], ["2"], ["3"]]
     said = capsys.readouterr().out
@@ -90,9 +90,9 @@ def test_processes_that_get_no_further_are_given_up(tmp_path: Path) -> None:
         raise TrainingError("the processes were lost")
 
     with pytest.raises(TrainingError, match="the processes were lost"):
-        train_fold(store, SWEEP, 1, elsewhere=fail)
+        train_fold(Run(store, SWEEP), 1, elsewhere=fail)
     with pytest.raises(TrainingError, match="fold 1 was left after 0 of 1 epochs"):
-        train_fold(store, SWEEP, 1, elsewhere=lambda: None)
+        train_fold(Run(store, SWEEP), 1, elsewhere=lambda: None)
 
 
 def node(store: str, rank: int, port: int, out: Path) -> "subprocess.Popen[bytes]":
@@ -146,7 +146,8 @@ def test_a_node_whose_process_crashed_says_so(tmp_path: Path) -> None:
 @pytest.mark.timeout(240)
 def test_a_pods_own_gpus_train_a_fold(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     store = prepared(tmp_path, epochs=1)
-    result = train_fold(store, SWEEP, 1, lambda: run_torchrun(store, SWEEP, 1, 2))
+    run = Run(store, SWEEP)
+    result = train_fold(run, 1, lambda: run_torchrun(run, 1, 2))
     assert result.epoch == 1
     said = capfd.readouterr()
     assert "Starting with 2 processes" in said.err

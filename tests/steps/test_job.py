@@ -13,7 +13,8 @@ import pytest
 from detector.errors import ConfigError, SweepError
 from detector.steps import job
 from detector.steps.job import Job
-from detector.sweep.backends import Backend, Idle, open_backend
+from detector.sweep.opening import SweepAddress
+from detector.sweep.protocol import Idle, Sweep
 
 PROGRAM = """
 import sys
@@ -42,13 +43,14 @@ def aside() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def a_run(folder: Path, *, broken: bool = False) -> tuple[Job, str, Backend]:
-    """The leader of a sweep of six short trials, the sweep's id and its backend."""
+def a_run(folder: Path, *, broken: bool = False) -> tuple[Job, SweepAddress, Sweep]:
+    """The leader of a sweep of six short trials, and the sweep."""
     program, file = folder / "train.py", folder / "sweep.yaml"
     program.write_text(PROGRAM.format(broken=broken))
     file.write_text(SWEEP.format(program=program))
     leader = Job(0, "", str(folder / "run"), f"sqlite:///{folder}/sweeps.db", ())
-    return leader, leader.create_sweep(file), open_backend(leader.backend)
+    address = leader.create_sweep(file)
+    return leader, address, address.open()
 
 
 def wait_until(what: Callable[[], bool]) -> None:
@@ -58,8 +60,8 @@ def wait_until(what: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def ended(backend: Backend, sweep_id: str) -> int:
-    states = [trial.state for trial in backend.trials(sweep_id)]
+def ended(sweep: Sweep) -> int:
+    states = [trial.state for trial in sweep.trials()]
     return sum(state in {"finished", "failed"} for state in states)
 
 
@@ -72,36 +74,36 @@ def still_waits(leading: Future[None]) -> bool:
 def test_the_leader_waits_for_a_trial_that_another_agent_trains(
     tmp_path: Path, aside: ThreadPoolExecutor
 ) -> None:
-    leader, sweep_id, backend = a_run(tmp_path)
-    other = backend.claim(sweep_id, "agent-1")
-    leading = aside.submit(leader.see_trials_through, sweep_id)
-    wait_until(lambda: ended(backend, sweep_id) == 5)
+    leader, address, sweep = a_run(tmp_path)
+    other = sweep.claim("agent-1")
+    leading = aside.submit(leader.see_trials_through, address)
+    wait_until(lambda: ended(sweep) == 5)
     assert still_waits(leading)
     other.report(1, 1.0)
     other.finish()
     leading.result(60)
-    assert ended(backend, sweep_id) == 6
+    assert ended(sweep) == 6
 
 
 def test_the_leader_trains_what_another_agent_has_left(
     tmp_path: Path, aside: ThreadPoolExecutor
 ) -> None:
-    leader, sweep_id, backend = a_run(tmp_path)
-    other = backend.claim(sweep_id, "agent-1")
-    leading = aside.submit(leader.see_trials_through, sweep_id)
-    wait_until(lambda: ended(backend, sweep_id) == 5)
+    leader, address, sweep = a_run(tmp_path)
+    other = sweep.claim("agent-1")
+    leading = aside.submit(leader.see_trials_through, address)
+    wait_until(lambda: ended(sweep) == 5)
     other.release()
     leading.result(60)
-    assert {trial.agent for trial in backend.trials(sweep_id)} == {"agent-0"}
+    assert {trial.agent for trial in sweep.trials()} == {"agent-0"}
 
 
 def test_a_leader_that_gave_up_waits_for_others_and_fails_when_nobody_is_left(
     tmp_path: Path, aside: ThreadPoolExecutor
 ) -> None:
-    leader, sweep_id, backend = a_run(tmp_path, broken=True)
-    other = backend.claim(sweep_id, "agent-1")
-    leading = aside.submit(leader.see_trials_through, sweep_id)
-    wait_until(lambda: sum(t.attempts > 0 for t in backend.trials(sweep_id)) > 3)
+    leader, address, sweep = a_run(tmp_path, broken=True)
+    other = sweep.claim("agent-1")
+    leading = aside.submit(leader.see_trials_through, address)
+    wait_until(lambda: sum(t.attempts > 0 for t in sweep.trials()) > 3)
     assert still_waits(leading)
     other.release()
     with pytest.raises(SweepError, match="agent-0 failed 3 trials in a row"):
@@ -111,16 +113,16 @@ def test_a_leader_that_gave_up_waits_for_others_and_fails_when_nobody_is_left(
 def test_a_leader_that_gave_up_goes_on_when_others_have_trained_everything(
     tmp_path: Path, aside: ThreadPoolExecutor
 ) -> None:
-    leader, sweep_id, backend = a_run(tmp_path, broken=True)
-    held = [backend.claim(sweep_id, f"agent-{index}") for index in range(1, 4)]
-    leading = aside.submit(leader.see_trials_through, sweep_id)
-    wait_until(lambda: len(backend.trials(sweep_id)) == 6)
+    leader, address, sweep = a_run(tmp_path, broken=True)
+    held = [sweep.claim(f"agent-{index}") for index in range(1, 4)]
+    leading = aside.submit(leader.see_trials_through, address)
+    wait_until(lambda: len(sweep.trials()) == 6)
     assert still_waits(leading)
-    backend.stop(sweep_id)
+    sweep.stop()
     for trial in held[1:]:
         trial.report(1, 1.0)
         trial.finish()
-    while (trial := backend.claim(sweep_id, "agent-1")) and not isinstance(trial, Idle):
+    while (trial := sweep.claim("agent-1")) and not isinstance(trial, Idle):
         trial.report(1, 1.0)
         trial.finish()
     held[0].report(1, 1.0)

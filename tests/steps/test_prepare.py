@@ -25,37 +25,37 @@ def overrides(data: Path, *words: str) -> list[str]:
 def test_prepare_leaves_the_configuration_the_check_and_the_folds(
     data: Path, tmp_path: Path
 ) -> None:
-    prepared = prepare(str(tmp_path), overrides(data))
+    prepared = prepare(Run(str(tmp_path)), overrides(data))
     run = Run(str(tmp_path))
-    assert run.config() == prepared.config
-    assert run.manifest() == prepared.manifest
+    assert run.config == prepared.config
+    assert run.manifest == prepared.manifest
     assert prepared.page_counts == {"pages": 8, "held-out pages": 2}
     assert json.loads((tmp_path / "check.json").read_text())
     assert len(run.folds().held_out) == 2
 
 
 def test_prepare_run_again_changes_nothing(data: Path, tmp_path: Path) -> None:
-    first = prepare(str(tmp_path), overrides(data))
+    first = prepare(Run(str(tmp_path)), overrides(data))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert prepare(str(tmp_path), overrides(data)) == first
+    assert prepare(Run(str(tmp_path)), overrides(data)) == first
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
-def test_prepare_killed_before_its_last_file_is_done_anew(data: Path, tmp_path: Path) -> None:
-    first = prepare(str(tmp_path), overrides(data))
+def test_prepare_killed_before_its_last_file_is_done_again(data: Path, tmp_path: Path) -> None:
+    first = prepare(Run(str(tmp_path)), overrides(data))
     (tmp_path / "config.yaml").unlink()
     (tmp_path / "folds.json").write_text("")
-    assert prepare(str(tmp_path), overrides(data)) == first
+    assert prepare(Run(str(tmp_path)), overrides(data)) == first
 
 
 def test_a_store_of_another_configuration_is_refused(data: Path, tmp_path: Path) -> None:
-    prepare(str(tmp_path), overrides(data))
+    prepare(Run(str(tmp_path)), overrides(data))
     with pytest.raises(StoreError, match="another configuration"):
-        prepare(str(tmp_path), overrides(data, "seed=3"))
+        prepare(Run(str(tmp_path)), overrides(data, "seed=3"))
 
 
 def test_retrain_limits_the_folds_of_the_ensemble(data: Path, tmp_path: Path) -> None:
-    prepared = prepare(str(tmp_path), overrides(data, "folds.retrain=1"))
+    prepared = prepare(Run(str(tmp_path)), overrides(data, "folds.retrain=1"))
     assert prepared.fold_numbers == [0]
     assert prepared.manifest.count == 2
 
@@ -65,9 +65,9 @@ def test_a_batch_that_the_folds_gpus_cannot_share_is_refused_before_the_sweep(
 ) -> None:
     words = overrides(data, "data.batch_size=6")
     with pytest.raises(ConfigError, match="cannot be shared by 4 processes"):
-        prepare(str(tmp_path), words, gpus_per_fold=4)
+        prepare(Run(str(tmp_path)), words, gpus_per_fold=4)
     assert not list(tmp_path.iterdir())
-    prepare(str(tmp_path), words, gpus_per_fold=3)
+    prepare(Run(str(tmp_path)), words, gpus_per_fold=3)
 
 
 def test_errors_in_the_data_set_are_listed(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_errors_in_the_data_set_are_listed(tmp_path: Path) -> None:
     (bad / "images" / "a.jpg").write_bytes(b"not an image")
     (bad / "gt" / "a.txt").write_text("1,2,3\n")
     with pytest.raises(DataError, match="detsweep data check") as error:
-        prepare(str(tmp_path / "run"), overrides(bad))
+        prepare(Run(str(tmp_path / "run")), overrides(bad))
     assert "images/a.jpg" in str(error.value)
     assert "gt/a.txt:1" in str(error.value)
     assert not (tmp_path / "run" / "config.yaml").exists()

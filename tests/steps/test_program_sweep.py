@@ -6,7 +6,8 @@ from typer.testing import CliRunner
 
 from detector.cli.sweep import app
 from detector.steps.agent import run_sweep_agent
-from detector.sweep.backends import open_backend
+from detector.steps.run import Run
+from detector.sweep.opening import open_backend
 
 PROGRAM = """
 import sys
@@ -32,10 +33,9 @@ def swept(folder: Path, target: str = "") -> dict[int, dict[int, float]]:
     store, url = str(folder / "run"), f"journal:///{folder}/sweeps"
     words = ["init", str(file), "--store", store, "--backend", url]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
-    sweep_id = result.stdout.splitlines()[-1]
-    run_sweep_agent(store, url, sweep_id, "a1")
-    trials = open_backend(url).trials(sweep_id)
-    return {trial.params["width"]: dict(trial.curve) for trial in trials}
+    sweep = open_backend(url).open(result.stdout.splitlines()[-1])
+    run_sweep_agent(Run(store), sweep, "a1")
+    return {trial.params["width"]: dict(trial.curve) for trial in sweep.trials()}
 
 
 def test_every_trial_is_a_run_of_the_program_with_its_parameters(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from detector.data.synthetic.drawing import draw_receipts
 from detector.steps.agent import run_sweep_agent
@@ -28,15 +27,15 @@ class Swept:
     """A run whose two trials have been trained and compared."""
 
     def __init__(self, folder: Path):
-        self.store, self.backend = str(folder / "run"), f"sqlite:///{folder}/sweep.db"
+        self.run = Run(str(folder / "run"))
         draw_receipts(folder / "data", train=8, held_out=2, seed=1)
-        prepare(self.store, [*OVERRIDES, f"data.path={folder / 'data'}"])
-        self.sweep = init_sweep(self.store, self.backend, SWEEP)
-        run_sweep_agent(self.store, self.backend, self.sweep, "a1")
-        self.selection: Selection = select(self.store, self.backend, self.sweep)
+        prepare(self.run, [*OVERRIDES, f"data.path={folder / 'data'}"])
+        self.sweep = init_sweep(self.run, f"sqlite:///{folder}/sweep.db", SWEEP).open()
+        run_sweep_agent(self.run, self.sweep, "a1")
+        self.selection: Selection = select(self.run, self.sweep)
 
     def file(self, name: str) -> Path:
-        return Path(self.store) / "sweeps" / self.sweep / name
+        return Path(self.run.url) / "sweeps" / self.sweep.id / name
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +43,22 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
     return Swept(tmp_path_factory.mktemp("swept"))
 
 
-def test_best_yaml_says_why_with_an_interval(swept: Swept) -> None:
-    best = yaml.safe_load(swept.file("best.yaml").read_text())
+def test_the_outcome_says_why_with_an_interval(swept: Swept) -> None:
+    best = swept.selection.outcome.as_plain()
     assert 0 <= best["low"] <= best["value"] <= best["high"] <= 1
     assert any("best H-Mean" in reason for reason in best["reasons"])
     assert any("the sweep began from" in reason for reason in best["reasons"])
-    assert Run(swept.store).best(swept.sweep) == swept.selection.best
+    assert swept.run.outcome == swept.selection.outcome
 
 
 def test_the_report_gives_the_same_reasons(swept: Swept) -> None:
-    for reason in swept.selection.best.reasons:
+    for reason in swept.selection.outcome.reasons:
         assert reason in swept.selection.report
     assert swept.file("report.html").read_text() == swept.selection.report
 
 
 def test_trials_that_tie_are_measured_on_another_fold_too(swept: Swept) -> None:
-    choice = Run(swept.store).choice(swept.sweep)
+    choice = swept.run.outcome.choice
     assert choice is not None
     assert [s.trial for s in choice.standings if s.behind.contains_zero] == [0, 1]
     assert any(r.startswith("Trained again without fold 1") for r in choice.reasons)
@@ -70,12 +69,13 @@ def test_trials_that_tie_are_measured_on_another_fold_too(swept: Swept) -> None:
 def test_select_run_again_says_the_same_and_trains_nothing(swept: Swept) -> None:
     metrics = swept.file("rescored/0/1/metrics.jsonl")
     before = metrics.read_bytes()
-    assert select(swept.store, swept.backend, swept.sweep) == swept.selection
+    assert select(swept.run, swept.sweep) == swept.selection
     assert metrics.read_bytes() == before
 
 
 def test_what_was_trained_for_the_choice_is_that_folds_model(swept: Swept) -> None:
-    best = swept.selection.best.trial
-    assert train_fold(swept.store, swept.sweep, 1).reused_trial == best
-    fold = Path(swept.store) / "folds/1/best.ckpt"
-    assert fold.read_bytes() == swept.file(f"rescored/{best}/1/best.ckpt").read_bytes()
+    best = swept.selection.outcome.best
+    assert best is not None
+    assert train_fold(swept.run, 1).reused_trial == best.number
+    fold = Path(swept.run.url) / "folds/1/best.ckpt"
+    assert fold.read_bytes() == swept.file(f"rescored/{best.number}/1/best.ckpt").read_bytes()

@@ -22,18 +22,18 @@ def backend_in(folder: Path) -> str:
 
 
 def test_the_same_file_again_is_the_same_sweep(tmp_path: Path) -> None:
-    first = init_sweep(str(tmp_path), backend_in(tmp_path), SWEEP)
-    assert init_sweep(str(tmp_path), backend_in(tmp_path), SWEEP) == first
-    assert Run(str(tmp_path)).sweep_yaml(first) == SWEEP
+    first = init_sweep(Run(str(tmp_path)), backend_in(tmp_path), SWEEP)
+    assert init_sweep(Run(str(tmp_path)), backend_in(tmp_path), SWEEP) == first
+    assert (tmp_path / "sweeps" / first.id / "sweep.yaml").read_text() == SWEEP
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
-    init_sweep(str(tmp_path), backend_in(tmp_path), SWEEP)
+    init_sweep(Run(str(tmp_path)), backend_in(tmp_path), SWEEP)
     with pytest.raises(SweepError, match="another sweep file"):
-        init_sweep(str(tmp_path), backend_in(tmp_path), SWEEP.replace("0.01", "0.02"))
+        init_sweep(Run(str(tmp_path)), backend_in(tmp_path), SWEEP.replace("0.01", "0.02"))
 
 
 def test_a_file_that_is_not_valid_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(SweepError):
-        init_sweep(str(tmp_path), backend_in(tmp_path), SWEEP.replace("random", "guess"))
+        init_sweep(Run(str(tmp_path)), backend_in(tmp_path), SWEEP.replace("random", "guess"))
     assert list(tmp_path.iterdir()) == []

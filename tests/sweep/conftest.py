@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from detector.sweep.backends import open_backend
+from detector.sweep.backends.wandb import LACKS
+from detector.sweep.opening import open_backend
+from detector.sweep.protocol import Sweep
 from detector.sweepfile.spec import read_sweep
 from tests.ports import free_port
 from tests.sweep.servers import find_postgresql, grpc_proxy, postgresql
@@ -16,14 +18,15 @@ OWN_STORAGES = ["sqlite", "journal", "postgresql", "grpc"]
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "faults: kills agents and servers at random moments")
-    config.addinivalue_line("markers", "not_at_wandb(why): W&B's protocol does not carry this")
+    config.addinivalue_line("markers", "keeps(capability): of backends that do not lack it")
+    config.addinivalue_line("markers", "instead(capability): what W&B does, which lacks it")
 
 
 def pytest_generate_tests(metafunc):
     """Run the tests that take the `url` of a backend with each kind that can do what they ask."""
     if "url" in metafunc.fixturenames:
-        carried = metafunc.definition.get_closest_marker("not_at_wandb") is None
-        kinds = [*OWN_STORAGES, "wandb"] if carried else OWN_STORAGES
+        asked = {marker.args[0] for marker in metafunc.definition.iter_markers("keeps")}
+        kinds = OWN_STORAGES if asked & LACKS.keys() else [*OWN_STORAGES, "wandb"]
         metafunc.parametrize("url", kinds, indirect=True)
 
 
@@ -85,7 +88,7 @@ def backend(url):
 def new_sweep(backend):
     """Creates a sweep for the metric `score`, to be maximised, of the parameter `x` in 0..1."""
 
-    def create(**keys: object) -> str:
+    def create(**keys: object) -> Sweep:
         settings = {
             "method": "random",
             "metric": {"name": "score", "goal": "maximize"},

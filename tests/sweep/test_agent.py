@@ -1,7 +1,7 @@
 import pytest
 
 from detector.sweep.agent import run_agent
-from detector.sweep.backends import open_backend
+from detector.sweep.opening import open_backend
 from detector.sweepfile.spec import read_sweep
 
 SWEEP = """
@@ -22,7 +22,7 @@ def test_every_line_of_the_log_says_which_agent_and_which_trial(backend, capsys)
             trial.report(epoch, {"val/hmean": 0.93123 if epoch == 1 else float("nan")})
         return "finished"
 
-    run_agent(backend, backend.create(read_sweep(SWEEP, "f")), train, agent="a1")
+    run_agent(backend.create(read_sweep(SWEEP, "f")), train, agent="a1")
     assert capsys.readouterr().out.splitlines() == [
         "agent a1 · trial 0 · started trainer.max_epochs=2 models.optimizer.lr=0.0003",
         "agent a1 · trial 0 · epoch 1/2 · val/hmean 0.9312",
@@ -33,7 +33,7 @@ def test_every_line_of_the_log_says_which_agent_and_which_trial(backend, capsys)
 
 def test_a_resumed_trial_and_a_failed_one_say_so(backend):
     events = []
-    sweep_id = backend.create(read_sweep(SWEEP, "f"))
+    sweep = backend.create(read_sweep(SWEEP, "f"))
 
     def fails(trial):
         if events[0].kind == "resumed":
@@ -42,9 +42,9 @@ def test_a_resumed_trial_and_a_failed_one_say_so(backend):
         trial.report(1, {"val/hmean": 0.5})
         return "preempted"
 
-    run_agent(backend, sweep_id, fails, agent="a1", on_event=events.append)
+    run_agent(sweep, fails, agent="a1", on_event=events.append)
     events.clear()
-    run_agent(backend, sweep_id, fails, agent="a2", on_event=events.append, retries=0)
+    run_agent(sweep, fails, agent="a2", on_event=events.append, retries=0)
     assert [str(event) for event in events] == [
         "agent a2 · trial 0 · resumed after epoch 1",
         "agent a2 · trial 0 · epoch 2/2 · val/hmean 0.6000",

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from detector.sweep.backends import open_backend
+from detector.sweep.opening import open_backend
 from detector.sweepfile.spec import read_sweep
 from tests.sweep.servers import Postgresql, find_postgresql, postgresql, small_disk
 from tests.sweep.toy_agent import EPOCHS
@@ -67,7 +67,7 @@ class Nursery:
 @dataclass
 class Agent:
     pid: int
-    sweep_id: str
+    sweep: str
 
     @property
     def runs(self) -> bool:
@@ -87,13 +87,13 @@ class Crowd:
     kills: int = 0
     terminations: int = 0
 
-    def add(self, sweep_id: str) -> None:
+    def add(self, sweep: str) -> None:
         name = f"a{len(self.agents)}"
         nursery = self.nurseries[len(self.agents) % len(self.nurseries)]
         options = [f"--lease={LEASE_S}", f"--epoch-seconds={EPOCH_S}"]
-        folder = self.folder / sweep_id
-        pid = nursery.start(self.url, sweep_id, folder, name, *options)
-        self.agents.append(Agent(pid, sweep_id))
+        folder = self.folder / sweep
+        pid = nursery.start(self.url, sweep, folder, name, *options)
+        self.agents.append(Agent(pid, sweep))
 
     def end_one(self) -> None:
         """End an agent, mostly without a warning, and start another in its place."""
@@ -105,7 +105,7 @@ class Crowd:
         os.kill(victim.pid, how)
         self.kills += how == signal.SIGKILL
         self.terminations += how == signal.SIGTERM
-        self.add(victim.sweep_id)
+        self.add(victim.sweep)
 
     def wait(self) -> None:
         deadline = time.monotonic() + END_S
@@ -195,8 +195,8 @@ def fill_for_a_while(disk: Path | None, database: Postgresql | None = None) -> N
 
 def play(crowd: Crowd, sweeps: list[str], outages: list[Callable[[], None]]) -> None:
     """Have the agents work on the sweeps while they, and what they need, fail."""
-    for sweep_id in sweeps * AGENTS_OF_A_SWEEP:
-        crowd.add(sweep_id)
+    for sweep in sweeps * AGENTS_OF_A_SWEEP:
+        crowd.add(sweep)
     crowd.draw.shuffle(outages)
     moments = sorted(crowd.draw.uniform(0.5, FAULTS_S) for _ in outages)
     begun = time.monotonic()
@@ -209,13 +209,13 @@ def play(crowd: Crowd, sweeps: list[str], outages: list[Callable[[], None]]) -> 
     crowd.wait()
 
 
-def check(crowd: Crowd, sweep_id: str) -> int:
+def check(crowd: Crowd, created: str) -> int:
     """That the sweep is whole; how many epochs were lost."""
-    backend = open_backend(crowd.url)
-    trials = backend.trials(sweep_id)
+    sweep = open_backend(crowd.url).open(created)
+    trials = sweep.trials()
     assert [trial.number for trial in trials] == list(range(TRIALS_OF_A_SWEEP))
     assert {trial.state for trial in trials} == {"finished"}, [trial.reason for trial in trials]
-    stored = backend.storage.get_all_trials(backend.study_id(sweep_id))
+    stored = sweep.study.storage.get_all_trials(sweep.study.study_id)
     ended = [trial for trial in stored if trial.state == TrialState.COMPLETE]
     assert len(ended) == TRIALS_OF_A_SWEEP
     assert not [trial for trial in stored if trial.state == TrialState.RUNNING]
@@ -224,7 +224,7 @@ def check(crowd: Crowd, sweep_id: str) -> int:
     for trial in trials:
         x = trial.params["x"]
         assert trial.curve == {epoch: epoch + x for epoch in range(1, EPOCHS + 1)}
-        notes = (crowd.folder / sweep_id / str(trial.number)).read_text().splitlines()
+        notes = (crowd.folder / created / str(trial.number)).read_text().splitlines()
         finished = [int(note.split()[1]) for note in notes if note.endswith("finished")]
         assert finished == list(range(1, EPOCHS + 1)), notes
         lost += len(notes) - 2 * len(finished)
@@ -234,11 +234,11 @@ def check(crowd: Crowd, sweep_id: str) -> int:
 def run_round(seed: int, kind: str, crowd: Crowd, outages: list[Callable[[], None]]) -> None:
     backend = open_backend(crowd.url)
     spec = read_sweep(yaml.safe_dump(SWEEP), "test")
-    sweeps = [backend.create(spec) for _ in range(2)]
-    for sweep_id in sweeps:
-        (crowd.folder / sweep_id).mkdir()
+    sweeps = [backend.create(spec).id for _ in range(2)]
+    for sweep in sweeps:
+        (crowd.folder / sweep).mkdir()
     play(crowd, sweeps, outages)
-    lost = sum(check(crowd, sweep_id) for sweep_id in sweeps)
+    lost = sum(check(crowd, sweep) for sweep in sweeps)
     print(
         f"{kind} round {seed}: {crowd.kills} killed, {crowd.terminations} terminated, "
         f"{lost} epochs lost"

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from detector.errors import TrainingError
+from detector.sweep.opening import open_backend
 from detector.sweep.program import program_objective
 from detector.sweep.reporting import read_history
 from detector.sweepfile.spec import read_sweep
@@ -52,7 +53,8 @@ def objective(tmp_path):
         program = tmp_path / "train.py"
         program.write_text(source)
         spec = read_sweep(SWEEP.format(program=program), "sweep.yaml")
-        return program_objective(spec, "abc", folder, kill_delay_s=5)
+        sweep = open_backend(f"journal:///{tmp_path}/sweeps").create(spec)
+        return program_objective(sweep, folder, kill_delay_s=5)
 
     return make
 

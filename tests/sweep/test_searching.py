@@ -3,7 +3,7 @@ import math
 import pytest
 import yaml
 
-from detector.sweep.backends import open_backend
+from detector.sweep.opening import open_backend
 from detector.sweepfile.spec import read_sweep
 
 EPOCHS = 10
@@ -31,14 +31,14 @@ def score(level, epoch):
     return level - 0.5 * math.exp(-epoch / 4)
 
 
-def epochs_of_a_hopeless_trial(backend, sweep_id):
+def epochs_of_a_hopeless_trial(sweep):
     """How far a trial comes that trails those before it, all of which were good."""
     for _ in range(FINISHED):
-        trial = backend.claim(sweep_id, "agent")
+        trial = sweep.claim("agent")
         for epoch in range(1, EPOCHS + 1):
             trial.report(epoch, score(0.9 - 0.1 * abs(trial.params["x"] - 0.5), epoch))
         trial.finish()
-    trial = backend.claim(sweep_id, "agent")
+    trial = sweep.claim("agent")
     for epoch in range(1, EPOCHS + 1):
         if not trial.report(epoch, score(0.1, epoch)):
             trial.stop()
@@ -48,57 +48,57 @@ def epochs_of_a_hopeless_trial(backend, sweep_id):
 
 
 def test_bayes_without_early_terminate_ends_hopeless_trials_by_the_own_rule(backend):
-    sweep_id = backend.create(spec(), max_epochs=EPOCHS)
+    sweep = backend.create(spec(), max_epochs=EPOCHS)
 
-    assert epochs_of_a_hopeless_trial(backend, sweep_id) == FIRST_RUNG
-    assert backend.trials(sweep_id)[HOPELESS].state == "stopped"
+    assert epochs_of_a_hopeless_trial(sweep) == FIRST_RUNG
+    assert sweep.trials()[HOPELESS].state == "stopped"
 
 
 def test_early_terminate_means_its_bands(backend):
     bands = {"type": "hyperband", "min_iter": 4}
-    sweep_id = backend.create(spec(early_terminate=bands), max_epochs=EPOCHS)
+    sweep = backend.create(spec(early_terminate=bands), max_epochs=EPOCHS)
 
-    assert epochs_of_a_hopeless_trial(backend, sweep_id) == 4
+    assert epochs_of_a_hopeless_trial(sweep) == 4
 
 
 def test_adaptive_stopping_wins_over_the_file_where_it_is_asked_for(backend):
     bands = {"type": "hyperband", "min_iter": 4}
-    sweep_id = backend.create(
+    sweep = backend.create(
         spec(early_terminate=bands, method="random"), stopping="adaptive", max_epochs=EPOCHS
     )
 
-    assert epochs_of_a_hopeless_trial(backend, sweep_id) == FIRST_RUNG
+    assert epochs_of_a_hopeless_trial(sweep) == FIRST_RUNG
 
 
 def test_random_without_early_terminate_ends_nothing(backend):
-    sweep_id = backend.create(spec(method="random"), max_epochs=EPOCHS)
+    sweep = backend.create(spec(method="random"), max_epochs=EPOCHS)
 
-    assert epochs_of_a_hopeless_trial(backend, sweep_id) == EPOCHS
+    assert epochs_of_a_hopeless_trial(sweep) == EPOCHS
 
 
 def test_the_length_of_a_trial_is_learned_where_nobody_knows_it(backend):
-    sweep_id = backend.create(spec())
+    sweep = backend.create(spec())
 
-    assert epochs_of_a_hopeless_trial(backend, sweep_id) == FIRST_RUNG
+    assert epochs_of_a_hopeless_trial(sweep) == FIRST_RUNG
 
 
 def test_the_file_knows_best_how_long_a_trial_is(backend):
     parameters = {"x": {"min": 0.0, "max": 1.0}, "trainer.max_epochs": {"value": 20}}
-    sweep_id = backend.create(spec(parameters=parameters), max_epochs=EPOCHS)
+    sweep = backend.create(spec(parameters=parameters), max_epochs=EPOCHS)
 
-    assert epochs_of_a_hopeless_trial(backend, sweep_id) == 2
+    assert epochs_of_a_hopeless_trial(sweep) == 2
 
 
 def test_failed_trials_teach_nothing(backend):
-    ids = [backend.create(spec(), max_epochs=EPOCHS) for _ in range(2)]
-    for sweep_id in ids:
-        epochs_of_a_hopeless_trial(backend, sweep_id)
-    failing = backend.claim(ids[0], "agent")
+    sweeps = [backend.create(spec(), max_epochs=EPOCHS) for _ in range(2)]
+    for sweep in sweeps:
+        epochs_of_a_hopeless_trial(sweep)
+    failing = sweeps[0].claim("agent")
     failing.report(1, 0.99)
-    failing.fail("out of memory", retry=False)
-    skipped = backend.claim(ids[1], "agent")
-    skipped.fail("out of memory", retry=False)
+    failing.fail("out of memory")
+    skipped = sweeps[1].claim("agent")
+    skipped.fail("out of memory")
 
-    suggested = [backend.claim(sweep_id, "agent").params for sweep_id in ids]
+    suggested = [sweep.claim("agent").params for sweep in sweeps]
 
     assert suggested[0] == suggested[1]

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from detector.sweep.status import AgentAtWork, Rung, SweepStatus, count_rungs, foretell_end
+from detector.sweep.status import AgentAtWork, Rung, SweepStatus, count_rungs, predict_end
 from detector.sweep.status_view import status_line, status_tables
 from detector.sweep.trial import SWEEP_STOPPED, TrialRecord
 
@@ -30,29 +30,29 @@ def test_each_rung_counts_the_trials_that_came_to_it_and_those_stopped_there():
 
 def test_the_end_is_that_of_the_last_trial_with_the_agents_at_work():
     trials = [ended(0, 100.0), ended(1, 100.0), ended(2, 100.0), running(3, 150.0)]
-    assert foretell_end(trials, 4, False, now=200.0) == 250.0
-    assert foretell_end(trials, 6, False, now=200.0) == 450.0
+    assert predict_end(trials, 4, False, now=200.0) == 250.0
+    assert predict_end(trials, 6, False, now=200.0) == 450.0
     two_agents = [*trials, running(4, 190.0)]
-    assert foretell_end(two_agents, 6, False, now=200.0) == 350.0
-    assert foretell_end(trials, 6, True, now=200.0) == 250.0, "a stopped sweep begins no more"
+    assert predict_end(two_agents, 6, False, now=200.0) == 350.0
+    assert predict_end(trials, 6, True, now=200.0) == 250.0, "a stopped sweep begins no more"
 
 
 def test_trials_that_stop_early_shorten_what_is_foretold():
     trials = [ended(0, 100.0), ended(1, 20.0), ended(2, 30.0), running(3, 150.0)]
-    assert foretell_end(trials, 5, False, now=200.0) == 300.0
-    assert foretell_end(trials, 4, False, now=175.0) == 215.0
+    assert predict_end(trials, 5, False, now=200.0) == 300.0
+    assert predict_end(trials, 4, False, now=175.0) == 215.0
 
 
 def test_nothing_is_foretold_that_would_be_a_guess():
     three = [ended(0, 100.0), ended(1, 100.0), ended(2, 100.0)]
-    assert foretell_end([*three[:2], running(2, 0.0)], 9, False, now=50.0) is None
-    assert foretell_end(three, 9, False, now=50.0) is None, "nobody works"
-    assert foretell_end([*three, running(3, 0.0)], None, False, now=50.0) is None, "no run_cap"
-    assert foretell_end([*three, running(3, 0.0)], 9, False, now=150.0) is None, "overdue"
+    assert predict_end([*three[:2], running(2, 0.0)], 9, False, now=50.0) is None
+    assert predict_end(three, 9, False, now=50.0) is None, "nobody works"
+    assert predict_end([*three, running(3, 0.0)], None, False, now=50.0) is None, "no run_cap"
+    assert predict_end([*three, running(3, 0.0)], 9, False, now=150.0) is None, "overdue"
     many = [running(number, 0.0) for number in range(3, 7)]
-    assert foretell_end([*three, *many], 9, False, now=50.0) is None, "the first are the shortest"
+    assert predict_end([*three, *many], 9, False, now=50.0) is None, "the first are the shortest"
     waited = [*three[:2], ended(2, 900.0, attempts=2), running(3, 0.0)]
-    assert foretell_end(waited, 9, False, now=50.0) is None, "it waited for an agent meanwhile"
+    assert predict_end(waited, 9, False, now=50.0) is None, "it waited for an agent meanwhile"
 
 
 def test_on_a_small_terminal_the_best_trial_and_the_latest_are_shown():
@@ -88,9 +88,9 @@ def test_an_agent_is_shown_with_its_trial_and_its_last_sign_of_life():
     assert line in text.replace("\n", "")
 
 
-def test_an_agent_that_is_silent_for_longer_than_its_lease_is_taken_for_dead():
+def test_an_agent_that_is_silent_for_longer_than_its_lease_counts_as_dead():
     text, _ = shown(AgentAtWork("gpu-7", 4, 1, 999_000.0, 999_800.0, 120.0))
-    assert "200 s ago, lease 120 s, taken for dead" in text
+    assert "200 s ago, lease 120 s, counts as dead" in text
 
 
 def test_nothing_is_said_of_the_signs_of_an_agent_whose_clock_is_fast():

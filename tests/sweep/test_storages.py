@@ -7,7 +7,8 @@ import time
 import pytest
 
 from detector.errors import StorageLostError, SweepError
-from detector.sweep.backends import Idle, open_backend, serve_proxy
+from detector.sweep.opening import open_backend, serve_proxy
+from detector.sweep.protocol import Idle
 from detector.sweepfile.spec import read_sweep
 from tests.ports import free_port
 from tests.sweep.servers import PASSWORD, URL_PASSWORD
@@ -20,27 +21,25 @@ parameters: {x: {min: 0.0, max: 1.0}}
 
 
 def agents_at(url, count, lease_seconds=1.0):
-    return [open_backend(url, lease_seconds) for _ in range(count)]
+    """The same sweep as each of several agents has opened it."""
+    created = open_backend(url, lease_seconds).create(read_sweep(SWEEP, "test"))
+    return [open_backend(url, lease_seconds).open(created.id) for _ in range(count)]
 
 
 def test_sqlite_refuses_a_ninth_agent_and_says_what_to_use(tmp_path):
     *eight, ninth = agents_at(f"sqlite:///{tmp_path}/sweeps.db", 9)
-    sweep_id = eight[0].create(read_sweep(SWEEP, "test"))
-    held = [agent.claim(sweep_id, f"a{n}") for n, agent in enumerate(eight)]
+    held = [agent.claim(f"a{n}") for n, agent in enumerate(eight)]
     with pytest.raises(SweepError, match=r"(?s)8 agents work on this sweep.*journal:///FILE"):
-        while ninth.claim(sweep_id, "ninth") is Idle.UNSURE:
+        while ninth.claim("ninth") is Idle.UNSURE:
             time.sleep(ninth.poll_seconds)
     held[0].release()
-    assert ninth.claim(sweep_id, "ninth").number == 0
+    assert ninth.claim("ninth").number == 0
 
 
 def test_of_nine_agents_that_come_at_once_sqlite_lets_the_first_eight_stay(tmp_path):
     agents = agents_at(f"sqlite:///{tmp_path}/sweeps.db", 9, lease_seconds=60)
-    sweep_id = agents[0].create(read_sweep(SWEEP, "test"))
-    held = [agent._create(sweep_id, 0, f"a{n}") for n, agent in enumerate(agents)]
-    late = [
-        agent._came_too_late(sweep_id, trial) for agent, trial in zip(agents, held, strict=True)
-    ]
+    held = [agent._begin([], f"a{n}") for n, agent in enumerate(agents)]
+    late = [agent._came_too_late(trial) for agent, trial in zip(agents, held, strict=True)]
     assert late == [False] * 8 + [True]
 
 
@@ -71,7 +70,7 @@ def test_an_agent_waits_for_a_database_that_starts(postgresql_server):
     url = postgresql_server.create("starts")
     postgresql_server.stop()
     opens = (
-        "import sys; from detector.sweep.backends import open_backend\n"
+        "import sys; from detector.sweep.opening import open_backend\n"
         "open_backend(sys.argv[1], patience_seconds=60)"
     )
     agent = subprocess.Popen([sys.executable, "-c", opens, url], stdout=subprocess.PIPE, text=True)
@@ -86,7 +85,7 @@ def test_a_proxy_that_is_not_there_is_an_error_with_a_remedy():
     pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
     backend = open_backend(f"grpc://127.0.0.1:{free_port()}", patience_seconds=0.5)
     with pytest.raises(StorageLostError, match="UNAVAILABLE"):
-        backend.trials("nowhere")
+        backend.open("nowhere")
 
 
 @pytest.mark.parametrize("address", ["grpc://localhost", "grpc://:13000", "grpc://host:port"])

@@ -1,14 +1,23 @@
 """Sweeps at W&B: the installed client against a server that answers as W&B's does."""
 
+from pathlib import Path
+
 import pytest
 
 from detector.config import load_config
 from detector.errors import SweepError
-from detector.sweep.agent import run_agent
-from detector.sweep.backends import Idle, open_backend
+from detector.steps.agent import HeldByChild
+from detector.steps.run import Run
+from detector.steps.sweep_init import init_sweep
+from detector.sweep.agent import AgentEvent, run_agent
+from detector.sweep.backends.wandb import LACKS, trial_number
 from detector.sweep.best import best_trial
+from detector.sweep.capabilities import Capability
+from detector.sweep.opening import open_backend
+from detector.sweep.protocol import Idle
+from detector.sweep.status import sweep_status
 from detector.sweepfile.spec import read_sweep
-from detector.tracking.tracker import open_tracker
+from detector.tracking.opening import open_tracker
 
 SWEEP = """
 method: random
@@ -17,6 +26,11 @@ run_cap: 3
 parameters: {x: {min: 0.0, max: 1.0}}
 """
 EPOCHS = 3
+
+counts_itself = pytest.mark.instead(Capability.COUNTS)
+searches_itself = pytest.mark.instead(Capability.SEARCHES)
+requeues_no_dead = pytest.mark.instead(Capability.REQUEUES)
+answers_later = pytest.mark.instead(Capability.ANSWERS_AT_ONCE)
 
 
 @pytest.fixture
@@ -32,7 +46,7 @@ def backend(wandb_url):
 
 
 @pytest.fixture
-def sweep_id(backend):
+def sweep(backend):
     return backend.create(read_sweep(SWEEP, "test"))
 
 
@@ -43,112 +57,114 @@ def train(trial):
     return "finished"
 
 
-def work(backend, sweep_id, objective=train, **options):
-    return run_agent(backend, sweep_id, objective, agent="a1", on_event=lambda _: None, **options)
+def work(sweep, objective=train, **options):
+    return run_agent(sweep, objective, agent="a1", on_event=lambda _: None, **options)
 
 
-def test_a_sweep_is_created_from_its_file_and_read_back(backend, sweep_id, server):
-    assert server.sweeps[sweep_id].config["parameters"]["x"]["max"] == 1.0
-    spec = backend.spec(sweep_id)
+def test_a_sweep_is_created_from_its_file_and_read_back(backend, sweep, server):
+    assert server.sweeps[sweep.id].config["parameters"]["x"]["max"] == 1.0
+    spec = backend.open(sweep.id).spec
     assert (spec.method, spec.metric.name, spec.run_cap) == ("random", "score", 3)
     assert list(spec.parameters) == ["x"]
 
 
-def test_an_agent_runs_what_wandb_hands_out_until_it_says_to_exit(backend, sweep_id, server):
-    summary = work(backend, sweep_id)
-    trials = backend.trials(sweep_id)
+@searches_itself
+def test_an_agent_runs_what_wandb_hands_out_until_it_says_to_exit(sweep, server):
+    summary = work(sweep)
+    trials = sweep.trials()
     assert summary.status == "done"
     assert [trial.state for trial in trials] == ["finished"] * 3
     assert {trial.number for trial in trials} == set(summary.outcomes)
     for trial in trials:
         assert trial.curve == {epoch: epoch + trial.params["x"] for epoch in range(1, EPOCHS + 1)}
-    assert {run.params["x"] for run in server.sweeps[sweep_id].runs} == {
+    assert {run.params["x"] for run in server.sweeps[sweep.id].runs} == {
         trial.params["x"] for trial in trials
     }
     assert best_trial(trials, "maximize").params["x"] == max(t.params["x"] for t in trials)
 
 
-def test_a_preempted_trial_is_handed_out_again_with_its_curve(backend, sweep_id, server):
+def test_a_preempted_trial_is_handed_out_again_with_its_curve(sweep, server):
     def interrupted(trial):
         trial.report(1, {"score": 0.5})
         return "preempted"
 
-    assert work(backend, sweep_id, interrupted).status == "preempted"
-    assert server.sweeps[sweep_id].runs[0].state == "preempted"
-    (released,) = backend.trials(sweep_id)
+    assert work(sweep, interrupted).status == "preempted"
+    assert server.sweeps[sweep.id].runs[0].state == "preempted"
+    (released,) = sweep.trials()
     assert released.state == "waiting"
 
-    again = backend.claim(sweep_id, "a2")
+    again = sweep.claim("a2")
     assert (again.number, again.params, again.epoch) == (released.number, released.params, 1)
-    assert again.report(1, 0.5)  # a resumed training repeats what it had told before
+    assert again.report(1, 0.5)  # a resumed training repeats what it had reported before
     assert again.report(2, 0.75)
     assert again.finish()
-    (trial,) = backend.trials(sweep_id)
+    (trial,) = sweep.trials()
     assert (trial.state, dict(trial.curve)) == ("finished", {1: 0.5, 2: 0.75})
-    assert [row["epoch"] for row in server.sweeps[sweep_id].runs[0].history] == [1, 2]
+    assert [row["epoch"] for row in server.sweeps[sweep.id].runs[0].history] == [1, 2]
 
 
-def test_a_run_that_wandb_stops_ends_at_its_next_report(backend, sweep_id, server):
-    trial = backend.claim(sweep_id, "a1")
+@searches_itself
+def test_a_run_that_wandb_stops_ends_at_its_next_report(sweep, server):
+    trial = sweep.claim("a1")
     assert trial.report(1, 0.5)
-    server.sweeps[sweep_id].runs[0].should_stop = True
-    assert trial._told_to_stop.wait(10)
+    server.sweeps[sweep.id].runs[0].should_stop = True
+    assert trial._is_to_stop.wait(10)
     assert not trial.report(2, 0.4)
     trial.stop()
-    (record,) = backend.trials(sweep_id)
+    (record,) = sweep.trials()
     assert (record.state, dict(record.curve)) == ("stopped", {1: 0.5, 2: 0.4})
 
 
 def test_a_sweep_may_be_stopped_again_and_again_but_not_cancelled_once_it_has_ended(
-    backend, sweep_id, server
+    backend, sweep, server
 ):
-    backend.stop(sweep_id)
-    backend.stop(sweep_id)
+    sweep.stop()
+    sweep.stop()
     with pytest.raises(SweepError, match="W&B cancels no sweep that has ended"):
-        backend.stop(sweep_id, now=True)
+        sweep.stop(now=True)
     another = backend.create(read_sweep(SWEEP, "test"))
-    backend.stop(another, now=True)
-    backend.stop(another, now=True)
-    assert backend.is_stopped(another)
+    another.stop(now=True)
+    another.stop(now=True)
+    assert another.is_stopped()
 
 
-def test_a_run_tells_of_its_agent_and_its_times(backend, sweep_id, server):
-    held = backend.claim(sweep_id, "a1")
+def test_a_run_tells_of_its_agent_and_its_times(sweep, server):
+    held = sweep.claim("a1")
     held.report(1, 0.5)
-    held.fail("CUDA error", retry=True)
-    again = backend.claim(sweep_id, "a2")
+    held.retry("CUDA error")
+    again = sweep.claim("a2")
     again.report(2, 0.75)
     again.finish()
-    (trial,) = backend.trials(sweep_id)
+    (trial,) = sweep.trials()
     assert (trial.agent, trial.reason, trial.attempts) == ("a2", "CUDA error", 2)
     assert trial.started < trial.ended
 
 
-def test_a_tracked_training_is_logged_into_its_trials_run(backend, sweep_id, server, tmp_path):
+def test_a_tracked_training_is_logged_into_its_trials_run(sweep, server, tmp_path):
     config = load_config(["tracker=wandb"])
     for epochs in (1, 3):
-        held = backend.claim(sweep_id, "a1")
+        held = sweep.claim("a1")
         with open_tracker(config, tmp_path, "trial", "sweep") as tracker:
             for epoch in range(1, epochs + 1):
                 tracker.epoch(epoch, {"train/loss": 1 / epoch})
                 held.report(epoch, epoch / 10)
             tracker.end("preempted")
         held.release()
-    (run,) = server.sweeps[sweep_id].runs
+    (run,) = server.sweeps[sweep.id].runs
     assert [(row["epoch"], row["score"]) for row in run.history] == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert [row["train/loss"] for row in run.history] == [1, 1 / 2, 1 / 3]
     assert server.runs == {}
     assert '"side":1280' in run.config
 
 
-def test_a_stopped_sweep_begins_no_trial(backend, sweep_id, server):
-    held = backend.claim(sweep_id, "a1")
-    backend.stop(sweep_id)
-    assert backend.is_stopped(sweep_id)
-    assert backend.claim(sweep_id, "a2") is Idle.UNSURE
+def test_a_stopped_sweep_begins_no_trial(sweep, server):
+    held = sweep.claim("a1")
+    sweep.stop()
+    assert sweep.is_stopped()
+    assert sweep.claim("a2") is Idle.UNSURE
     held.report(1, 0.5)
     held.finish()
-    assert backend.claim(sweep_id, "a2") is Idle.DONE
+    assert sweep.claim("a2") is Idle.DONE
 
 
 @pytest.mark.parametrize("address", ["wandb://team", "wandb:///receipts", "wandb://a/b/c"])
@@ -157,6 +173,78 @@ def test_a_url_names_an_entity_and_a_project(address):
         open_backend(address)
 
 
+@searches_itself
 def test_wandb_alone_stops_the_trials_of_its_sweeps(backend):
-    with pytest.raises(SweepError, match="W&B's server alone"):
+    with pytest.raises(SweepError, match="not possible here: W&B's server draws"):
         backend.create(read_sweep(SWEEP, "test"), stopping="adaptive")
+
+
+@counts_itself
+def test_a_trials_number_is_made_of_its_runs_name_and_the_same_for_everyone(backend, sweep, server):
+    held = sweep.claim("a1")
+    (run,) = server.sweeps[sweep.id].runs
+    assert held.number == trial_number(run.name)
+    held.report(1, 0.5)
+    held.finish()
+    (trial,) = backend.open(sweep.id).trials()
+    assert trial.number == held.number
+
+
+@requeues_no_dead
+def test_the_run_of_an_agent_that_died_has_crashed_and_another_one_is_begun(sweep, server, capsys):
+    held = sweep.claim("a1")
+    held.report(1, 0.5)
+    held._has_ended.set()  # its heartbeats end with its process
+    child = HeldByChild(sweep)
+    child.hear(AgentEvent("a1", "started", "", held.number, held.attempt))
+    child.release(was_asked=False)
+    assert LACKS[Capability.REQUEUES] in capsys.readouterr().out
+    assert not sweep.requeue(held.number, held.attempt, died=True)
+    server.sweeps[sweep.id].runs[0].state = "crashed"  # as W&B says after five minutes
+    next_one = sweep.claim("a2")
+    assert next_one.number != held.number
+    # The client of this process, which lives on, has said goodbye for it.
+    server.sweeps[sweep.id].runs[0].state = "crashed"
+    next_one.release()
+    crashed = next(trial for trial in sweep.trials() if trial.number == held.number)
+    assert (crashed.state, crashed.reason) == ("failed", "W&B: crashed")
+
+
+@answers_later
+def test_what_a_trial_reported_is_there_when_it_has_ended_and_the_status_says_so(sweep, server):
+    held = sweep.claim("a1")
+    held.report(1, 0.5)
+    assert sweep_status(sweep).note == LACKS[Capability.ANSWERS_AT_ONCE]
+    held.release()
+    assert dict(sweep.trials()[0].curve) == {1: 0.5}
+
+
+@answers_later
+def test_a_trial_of_a_cancelled_sweep_ends_at_the_report_after_its_agent_has_heard_of_it(
+    sweep, server
+):
+    held = sweep.claim("a1")
+    assert held.report(1, 0.5)
+    sweep.stop(now=True)
+    assert held._is_to_stop.wait(10)
+    assert not held.report(2, 0.5)
+    held.stop()
+
+
+def test_whatever_wandb_lacks_is_tested_by_what_it_does_instead():
+    tests = [test for name, test in globals().items() if name.startswith("test_")]
+    marks = [mark for test in tests for mark in getattr(test, "pytestmark", [])]
+    assert {mark.args[0] for mark in marks if mark.name == "instead"} == set(LACKS)
+
+
+def test_the_docs_say_what_is_kept_and_what_wandb_does_instead():
+    docs = (Path(__file__).parents[2] / "docs" / "sweep-backends.md").read_text()
+    for capability, instead in LACKS.items():
+        assert f"| {capability.value} | {instead} |" in docs
+
+
+def test_who_creates_a_sweep_at_wandb_is_shown_what_it_does_instead(wandb_url, tmp_path, capsys):
+    file = SWEEP.replace("score", "val/hmean").replace("{x:", "{models.optimizer.lr:")
+    init_sweep(Run(str(tmp_path)), wandb_url, file.replace("min: 0.0", "min: 0.0001"))
+    said = capsys.readouterr().out
+    assert all(f"note: {instead}" in said for instead in LACKS.values())

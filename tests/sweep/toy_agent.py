@@ -13,7 +13,7 @@ from pathlib import Path
 from detector.console import PREEMPTED_EXIT_CODE
 from detector.patience import patience_seconds
 from detector.sweep.agent import run_agent
-from detector.sweep.backends import open_backend
+from detector.sweep.opening import open_backend
 from detector.sweep.trial import Objective, TrialEnd, TrialHandle
 
 EPOCHS = 4
@@ -23,7 +23,7 @@ def main(words: Sequence[str]) -> int:
     """Run an agent; its exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
-    parser.add_argument("sweep_id")
+    parser.add_argument("sweep")
     parser.add_argument("folder", type=Path)
     parser.add_argument("name")
     parser.add_argument("--lease", type=float, required=True)
@@ -31,8 +31,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--hang-in-epoch", type=int, help="never finish this epoch of any trial")
     args = parser.parse_args(words)
     summary = run_agent(
-        open_backend(args.url, args.lease, patience_seconds()),
-        args.sweep_id,
+        open_backend(args.url, args.lease, patience_seconds()).open(args.sweep),
         toy_objective(args.folder, args.name, args.epoch_seconds, args.hang_in_epoch),
         agent=args.name,
         wait_for_stragglers=True,

@@ -12,7 +12,8 @@ import pytest
 
 from detector.config import load_config
 from detector.tracking import wandb
-from detector.tracking.tracker import UNTRACKED, open_tracker
+from detector.tracking.opening import open_tracker
+from detector.tracking.tracker import UNTRACKED
 from detector.tracking.wandb import wait_for_trackers
 from tests.sweep.servers import small_disk
 from tests.sweep.wandb_server import wandb_environment

@@ -43,13 +43,8 @@ class Promotion:
         )
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain values, the verdict included."""
         return {**asdict(self), "verdict": self.verdict}
-
-    @classmethod
-    def from_dict(cls, tree: dict[str, Any]) -> "Promotion":
-        """Read what `to_dict` wrote."""
-        stored = {key: value for key, value in tree.items() if key != "verdict"}
-        return cls(**{**stored, "gain": Interval(**tree["gain"])})
 
 
 def judge(model: PageScores, baseline: PageScores, name: str) -> Promotion:

@@ -6,9 +6,8 @@ settled by what is known without noise: the cheaper training, one that was train
 than one that was stopped early, then the more central configuration.
 """
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from detector.choosing.bootstrap import Interval, difference, score
 from detector.choosing.pages import PageScores
@@ -59,7 +58,8 @@ class Choice:
 
     Attributes:
         trial: its number.
-        standings: of all contenders as the sweep measured them, best first.
+        standings: of all contenders as the sweep measured them, best first; empty where trials
+            could not be compared by page.
         reasons: sentences that a person can repeat.
     """
 
@@ -67,22 +67,10 @@ class Choice:
     standings: Sequence[Standing]
     reasons: Sequence[str]
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False)
-
     @property
     def chosen(self) -> Standing:
         """How the trial that was taken compares."""
         return next(s for s in self.standings if s.trial == self.trial)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Choice":
-        tree = json.loads(text)
-        standings = [
-            Standing(row["trial"], Interval(**row["score"]), Interval(**row["behind"]))
-            for row in tree["standings"]
-        ]
-        return cls(tree["trial"], standings, tree["reasons"])
 
 
 Rescore = Callable[[int, int], PageScores]
@@ -200,11 +188,11 @@ def _named(contenders: Sequence[Contender]) -> str:
 
 
 def _describe_leader(best: Standing, pages: PageScores) -> str:
-    told = f"Trial {best.trial} has the best H-Mean, {best.score.value:.4f}"
+    said = f"Trial {best.trial} has the best H-Mean, {best.score.value:.4f}"
     if pages.group_count < 2:
-        return f"{told}, but on pages of one group, which do not tell its noise."
+        return f"{said}, but on pages of one group, which do not show its noise."
     return (
-        f"{told} "
+        f"{said} "
         f"({best.score.low:.4f} to {best.score.high:.4f} with 95 % confidence, {len(pages)} pages)."
     )
 
@@ -213,15 +201,15 @@ def _describe_followers(standings: Sequence[Standing]) -> str:
     runner_up, *_ = followers = standings[1:]
     within = [s.trial for s in followers if s.behind.contains_zero]
     behind = runner_up.behind
-    told = (
+    said = (
         f"Trial {runner_up.trial} follows {behind.value:.4f} behind "
         f"({behind.low:.4f} to {behind.high:.4f})"
     )
     if not within:
-        return f"{told}: more than noise, as is the distance to every other trial."
+        return f"{said}: more than noise, as is the distance to every other trial."
     if len(within) == 1 and within[0] == runner_up.trial:
-        return f"{told}: within noise."
-    return f"{told}. Within noise of the best: {_listed(within)}."
+        return f"{said}: within noise."
+    return f"{said}. Within noise of the best: {_listed(within)}."
 
 
 def _describe_incumbent(

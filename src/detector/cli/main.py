@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from detector import __version__
 from detector.cli import config, data, errors, plan, predict, promote, sweep, train
 from detector.cli import run as run_command
 from detector.console import plain_errors
+from detector.version import __version__
 
 app = typer.Typer(
     name="detsweep",

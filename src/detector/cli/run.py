@@ -12,7 +12,8 @@ from detector.console import narrow_table
 
 if TYPE_CHECKING:
     from detector.evaluation.score_row import ScoreRow
-    from detector.steps.ensemble import Summary
+    from detector.steps.run import EnsembleFiles, Run
+    from detector.sweep.outcome import SweepOutcome
 
 Data = Annotated[
     str,
@@ -64,7 +65,7 @@ def run_sweep(
     from detector import run
     from detector.choosing.candidates import BALANCE
 
-    summary = run(
+    finished = run(
         data,
         sweep,
         overrides=overrides or [],
@@ -74,47 +75,58 @@ def run_sweep(
         prefer=prefer or BALANCE,
         baseline=baseline,
     )
-    _print_summary(summary, Console())
+    _print_summary(finished, Console())
 
 
-def _print_summary(summary: "Summary", console: Console) -> None:
-    best = summary.best
-    console.print(f"\n[bold]Best configuration[/] trial {best.trial}, epoch {best.epoch}")
-    for word in best.overrides:
+def _print_summary(run: "Run", console: Console) -> None:
+    _print_best(run.outcome, console)
+    _print_model(run.ensemble, console)
+
+
+def _print_best(sweep: "SweepOutcome", console: Console) -> None:
+    best = sweep.as_plain()
+    console.print("\n[bold]Best configuration[/] trial {trial}, epoch {epoch}".format(**best))
+    for word in sweep.overrides:
         console.print(f"  {word}", highlight=False)
-    console.print(_trial_table(summary))
-    for reason in best.reasons:
+    console.print(_trial_table(sweep))
+    for reason in sweep.reasons:
         console.print(f"  {reason}", highlight=False, soft_wrap=True)
+
+
+def _print_model(ensemble: "EnsembleFiles", console: Console) -> None:
+    outcome = ensemble.outcome
+    choice = outcome.choice
     console.print(
-        _score_table("Folds, each on its own pages", [*summary.folds, summary.out_of_fold])
+        _score_table("Folds, each on its own pages", [*outcome.folds, outcome.out_of_fold])
     )
     console.print(
         _score_table(
-            "On the held-out pages (✓ is in the ONNX file)", summary.candidates, summary.chosen
+            "On the held-out pages (✓ is in the ONNX file)", choice.candidates, choice.chosen
         )
     )
-    console.print(f"{summary.chosen}: {summary.chosen_because}", highlight=False, soft_wrap=True)
-    console.print(summary.thresholds, highlight=False, soft_wrap=True)
-    if summary.promotion:
-        console.print(f"[bold]{summary.promotion.sentence()}[/]", highlight=False, soft_wrap=True)
+    console.print(f"{choice.chosen}: {choice.reason}", highlight=False, soft_wrap=True)
+    console.print(choice.thresholds, highlight=False, soft_wrap=True)
+    if outcome.promotion:
+        console.print(f"[bold]{outcome.promotion.sentence()}[/]", highlight=False, soft_wrap=True)
     for name, url in (
-        ("model", summary.model),
-        ("report", summary.report),
-        ("overlay", summary.overlay),
+        ("model", ensemble.model_url),
+        ("report", ensemble.report_url),
+        ("overlay", ensemble.overlay_url),
     ):
         # Paths are to be copied, so they are not wrapped.
         console.print(f"{name:8} {url}", highlight=False, soft_wrap=True)
 
 
-def _trial_table(summary: "Summary") -> Table:
-    table = _table("Trials", "trial", "state", "epoch", summary.best.metric)
-    for trial in summary.trials:
+def _trial_table(sweep: "SweepOutcome") -> Table:
+    table = _table("Trials", "trial", "state", "epoch", sweep.metric)
+    for trial in sweep.trials:
+        epoch, value = trial.best(sweep.goal) or (None, None)
         table.add_row(
             str(trial.number),
             trial.state,
-            "-" if trial.epoch is None else str(trial.epoch),
-            _number(trial.value, 4),
-            style="bold green" if trial.number == summary.best.trial else None,
+            "-" if epoch is None else str(epoch),
+            _number(value, 4),
+            style="bold green" if trial == sweep.best else None,
         )
     return table
 

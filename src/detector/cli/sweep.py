@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -19,12 +19,17 @@ from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.errors import ConfigError, SweepError
 from detector.patience import SHORT_PATIENCE_S
 from detector.storage.atomic import write_atomically
-from detector.sweep.backends import Stopping, open_backend, serve_proxy
-from detector.sweep.best import best_trial, override_line
+from detector.sweep.best import override_line
 from detector.sweep.export import encode, epoch_table, trial_table
+from detector.sweep.opening import open_backend, open_step_backend, serve_proxy
 from detector.sweep.status import SweepStatus, sweep_status
 from detector.sweep.status_view import status_line, status_tables
+from detector.sweep.trial import Stopping
 from detector.sweepfile.spec import read_sweep_file
+
+if TYPE_CHECKING:
+    from detector.steps.run import Run
+    from detector.sweep.outcome import SweepOutcome
 
 app = typer.Typer(help="Search a configuration: many agents share one sweep.", no_args_is_help=True)
 app.command()(check)
@@ -79,10 +84,12 @@ def init(
 ) -> None:
     """Check file and data, create the sweep and print its id; the same file continues it."""
     # The steps import torch, which the other commands do not wait for.
+    from detector.steps.run import Run
     from detector.steps.sweep_init import begin_run
 
-    text = read_sweep_file(file)
-    typer.echo(begin_run(store, backend, text, str(file), overrides or [], data, stopping))
+    text, words = read_sweep_file(file), overrides or []
+    begun = begin_run(Run(store), backend, text, str(file), words, data, stopping)
+    typer.echo(begun.id)
 
 
 @app.command()
@@ -107,8 +114,10 @@ def agent(
     ends with exit code 143.
     """
     from detector.steps.agent import run_sweep_agent
+    from detector.steps.run import Run
 
-    summary = run_sweep_agent(store, backend, sweep, name or _own_name(), count, timeout)
+    taken = open_step_backend(backend).open(sweep)
+    summary = run_sweep_agent(Run(store, sweep), taken, name or _own_name(), count, timeout)
     say(f"agent {summary.agent} · {summary.status} · {len(summary.outcomes)} trials")
     if summary.status == "preempted":
         raise typer.Exit(PREEMPTED_EXIT_CODE)
@@ -127,14 +136,14 @@ def status(
 
     With --watch and no terminal, a line is printed whenever something has changed.
     """
-    sweeps = open_backend(backend)
+    shown = open_backend(backend).open(sweep)
     console = _console()
-    current = sweep_status(sweeps, sweep)
+    current = sweep_status(shown)
     with _shown(console, as_json, watch) as show:
         show(current)
         while watch and not current.is_over:
             time.sleep(_REFRESH_S)
-            current = sweep_status(sweeps, sweep)
+            current = sweep_status(shown)
             show(current)
 
 
@@ -151,18 +160,22 @@ def _shown(console: Console, as_json: bool, watch: bool) -> Iterator[Callable[[S
     if not watch:
         yield (
             lambda status: (
-                typer.echo(json.dumps(status.to_dict(), indent=2))
+                typer.echo(json.dumps(_as_json(status), indent=2))
                 if as_json
                 else console.print(status_tables(status))
             )
         )
     elif as_json:
-        yield lambda status: say(json.dumps(status.to_dict()))
+        yield lambda status: say(json.dumps(_as_json(status)))
     elif console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
             yield lambda status: live.update(status_tables(status, console.height), refresh=True)
     else:
         yield _line_by_line()
+
+
+def _as_json(status: SweepStatus) -> dict[str, object]:
+    return {"sweep_id": status.id, **status.to_dict()}
 
 
 def _line_by_line() -> Callable[[SweepStatus], None]:
@@ -196,43 +209,25 @@ def best(
     `sweep init` was given.
     """
     from detector.steps.run import Run
+    from detector.sweep.outcome import SweepOutcome
 
     if as_json + as_yaml + overrides > 1:
         raise SweepError(
             "more than one form was asked for", remedy="give one of --json, --yaml and --overrides"
         )
-    sweeps = open_backend(backend)
-    spec = sweeps.spec(sweep)
-    metric = spec.metric
-    leader = best_trial(sweeps.trials(sweep), metric.goal)
-    reached = leader.best(metric.goal) if leader else None
-    if leader is None or reached is None:
+    run = Run(store, sweep, patience_s=SHORT_PATIENCE_S)
+    so_far = SweepOutcome.so_far(open_backend(backend).open(sweep))
+    if so_far.best is None:
         raise SweepError(
             "no trial has ended with a score yet",
             where=f"sweep {sweep}",
             remedy=f"see `detsweep sweep status {sweep}`",
         )
-    epoch, value = reached
-    content: dict[str, Any] = {
-        "trial": leader.number,
-        "metric": metric.name,
-        "value": value,
-        "epoch": epoch,
-        "params": dict(leader.params),
-        "named_by": "best value",
-    }
-    chosen = Run(store, SHORT_PATIENCE_S).selected(sweep)
-    if chosen is not None:
-        own = {"trial", "metric", "value", "epoch", "params"}
-        content |= {key: entry for key, entry in vars(chosen).items() if key in own}
-        content["named_by"] = "selection"
-        if chosen.trial != leader.number:
-            typer.echo(
-                f"trial {leader.number} has the best {metric.name}, {value:.4f}; the selection "
-                f"named trial {chosen.trial}: {' '.join(chosen.reasons)}",
-                err=True,
-            )
-    line = override_line({**_given_at_init(store, sweep), **content["params"]})
+    selected = run.find_outcome()
+    if selected is not None:
+        _say_what_was_selected(so_far, selected)
+    content = _as_content(selected or so_far, "selection" if selected else "best value")
+    line = override_line({**_given_at_init(run), **content["params"]})
     if overrides:
         typer.echo(line)
     elif as_json:
@@ -241,17 +236,32 @@ def best(
         typer.echo(yaml.safe_dump(content, sort_keys=False), nl=False)
     else:
         typer.echo("trial {trial} · {metric} {value:.4f} at epoch {epoch}".format(**content))
-        typer.echo(f"detsweep train {line}" if spec.trains_detector else line)
+        typer.echo(f"detsweep train {line}" if so_far.trains_detector else line)
 
 
-def _given_at_init(store: str, sweep_id: str) -> dict[str, object]:
+def _as_content(outcome: "SweepOutcome", named_by: str) -> dict[str, Any]:
+    shown = outcome.as_plain()
+    keys = ("trial", "metric", "value", "epoch", "params")
+    return {**{key: shown[key] for key in keys}, "named_by": named_by}
+
+
+def _say_what_was_selected(by_value: "SweepOutcome", selected: "SweepOutcome") -> None:
+    highest, chosen = by_value.as_plain(), selected.as_plain()
+    if highest["trial"] != chosen["trial"]:
+        typer.echo(
+            f"trial {highest['trial']} has the best {by_value.metric}, {highest['value']:.4f}; the "
+            f"selection named trial {chosen['trial']}: {' '.join(selected.reasons)}",
+            err=True,
+        )
+
+
+def _given_at_init(run: "Run") -> dict[str, object]:
     """The preset of the store's configuration and what it changes; nothing where it has none of
     this sweep."""
     from detector.config import changes_of_preset
-    from detector.steps.run import Run
 
     try:
-        config = Run(store, SHORT_PATIENCE_S).config_of(sweep_id)
+        config = run.config_of_sweep
         return changes_of_preset(config) if config else {}
     except ConfigError as error:  # of a store that another version of detsweep has written
         typer.echo(f"what `sweep init` was given is left out: {error}", err=True)
@@ -274,20 +284,19 @@ def export(
 
     With one of --trials and --epochs, only that one is written.
     """
-    from detector.steps.run import Run, trial_key
-    from detector.steps.trained import history_of
+    from detector.steps.run import Run
 
     if trials is None and epochs is None:
         trials, epochs = Path(f"{sweep}-trials.csv"), Path(f"{sweep}-epochs.csv")
-    sweeps = open_backend(backend)
-    metric, records = sweeps.spec(sweep).metric, sweeps.trials(sweep)
+    exported = open_backend(backend).open(sweep)
+    metric, records = exported.spec.metric, exported.trials()
     if trials is not None:
         table = trial_table(records, metric.goal, metric.name)
         write_atomically(trials, encode(table, trials.name))
         say(f"{len(table.rows)} trials written to {trials}")
     if epochs is not None:
-        run = Run(store, SHORT_PATIENCE_S)
-        known = {trial.number: history_of(run, trial_key(sweep, trial.number)) for trial in records}
+        run = Run(store, sweep, patience_s=SHORT_PATIENCE_S)
+        known = {trial.number: run.trial(trial.number).history for trial in records}
         table = epoch_table(records, metric.name, known)
         write_atomically(epochs, encode(table, epochs.name))
         say(f"{len(table.rows)} epochs written to {epochs}")
@@ -306,19 +315,18 @@ def report(
 ) -> None:
     """Write a report of the sweep as one HTML file, while it runs or once it has ended.
 
-    With the --store of the agents it tells what the best configuration changes, too.
+    With the --store of the agents it says what the best configuration changes, too.
     """
     from detector.steps.report import report_sweep
     from detector.steps.run import Run
 
-    page = report_sweep(store, backend, sweep)
+    run = Run(store, sweep, patience_s=SHORT_PATIENCE_S)
+    page = report_sweep(run, open_backend(backend).open(sweep))
     if out is not None:
         write_atomically(out, page.encode())
         say(f"the report is in {out}")
-        return
-    kept, key = Run(store, SHORT_PATIENCE_S).store, f"sweeps/{sweep}/report.html"
-    kept.write(key, page)
-    say(f"the report is in {kept.url(key)}")
+    else:
+        say(f"the report is in {run.write_sweep_report(page)}")
 
 
 @app.command()
@@ -333,9 +341,9 @@ def stop(
 
     The agents end when none is left.
     """
-    sweeps = open_backend(backend)
-    sweeps.stop(sweep, now=now)
-    running = [trial for trial in sweeps.trials(sweep) if trial.state == "running"]
+    stopped = open_backend(backend).open(sweep)
+    stopped.stop(now=now)
+    running = [trial for trial in stopped.trials() if trial.state == "running"]
     how = "end after their epoch" if now else "are trained to their end"
     say(f"sweep {sweep} is stopped; {len(running)} trials {how}")
 

@@ -32,7 +32,7 @@ def train_run(
     # torch takes seconds to import, and most commands do without.
     from detector.data.opening import split_pages
     from detector.ensemble.single import export_training
-    from detector.tracking.tracker import open_tracker
+    from detector.tracking.opening import open_tracker
     from detector.training.result import EpochMetrics
     from detector.training.run import train
 

@@ -22,9 +22,9 @@ from detector.ensemble.card import make_card, score_table, title
 from detector.ensemble.files import CandidateFile, Picture, export_candidate, reduce_precision
 from detector.ensemble.measure import Measured, measure_candidate, to_choose_from
 from detector.ensemble.networks import candidate_networks, pictures_of
+from detector.ensemble.outcome import ModelChoice
 from detector.ensemble.thresholds import Tuned, tune_thresholds
 from detector.errors import DataError
-from detector.evaluation.score_row import ScoreRow
 from detector.export.card import Card
 from detector.export.markdown import card_as_markdown
 from detector.export.onnx import write_card
@@ -40,18 +40,14 @@ class EnsembleResult:
     """The exported model and what it was chosen from.
 
     Attributes:
-        candidates: each as onnxruntime runs it.
-        chosen: the name of the candidate that is the model.
-        reason: why, as a half sentence.
+        choice: which of the candidates it is, each as onnxruntime runs it.
         pages: the counts of the choice on pages that did not make it; see `cross_fit`.
         tuned: the thresholds that all of them were measured with, and that the model has.
         model: the ONNX file.
         parity: the largest difference of its probability map; see `CandidateFile`.
     """
 
-    candidates: tuple[ScoreRow, ...]
-    chosen: str
-    reason: str
+    choice: ModelChoice
     pages: PageScores
     tuned: Tuned
     model: Path
@@ -101,8 +97,9 @@ def build_ensemble(
         name = title(taken.file, list(models))
         card = make_card(name, first, tuned.postprocess, taken.file, scores)
         model = _write_model(taken.file, card, out_dir)
-    rows = tuple(m.score for m in measured)
-    return EnsembleResult(rows, chosen, reason, pages, tuned, model, taken.file.parity)
+    rows = [m.score for m in measured]
+    choice = ModelChoice(rows, chosen, reason, tuned.reason, score(pages))
+    return EnsembleResult(choice, pages, tuned, model, taken.file.parity)
 
 
 def _require_one_input(models: Mapping[str, ModelCheckpoint]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from detector import __version__
 from detector.choosing import Interval
 from detector.config.schema import PostprocessConfig
 from detector.ensemble.files import CandidateFile
@@ -11,6 +10,7 @@ from detector.export.card import Card
 from detector.export.onnx import OPSET
 from detector.export.revision import code_revision
 from detector.model.checkpoint import ModelCheckpoint
+from detector.version import __version__
 
 _SCORES = (
     "recall",

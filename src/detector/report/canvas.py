@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from detector.report.content import ReportData
+from detector.sweep.outcome import SweepOutcome
 from detector.sweep.trial import TrialRecord
 
 COLORS = {
@@ -42,9 +42,9 @@ def new_figure() -> go.Figure:
     )
 
 
-def kind_of(trial: TrialRecord, data: ReportData) -> str:
+def kind_of(trial: TrialRecord, sweep: SweepOutcome) -> str:
     """The trial's state, or "chosen" of the one that the sweep led to: a key of `COLORS`."""
-    return "chosen" if data.best and trial.number == data.best.number else trial.state
+    return "chosen" if sweep.best and trial.number == sweep.best.number else trial.state
 
 
 def are_numbers(values: Sequence[object]) -> bool:

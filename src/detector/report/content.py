@@ -1,15 +1,11 @@
-"""What a report tells: plain values, gathered by the pipeline's steps, with no thought of HTML."""
+"""What a report says: plain values, gathered by the pipeline's steps, with no thought of HTML."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from detector.choosing import Interval
-from detector.choosing.promotion import Promotion
-from detector.choosing.ranking import Choice
+from detector.ensemble.outcome import EnsembleOutcome
 from detector.evaluation.mistakes import TextKind
-from detector.evaluation.score_row import ScoreRow
-from detector.search.hyperband import Goal
-from detector.sweep.trial import TrialRecord
+from detector.sweep.outcome import SweepOutcome
 
 
 @dataclass(frozen=True)
@@ -25,19 +21,9 @@ class ReportData:
     """Everything a report shows; what is empty is left out.
 
     Attributes:
-        metric, goal: what the sweep optimised, by its key, and in which direction.
-        trials: all of the sweep, whatever became of them.
-        best: the trial whose parameters were selected.
-        choice: why, and how far behind the others are.
-        bands: the epochs at which early termination compares trials.
+        sweep: its trials, and the best of them.
         changes: what the best configuration changes: key, value before and value now.
-        folds: each measured on the fold's own pages.
-        ensemble: the candidates, all measured on the held-out pages.
-        chosen: the name of the candidate that became the model.
-        chosen_because: why, as a half sentence.
-        thresholds: of the post-processing, and how they came about, in a sentence.
-        expected: H-Mean of the choice on pages that did not make it.
-        promotion: how the model compares with the one in use.
+        model: what became of the folds; None in the report of a sweep alone.
         kinds: how the model fares with kinds of text, by what tells them apart.
         overlays: the held-out pages that cost it most, the costliest first.
         commands: a label and a command line each, to reproduce the result.
@@ -45,21 +31,9 @@ class ReportData:
     """
 
     title: str
-    sweep_id: str
-    metric: str
-    goal: Goal
-    trials: Sequence[TrialRecord]
-    best: TrialRecord | None = None
-    choice: Choice | None = None
-    bands: Sequence[int] = ()
+    sweep: SweepOutcome
     changes: Sequence[tuple[str, object, object]] = ()
-    folds: Sequence[ScoreRow] = ()
-    ensemble: Sequence[ScoreRow] = ()
-    chosen: str | None = None
-    chosen_because: str | None = None
-    thresholds: str | None = None
-    expected: Interval | None = None
-    promotion: Promotion | None = None
+    model: EnsembleOutcome | None = None
     kinds: Mapping[str, Sequence[TextKind]] = field(default_factory=dict)
     overlays: Sequence[Overlay] = ()
     commands: Sequence[tuple[str, str]] = ()

@@ -7,32 +7,32 @@ from itertools import accumulate
 import plotly.graph_objects as go
 
 from detector.report.canvas import COLORS, kind_of, new_figure
-from detector.report.content import ReportData
 from detector.sweep.best import scored_trials
+from detector.sweep.outcome import SweepOutcome
 from detector.sweep.trial import Hold, TrialRecord
 
 
-def learning_curves(data: ReportData) -> go.Figure | None:
+def learning_curves(sweep: SweepOutcome) -> go.Figure | None:
     """The metric of every trial by epoch, the bands as lines; None before any epoch finished."""
-    curved = [trial for trial in data.trials if trial.curve]
+    curved = [trial for trial in sweep.trials if trial.curve]
     if not curved:
         return None
     figure = new_figure()
     # The chosen one is drawn last, on top of the others.
-    for trial in sorted(curved, key=lambda trial: kind_of(trial, data) == "chosen"):
-        figure.add_trace(_curve(trial, kind_of(trial, data)))
+    for trial in sorted(curved, key=lambda trial: kind_of(trial, sweep) == "chosen"):
+        figure.add_trace(_curve(trial, kind_of(trial, sweep)))
     named = set()
     for trace in figure.data:
         trace.showlegend = trace.name not in named
         named.add(trace.name)
     last = max(max(trial.curve) for trial in curved)
-    for band in data.bands:
+    for band in sweep.rungs:
         if band <= last:
             figure.add_vline(x=band, line={"dash": "dot", "width": 1, "color": "#8d98a5"})
     # Left alone, plotly marks half epochs where there are few.
     step = 1 if last <= 12 else None
     figure.update_xaxes(title="epoch", rangemode="tozero", tickformat="d", dtick=step)
-    figure.update_yaxes(title=html.escape(data.metric))
+    figure.update_yaxes(title=html.escape(sweep.metric))
     figure.update_layout(
         legend={
             "orientation": "h",
@@ -45,18 +45,18 @@ def learning_curves(data: ReportData) -> go.Figure | None:
     return figure
 
 
-def incumbents(data: ReportData) -> go.Figure | None:
+def incumbents(sweep: SweepOutcome) -> go.Figure | None:
     """The best score reached when each trial ended, by the time since the first began;
     None before two trials have ended with a score."""
     ended = sorted(
         (trial.ended, best[1], trial.number)
-        for trial in scored_trials(data.trials)
-        if trial.ended is not None and (best := trial.best(data.goal))
+        for trial in scored_trials(sweep.trials)
+        if trial.ended is not None and (best := trial.best(sweep.goal))
     )
-    begun = [trial.started for trial in data.trials if trial.started is not None]
+    begun = [trial.started for trial in sweep.trials if trial.started is not None]
     if len(ended) < 2 or not begun:
         return None
-    better = min if data.goal == "minimize" else max
+    better = min if sweep.goal == "minimize" else max
     times, scores, numbers = zip(*ended, strict=True)
     seconds, unit = _unit(max(times) - min(begun))
     since = [(time - min(begun)) / seconds for time in times]
@@ -81,17 +81,17 @@ def incumbents(data: ReportData) -> go.Figure | None:
         )
     )
     figure.update_xaxes(title=unit, rangemode="tozero")
-    figure.update_yaxes(title=html.escape(data.metric))
+    figure.update_yaxes(title=html.escape(sweep.metric))
     figure.update_layout(showlegend=False)
     return figure
 
 
-def timeline(data: ReportData) -> go.Figure | None:
+def timeline(sweep: SweepOutcome) -> go.Figure | None:
     """Which agent trained which trial when, since the first began; None before any has.
 
     A trial that went from one agent to another stands with each of them.
     """
-    holds_of = [(trial, _holds(trial)) for trial in data.trials]
+    holds_of = [(trial, _holds(trial)) for trial in sweep.trials]
     begun = [(trial, hold, hold is holds[-1]) for trial, holds in holds_of for hold in holds]
     if not begun:
         return None
@@ -100,8 +100,8 @@ def timeline(data: ReportData) -> go.Figure | None:
     seconds, unit = _unit(last - first)
     figure = new_figure()
     for trial, hold, is_last in begun:
-        kind = kind_of(trial, data)
-        told = kind if is_last else "went on elsewhere"
+        kind = kind_of(trial, sweep)
+        shown = kind if is_last else "went on elsewhere"
         span = [(time - first) / seconds for time in (hold.since, hold.until or last)]
         figure.add_trace(
             go.Scatter(
@@ -111,7 +111,7 @@ def timeline(data: ReportData) -> go.Figure | None:
                 line={"color": COLORS[kind], "width": 7},
                 opacity=1 if is_last else 0.5,
                 marker={"symbol": "line-ns", "size": 14, "line": {"width": 2}},
-                hovertemplate=f"trial {trial.number} · %{{x:.2f}} {unit}<extra>{told}</extra>",
+                hovertemplate=f"trial {trial.number} · %{{x:.2f}} {unit}<extra>{shown}</extra>",
             )
         )
     figure.update_xaxes(title=unit, rangemode="tozero")
@@ -123,7 +123,7 @@ def timeline(data: ReportData) -> go.Figure | None:
 def _holds(trial: TrialRecord) -> Sequence[Hold]:
     if trial.holds or trial.agent is None or trial.started is None:
         return trial.holds
-    return [Hold(trial.agent, trial.started, trial.ended)]
+    return (Hold(trial.agent, trial.started, trial.ended),)
 
 
 def _unit(seconds: float) -> tuple[int, str]:

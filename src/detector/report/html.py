@@ -7,6 +7,7 @@ the browser; text, tables and pictures are there without it.
 import base64
 import gzip
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
@@ -29,6 +30,7 @@ from detector.report.tables import (
     trial_rows,
     varied_parameters,
 )
+from detector.sweep.outcome import SweepOutcome
 
 
 def render_report(data: ReportData) -> str:
@@ -37,34 +39,42 @@ def render_report(data: ReportData) -> str:
     Every name and value is escaped. Parts without content (folds before there are any, charts
     before an epoch has finished) are left out.
     """
-    varied = varied_parameters(data.trials)
-    charts = {
-        "curves": learning_curves(data),
-        "incumbents": incumbents(data),
-        "parallel": parallel_coordinates(data),
-        "importance": importance_bars(parameter_importance(data.trials, data.goal)),
-        "timeline": timeline(data),
-    }
-    charts |= {f"parameter-{i}": parameter_scores(name, data) for i, name in enumerate(varied)}
-    # Through plotly's own encoder, which knows that JSON has no NaN.
-    figures = {key: json.loads(chart.to_json()) for key, chart in charts.items() if chart}
+    sweep, model = data.sweep, data.model
+    varied = varied_parameters(sweep.trials)
+    figures = _figures(sweep, varied)
     page = _environment().get_template("report.html.j2")
     return page.render(
         data=data,
+        sweep=sweep,
+        model=model,
         headlines=headlines(data),
-        trials=trial_rows(data),
-        rungs=rung_rows(data),
+        trials=trial_rows(sweep),
+        rungs=rung_rows(sweep),
         changes=change_rows(data),
         fewest_for_importance=FEWEST,
         varied=varied,
-        fixed=fixed_parameters(data.trials),
-        folds=score_table(data.folds),
-        ensemble=score_table(data.ensemble),
+        fixed=fixed_parameters(sweep.trials),
+        folds=score_table([*model.folds, model.out_of_fold]) if model else None,
+        candidates=score_table(model.choice.candidates) if model else None,
         figures=figures,
         plotly=_packed_plotly() if figures else None,
         style=_asset("report.css"),
         script=_asset("report.js"),
     )
+
+
+def _figures(sweep: SweepOutcome, varied: Sequence[str]) -> dict[str, object]:
+    """The charts that there is something to draw for, by their place in the page."""
+    charts = {
+        "curves": learning_curves(sweep),
+        "incumbents": incumbents(sweep),
+        "parallel": parallel_coordinates(sweep),
+        "importance": importance_bars(parameter_importance(sweep.trials, sweep.goal)),
+        "timeline": timeline(sweep),
+    }
+    charts |= {f"parameter-{i}": parameter_scores(name, sweep) for i, name in enumerate(varied)}
+    # Through plotly's own encoder, which knows that JSON has no NaN.
+    return {key: json.loads(chart.to_json()) for key, chart in charts.items() if chart}
 
 
 @lru_cache(maxsize=1)

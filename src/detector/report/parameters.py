@@ -9,13 +9,13 @@ from typing import Any
 import plotly.graph_objects as go
 
 from detector.report.canvas import COLORS, are_numbers, kind_of, new_figure, span_magnitudes
-from detector.report.content import ReportData
 from detector.report.importance import Importance
 from detector.report.tables import varied_parameters
 from detector.sweep.best import scored_trials
+from detector.sweep.outcome import SweepOutcome
 
 
-def parameter_scores(name: str, data: ReportData) -> go.Figure | None:
+def parameter_scores(name: str, sweep: SweepOutcome) -> go.Figure | None:
     """Each trial's best score by its value of one parameter; None where no trial has both."""
     figure = new_figure()
     values: list[Any] = []
@@ -23,10 +23,10 @@ def parameter_scores(name: str, data: ReportData) -> go.Figure | None:
     for kind in ("stopped", "finished", "waiting", "running", "failed", "chosen"):
         points = [
             (trial.params[name], best[1], trial.number)
-            for trial in data.trials
-            if kind_of(trial, data) == kind
+            for trial in sweep.trials
+            if kind_of(trial, sweep) == kind
             and name in trial.params
-            and (best := trial.best(data.goal))
+            and (best := trial.best(sweep.goal))
         ]
         if points:
             x, y, numbers = zip(*points, strict=True)
@@ -44,16 +44,16 @@ def parameter_scores(name: str, data: ReportData) -> go.Figure | None:
     return figure
 
 
-def parallel_coordinates(data: ReportData) -> go.Figure | None:
+def parallel_coordinates(sweep: SweepOutcome) -> go.Figure | None:
     """A line for each trial with a score, through its parameters to the score; None where lines
     would tell nothing: of less than two parameters, or of less than three trials."""
-    trials = scored_trials(data.trials)
+    trials = scored_trials(sweep.trials)
     names = varied_parameters(trials)
     if len(names) < 2 or len(trials) < 3:
         return None
-    scores = [best[1] for trial in trials if (best := trial.best(data.goal))]
+    scores = [best[1] for trial in trials if (best := trial.best(sweep.goal))]
     axes = [_axis(name, [trial.params.get(name) for trial in trials]) for name in names]
-    axes.append({"label": html.escape(data.metric), "values": scores, "tickformat": ".4~f"})
+    axes.append({"label": html.escape(sweep.metric), "values": scores, "tickformat": ".4~f"})
     figure = new_figure()
     figure.add_trace(
         go.Parcoords(
@@ -61,7 +61,7 @@ def parallel_coordinates(data: ReportData) -> go.Figure | None:
             line={
                 "color": scores,
                 "colorscale": [[0, COLORS["stopped"]], [1, COLORS["chosen"]]],
-                "reversescale": data.goal == "minimize",
+                "reversescale": sweep.goal == "minimize",
             },
             labelside="bottom",
         )

@@ -8,8 +8,10 @@ from typing import Any
 
 from detector.choosing import Interval
 from detector.choosing.ranking import Choice
+from detector.ensemble.outcome import EnsembleOutcome
 from detector.evaluation.score_row import ScoreRow
 from detector.report.content import ReportData
+from detector.sweep.outcome import SweepOutcome
 from detector.sweep.status import count_rungs
 from detector.sweep.trial import TrialRecord
 
@@ -114,40 +116,45 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
 def headlines(data: ReportData) -> list[Headline]:
     """What a reader wants first: the model, the sweep's best, how much was tried."""
     lines = []
-    chosen = next((row for row in data.ensemble if row.name == data.chosen), None)
-    if chosen:
-        note = f"{chosen.name}, on {chosen.pages} held-out pages"
-        if chosen.interval:
-            note += f"; {format_range(chosen.interval)} with 95 % confidence"
-        lines.append(Headline("H-Mean of the model", format_score(chosen.hmean), note))
-    if data.promotion:
-        gain = format_interval(data.promotion.gain)
-        note = f"{gain} above {data.promotion.baseline}"
-        lines.append(Headline("Against the baseline", data.promotion.verdict, note))
-    if line := _trial_headline(data):
+    if data.model:
+        lines += _model_headlines(data.model)
+    sweep = data.sweep
+    if line := _trial_headline(sweep):
         lines.append(line)
-    states = Counter(trial.state for trial in data.trials)
+    states = Counter(trial.state for trial in sweep.trials)
     note = ", ".join(f"{count} {state}" for state, count in states.most_common())
-    lines.append(Headline("Trials", str(len(data.trials)), note))
-    minutes = sum(t.ended - t.started for t in data.trials if t.started and t.ended) / 60
+    lines.append(Headline("Trials", str(len(sweep.trials)), note))
+    minutes = sum(t.ended - t.started for t in sweep.trials if t.started and t.ended) / 60
     if minutes:
         note = "all trials together"
-        if saved := _minutes_saved(data.trials):
+        if saved := _minutes_saved(sweep.trials):
             note += f"; stopping early saved about {_length(saved)}"
         lines.append(Headline("Training", _length(minutes), note))
     return lines
 
 
-def _trial_headline(data: ReportData) -> Headline | None:
+def _model_headlines(model: EnsembleOutcome) -> list[Headline]:
+    lines = []
+    chosen = model.choice.row
+    note = f"{chosen.name}, on {chosen.pages} held-out pages"
+    if chosen.interval:
+        note += f"; {format_range(chosen.interval)} with 95 % confidence"
+    lines.append(Headline("H-Mean of the model", format_score(chosen.hmean), note))
+    if model.promotion:
+        gain = format_interval(model.promotion.gain)
+        note = f"{gain} above {model.promotion.baseline}"
+        lines.append(Headline("Against the baseline", model.promotion.verdict, note))
+    return lines
+
+
+def _trial_headline(sweep: SweepOutcome) -> Headline | None:
     """The score of the trial that the sweep led to."""
-    point = data.best.best(data.goal) if data.best else None
-    if data.best is None or point is None:
+    if sweep.interval and sweep.choice:
+        return _choice_headline(sweep.metric, sweep.choice)
+    if sweep.best is None or sweep.value is None:
         return None
-    if data.choice:
-        return _choice_headline(data.metric, data.choice)
-    epoch, value = point
-    note = f"trial {data.best.number}, epoch {epoch}"
-    return Headline(f"Best {data.metric}", format_score(value), note)
+    note = f"trial {sweep.best.number}, epoch {sweep.epoch}"
+    return Headline(f"Best {sweep.metric}", format_score(sweep.value), note)
 
 
 def _choice_headline(metric: str, choice: Choice) -> Headline:
@@ -174,19 +181,20 @@ def _length(minutes: float) -> str:
     return f"{minutes / 60:.1f} h" if minutes >= 60 else f"{minutes:.0f} min"
 
 
-def trial_rows(data: ReportData) -> list[TrialRow]:
+def trial_rows(sweep: SweepOutcome) -> list[TrialRow]:
     """All trials, best first; those without a score last."""
-    sign = 1 if data.goal == "minimize" else -1
+    sign = 1 if sweep.goal == "minimize" else -1
 
     def rank(trial: TrialRecord) -> tuple[float, int]:
-        point = trial.best(data.goal)
+        point = trial.best(sweep.goal)
         return (sign * point[1] if point else math.inf), trial.number
 
-    standings = {s.trial: s for s in data.choice.standings} if data.choice else {}
+    standings = {s.trial: s for s in sweep.choice.standings} if sweep.choice else {}
+    best = sweep.best
     rows = []
-    for trial in sorted(data.trials, key=rank):
-        epoch, value = trial.best(data.goal) or (None, None)
-        is_best = data.best is not None and trial.number == data.best.number
+    for trial in sorted(sweep.trials, key=rank):
+        epoch, value = trial.best(sweep.goal) or (None, None)
+        is_best = best is not None and trial.number == best.number
         standing = standings.get(trial.number)
         rows.append(
             TrialRow(
@@ -215,16 +223,16 @@ class RungRow:
     needed: str
 
 
-def rung_rows(data: ReportData) -> list[RungRow]:
+def rung_rows(sweep: SweepOutcome) -> list[RungRow]:
     """How many trials came to each rung, and how many ended there."""
-    if not data.bands:
+    if not sweep.rungs:
         return []
-    better, worse = (min, max) if data.goal == "minimize" else (max, min)
+    better, worse = (min, max) if sweep.goal == "minimize" else (max, min)
     rows = []
-    for rung in count_rungs(data.trials, data.bands):
+    for rung in count_rungs(sweep.trials, sweep.rungs):
         went_on = [
             better(value for epoch, value in trial.curve.items() if epoch <= rung.epoch)
-            for trial in data.trials
+            for trial in sweep.trials
             if trial.curve and max(trial.curve) > rung.epoch >= min(trial.curve)
         ]
         needed = format_score(worse(went_on)) if went_on else NOTHING

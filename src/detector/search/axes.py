@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 Coordinate = float | int | str
 """Where a parameter lies on its axis."""
@@ -61,6 +60,9 @@ class Interval:
     def at_quantiles(self, quantiles: Column) -> Column:
         """Positions at quantiles of the parameter's prior."""
         if self.beta is not None:
+            # Whoever only reads a sweep file does not load scipy.
+            from scipy.special import betaincinv  # noqa: PLC0415
+
             return np.asarray(betaincinv(*self.beta, quantiles), dtype=float)
         if self.integer:
             span = self.high - self.low

@@ -1,4 +1,4 @@
-"""The third step, of which many run side by side: train trials until the sweep has no more."""
+"""The third step, run many times side by side: train trials until the sweep has no more."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,14 +12,15 @@ from detector.console import say
 from detector.data.folds import SWEEP_FOLD
 from detector.errors import PreemptedError
 from detector.steps.child import GRACE_S, Progress, Work, WorkLostError, say_to_parent
-from detector.steps.run import Run, trial_key
-from detector.steps.trained import train_in_store
+from detector.steps.run import Run
+from detector.steps.train import train_in
 from detector.sweep.agent import AgentEvent, AgentSummary, TooManyFailuresError, run_agent
-from detector.sweep.backends import Backend, open_step_backend
+from detector.sweep.capabilities import Capability
+from detector.sweep.opening import SweepAddress
 from detector.sweep.program import program_objective
+from detector.sweep.protocol import Sweep
 from detector.sweep.target import stop_at_target
 from detector.sweep.trial import Objective, TrialEnd, TrialHandle
-from detector.sweepfile.spec import SweepSpec
 
 _FINISHER = "select"
 """The agent that trains what others have left."""
@@ -29,14 +30,13 @@ _ADVANCES = frozenset({"epoch", "finished", "stopped", "failed"})
 
 
 def run_sweep_agent(
-    store_url: str,
-    backend_url: str,
-    sweep_id: str,
+    run: Run,
+    sweep: Sweep,
     agent: str,
     count: int | None = None,
     timeout: float | None = None,
 ) -> AgentSummary:
-    """Take trials of the sweep and train them, each in its folder of the store.
+    """Take trials of the sweep and train them, each in its folder of the run store.
 
     Where the sweep file names a program of the user's own, a trial is a run of that.
 
@@ -46,21 +46,19 @@ def run_sweep_agent(
         timeout: leave after so many seconds, as after SIGTERM.
 
     Raises:
-        SweepError: there is no such sweep, or one trial after the other failed.
+        SweepError: one trial after the other failed.
         DataError: the data set is not the one that the run was prepared with.
     """
-    run, backend = Run(store_url), open_step_backend(backend_url)
-    spec = backend.spec(sweep_id)
-    objective = _detector(run, sweep_id) if spec.trains_detector else _program(run, sweep_id, spec)
+    spec = sweep.spec
+    objective = _detector(run) if spec.trains_detector else _program(run, sweep)
     return run_agent(
-        backend,
-        sweep_id,
-        stop_at_target(objective, spec.metric, lambda: backend.stop(sweep_id)),
+        sweep,
+        stop_at_target(objective, spec.metric, sweep.stop),
         agent=agent,
         count=count,
         timeout=timeout,
         on_event=_say_event,
-        max_epochs=run.config().trainer.max_epochs if spec.trains_detector else None,
+        max_epochs=run.config.trainer.max_epochs if spec.trains_detector else None,
     )
 
 
@@ -79,18 +77,18 @@ class AgentEnd:
 
 @dataclass
 class HeldByChild:
-    """The trial that a child process holds, by what it says, to be given back when it has died.
+    """The trial that a child process holds, by what it says, to be released when it has died.
 
     Attributes:
         outcomes: how each trial that it held before ended, by number.
     """
 
-    backend: Backend
-    sweep_id: str
+    sweep: Sweep
     outcomes: dict[int, str] = field(default_factory=dict)
     _held: tuple[int, int] | None = None
 
     def hear(self, event: AgentEvent) -> None:
+        """Take what the child says of its trials."""
         if event.trial is None or event.attempt is None:
             return
         if event.kind in _ENDS:
@@ -99,20 +97,21 @@ class HeldByChild:
         else:
             self._held = event.trial, event.attempt
 
-    def give_back(self, was_asked: bool) -> None:
+    def release(self, was_asked: bool) -> None:
         """Let another agent have it now; without this, when its lease has run out."""
         if self._held is None:
             return
         number, attempt = self._held
         self._held = None
-        if self.backend.give_back(self.sweep_id, number, attempt, died=not was_asked):
-            say(f"trial {number} · given back, for any agent to go on with")
+        if instead := self.sweep.lacks.get(Capability.REQUEUES):
+            say(f"trial {number} · {instead}")
+        elif self.sweep.requeue(number, attempt, died=not was_asked):
+            say(f"trial {number} · released, for any agent to go on with")
 
 
 def run_lasting_agent(
-    store_url: str,
-    backend_url: str,
-    sweep_id: str,
+    run: Run,
+    address: SweepAddress,
     agent: str,
     count: int | None = None,
     grace_s: float = GRACE_S,
@@ -128,13 +127,13 @@ def run_lasting_agent(
         StorageLostError: the sweep's storage was away for too long.
     """
     # Opened beforehand: when SIGTERM has come there may be no time for it.
-    held = HeldByChild(open_step_backend(backend_url), sweep_id)
+    held = HeldByChild(address.open())
 
     def arguments() -> tuple[object, ...]:
         left = None if count is None else count - len(held.outcomes)
-        return store_url, backend_url, sweep_id, agent, left
+        return run, address, agent, left
 
-    work = Work(agent, _run_to_the_end, arguments, held.hear, held.give_back, grace_s)
+    work = Work(agent, _run_to_the_end, arguments, held.hear, held.release, grace_s)
     gave_up = None
     try:
         work.done()
@@ -143,17 +142,13 @@ def run_lasting_agent(
     return AgentEnd(Counter(held.outcomes.values()), gave_up)
 
 
-def _run_to_the_end(
-    store_url: str, backend_url: str, sweep_id: str, agent: str, count: int | None
-) -> None:
-    summary = run_sweep_agent(store_url, backend_url, sweep_id, agent, count)
+def _run_to_the_end(run: Run, address: SweepAddress, agent: str, count: int | None) -> None:
+    summary = run_sweep_agent(run, address.open(), agent, count)
     if summary.status == "preempted":
         raise PreemptedError(f"{agent} was asked to end before the sweep was done")
 
 
-def finish_trials(
-    store_url: str, backend_url: str, sweep_id: str, agents: int, trials_per_agent: int
-) -> None:
+def finish_trials(run: Run, address: SweepAddress, agents: int, trials_per_agent: int) -> None:
     """Train what agents have left that were lost: trials that they had begun or would have.
 
     Where every agent has done its part there is nothing to do.
@@ -168,21 +163,20 @@ def finish_trials(
     """
     count = None
     if trials_per_agent:
-        trials = open_step_backend(backend_url).trials(sweep_id)
+        trials = address.open().trials()
         begun = sum(trial.state in ("running", "waiting") for trial in trials)
         count = begun + max(0, agents * trials_per_agent - len(trials))
-    _run_to_the_end(store_url, backend_url, sweep_id, _FINISHER, count)
+    _run_to_the_end(run, address, _FINISHER, count)
 
 
-def _detector(run: Run, sweep_id: str) -> Objective:
-    config = run.config()
+def _detector(run: Run) -> Objective:
+    config = run.config
     # Fetching the data set takes long, and an agent that comes last finds nothing to train.
     folds = cache(run.folds)
 
     def train_trial(trial: TrialHandle) -> TrialEnd:
-        result = train_in_store(
-            run,
-            trial_key(sweep_id, trial.number),
+        result = train_in(
+            run.trial(trial.number),
             apply_params(config, trial.params),
             folds(),
             SWEEP_FOLD,
@@ -193,13 +187,13 @@ def _detector(run: Run, sweep_id: str) -> Objective:
     return train_trial
 
 
-def _program(run: Run, sweep_id: str, spec: SweepSpec) -> Objective:
+def _program(run: Run, sweep: Sweep) -> Objective:
     @contextmanager
     def folder(trial: int) -> Iterator[Path]:
-        with run.store.folder(trial_key(sweep_id, trial)) as kept:
+        with run.trial(trial).opened() as kept:
             yield kept.path
 
-    return program_objective(spec, sweep_id, folder)
+    return program_objective(sweep, folder)
 
 
 def _say_event(event: AgentEvent) -> None:

@@ -1,47 +1,24 @@
 """The fifth step, once for each fold: the best configuration trained without that fold's pages."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from detector.config import Config, apply_params
 from detector.console import say
-from detector.data.folds import SWEEP_FOLD
+from detector.data.folds import SWEEP_FOLD, Folds
 from detector.errors import DetsweepError, PreemptedError, TrainingError
 from detector.steps.child import GRACE_S, Work
-from detector.steps.run import Run, fold_key, rescored_key, trial_key
-from detector.steps.trained import (
-    Origin,
-    copy_training,
-    finished_epochs,
-    metrics_of,
-    train_to_the_end,
-)
-
-RESULT = "result.json"
+from detector.steps.run import Run
+from detector.steps.train import train_to_the_end
+from detector.steps.training import FoldResult, Origin, Training
+from detector.sweep.trial import TrialRecord
 
 
-@dataclass(frozen=True)
-class FoldResult:
-    """A fold's model.
-
-    Attributes:
-        scores: on the fold's own pages, by metric (`val/hmean`, …), at the epoch that is kept.
-        reused_trial: the trial that it was copied from, None if it was trained.
-    """
-
-    fold: int
-    epoch: int
-    scores: Mapping[str, float]
-    reused_trial: int | None
-
-
-def train_fold(
-    store_url: str, sweep_id: str, fold: int, elsewhere: Callable[[], None] | None = None
-) -> FoldResult:
-    """Train the sweep's best configuration on all folds but one, into folds/<k>/.
+def train_fold(run: Run, number: int, elsewhere: Callable[[], None] | None = None) -> FoldResult:
+    """Train the sweep's best configuration on all folds but one.
 
     The best trial left out fold 0, so it is that fold's model already; so may be what `select` has
     trained of it for another fold. It is trained again only if the configuration or the data set is
@@ -55,35 +32,28 @@ def train_fold(
         PreemptedError: it was asked to end before it was trained.
         DetsweepError: what `elsewhere` raised.
     """
-    run = Run(store_url)
-    best = run.best(sweep_id)
-    config, folds = apply_params(run.config(), best.params), run.folds()
-    key, origin = fold_key(fold), Origin.of(config, folds, fold)
-    if _is_trained(run, origin):
-        say(f"fold {fold} is trained already")
-        return read_fold_results(run, [fold])[0]
-    reused = _reuse_trial(run, sweep_id, best.trial, origin)
-    if elsewhere is not None and _epochs_done(run, origin) < config.trainer.max_epochs:
-        _train_elsewhere(run, origin, config, elsewhere)
-        return train_fold(store_url, sweep_id, fold)
+    fold = _Fold(run, number)
+    if result := fold.result:
+        say(f"fold {number} is trained already")
+        return result
+    reused = fold.reuse_trial()
+    if elsewhere is not None and fold.epochs_left:
+        fold.train_elsewhere(elsewhere)
+        return train_fold(run, number)
     # A trial that was stopped early is taken on to its last epoch.
-    trained = train_to_the_end(run, key, config, folds, fold, f"fold {fold}")
-    scores = metrics_of(run, key, trained.kept_epoch)
-    result = FoldResult(fold, trained.kept_epoch, scores, reused)
-    run.store.write(f"{key}/{RESULT}", json.dumps(asdict(result), indent=1))
+    trained = train_to_the_end(fold.training, fold.config, fold.folds, number)
+    scores = fold.training.history[trained.kept_epoch]
+    result = FoldResult(number, trained.kept_epoch, scores, reused)
+    fold.training.write_result(result)
     return result
 
 
-def train_fold_lastingly(
-    store_url: str, sweep_id: str, fold: int, grace_s: float = GRACE_S
-) -> FoldResult:
+def train_fold_lastingly(run: Run, number: int, grace_s: float = GRACE_S) -> FoldResult:
     """`train_fold` in a child that this process outlives (see `detector.steps.child`)."""
-    return Work(
-        f"fold {fold}", train_fold, lambda: (store_url, sweep_id, fold), grace_s=grace_s
-    ).done()
+    return Work(f"fold {number}", train_fold, lambda: (run, number), grace_s=grace_s).done()
 
 
-def share_fold(store_url: str, sweep_id: str, fold: int) -> None:
+def share_fold(run: Run, number: int) -> None:
     """Take part in `train_fold` as one of the processes that torchrun has started, other than the
     first: it trains as that one does, and leaves the store alone.
 
@@ -93,66 +63,97 @@ def share_fold(store_url: str, sweep_id: str, fold: int) -> None:
     # torch takes seconds to import, which a step that finds its work done saves.
     from detector.training.run import train  # noqa: PLC0415
 
-    run = Run(store_url)
-    config, folds = apply_params(run.config(), run.best(sweep_id).params), run.folds()
-    if _is_trained(run, Origin.of(config, folds, fold)):
+    fold = _Fold(run, number)
+    if fold.result:
         return
     with TemporaryDirectory(prefix="detsweep-") as scratch:
-        result = train(config, folds, fold, Path(scratch), lambda _: True)
-    if result.status == "preempted":
+        trained = train(fold.config, fold.folds, number, Path(scratch), lambda _: True)
+    if trained.status == "preempted":
         # A process that ended well would be missed by those that are started again.
-        raise PreemptedError(f"fold {fold} was asked to end before it was trained")
+        raise PreemptedError(f"fold {number} was asked to end before it was trained")
 
 
-def _is_trained(run: Run, origin: Origin) -> bool:
-    key = fold_key(origin.fold)
-    return run.store.exists(f"{key}/{RESULT}") and Origin.read(run, key) == origin
+@dataclass(frozen=True)
+class _Fold:
+    """What a fold's training comes of, and how far it is."""
 
+    run: Run
+    number: int
 
-def _epochs_done(run: Run, origin: Origin) -> int:
-    key = fold_key(origin.fold)
-    return finished_epochs(run, key) if Origin.read(run, key) == origin else 0
+    @property
+    def training(self) -> Training:
+        return self.run.fold(self.number)
 
+    @cached_property
+    def best(self) -> TrialRecord:
+        best = self.run.outcome.best
+        assert best is not None, "an outcome is stored once its best trial is selected"
+        return best
 
-def _train_elsewhere(
-    run: Run, origin: Origin, config: Config, elsewhere: Callable[[], None]
-) -> None:
-    """Have the epochs trained that are left. What was lost, but got further, is begun again."""
-    while (before := _epochs_done(run, origin)) < config.trainer.max_epochs:
-        failure: DetsweepError | None = None
-        try:
-            elsewhere()
-        except PreemptedError:
-            raise
-        except DetsweepError as error:
-            failure = error
-        if (done := _epochs_done(run, origin)) == before:
-            raise failure or TrainingError(
-                f"fold {origin.fold} was left after {done} of {config.trainer.max_epochs} epochs",
-                where=run.store.url(fold_key(origin.fold)),
-                remedy="the lines above say why; run it again: it continues from there",
-            )
-        if failure is not None:
-            say(f"{failure.problem}. Epoch {done} was finished before that: started again")
+    @cached_property
+    def config(self) -> Config:
+        return apply_params(self.run.config, self.best.params)
 
+    @cached_property
+    def folds(self) -> Folds:
+        return self.run.folds()
 
-def _reuse_trial(run: Run, sweep_id: str, trial: int, origin: Origin) -> int | None:
-    """Make the trial's model the fold's, if it is one of the same origin; the trial's number, or
-    None if it cannot be."""
-    fold = origin.fold
-    key = trial_key(sweep_id, trial) if fold == SWEEP_FOLD else rescored_key(sweep_id, trial, fold)
-    taken = Origin.read(run, key)
-    if taken != origin:
-        if taken is not None:
-            say(f"trial {trial} had another configuration or other data: trained again")
-        return None
-    say(f"trial {trial} left out fold {fold} and is its model")
-    if Origin.read(run, fold_key(fold)) != origin:
-        run.store.remove(fold_key(fold))
-        copy_training(run, key, fold_key(fold))
-    return trial
+    @cached_property
+    def origin(self) -> Origin:
+        return Origin.of(self.config, self.folds, self.number)
 
+    @property
+    def result(self) -> FoldResult | None:
+        """What it came to, None where it has not ended or came of something else."""
+        result = self.training.result
+        return result if self.training.origin == self.origin else None
 
-def read_fold_results(run: Run, folds: list[int]) -> list[FoldResult]:
-    """What `train_fold` left for each of `folds`."""
-    return [FoldResult(**json.loads(run.store.read(f"{fold_key(k)}/{RESULT}"))) for k in folds]
+    @property
+    def epochs_done(self) -> int:
+        return len(self.training.history) if self.training.origin == self.origin else 0
+
+    @property
+    def epochs_left(self) -> int:
+        return self.config.trainer.max_epochs - self.epochs_done
+
+    def train_elsewhere(self, elsewhere: Callable[[], None]) -> None:
+        """Have the epochs trained that are left. What was lost, but got further, is begun again."""
+        while self.epochs_left > 0:
+            before = self.epochs_done
+            failure: DetsweepError | None = None
+            try:
+                elsewhere()
+            except PreemptedError:
+                raise
+            except DetsweepError as error:
+                failure = error
+            if (done := self.epochs_done) == before:
+                epochs = self.config.trainer.max_epochs
+                raise failure or TrainingError(
+                    f"fold {self.number} was left after {done} of {epochs} epochs",
+                    where=self.training.url,
+                    remedy="the lines above say why; run it again: it continues from there",
+                )
+            if failure is not None:
+                say(f"{failure.problem}. Epoch {done} was finished before that: started again")
+
+    def reuse_trial(self) -> int | None:
+        """Make the best trial's model the fold's, if it is one of the same origin; the trial's
+        number, or None if it cannot be."""
+        trial = self.best.number
+        taken = self._of_trial(trial)
+        if taken.origin != self.origin:
+            if taken.origin is not None:
+                say(f"trial {trial} had another configuration or other data: trained again")
+            return None
+        say(f"trial {trial} left out fold {self.number} and is its model")
+        if self.training.origin != self.origin:
+            self.training.remove()
+            taken.copy_to(self.training)
+        return trial
+
+    def _of_trial(self, trial: int) -> Training:
+        """Where a trial was trained without this fold's pages, if it was."""
+        if self.number == SWEEP_FOLD:
+            return self.run.trial(trial)
+        return self.run.rescored(trial, self.number)

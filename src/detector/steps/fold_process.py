@@ -10,13 +10,14 @@ import sys
 from detector.console import plain_errors
 from detector.data.processes import Processes
 from detector.steps.fold import share_fold, train_fold
+from detector.steps.run import Run
 
 
 def main() -> None:
     match sys.argv[1:]:
-        case [store_url, sweep_id, fold] if fold.isdecimal():
+        case [store, sweep, fold] if fold.isdecimal():
             first = Processes.of_environment().is_first
-            (train_fold if first else share_fold)(store_url, sweep_id, int(fold))
+            (train_fold if first else share_fold)(Run(store, sweep), int(fold))
         case _:
             raise SystemExit(__doc__)
 

@@ -34,10 +34,10 @@ from detector.steps.agent import run_lasting_agent
 from detector.steps.ensemble import build_lastingly
 from detector.steps.fold import train_fold_lastingly
 from detector.steps.prepare import Prepared
-from detector.steps.run import CONFIG, Run
+from detector.steps.run import Run
 from detector.steps.select import select_lastingly
 from detector.steps.sweep_init import begin_run
-from detector.sweep.backends import open_step_backend
+from detector.sweep.opening import SweepAddress
 from detector.sweep.status import SweepStatus, sweep_status
 from detector.sweepfile.spec import read_sweep_file
 
@@ -98,22 +98,25 @@ class Job:
     def agent(self) -> str:
         return f"agent-{self.index}"
 
+    @property
+    def run(self) -> Run:
+        return Run(self.store)
+
     def lead(self, sweep_file: Path) -> None:
         """Everything, from the check of the data to the ensemble.
 
         Raises:
             DetsweepError: the run cannot go on, whoever tries.
         """
-        sweep_id = self.create_sweep(sweep_file)
-        self.see_trials_through(sweep_id)
-        select_lastingly(self.store, self.backend, sweep_id, agents=1, trials_per_agent=0)
-        run = Run(self.store)
-        if not run.store.exists(CONFIG):
+        run, sweep = self.run, self.create_sweep(sweep_file)
+        self.see_trials_through(sweep)
+        select_lastingly(run, sweep, agents=1, trials_per_agent=0)
+        if not run.is_prepared:
             say("the sweep is of a program of your own: there are no folds to train")
             return
-        for fold in Prepared(run.config(), run.manifest()).fold_numbers:
-            train_fold_lastingly(self.store, sweep_id, fold)
-        build_lastingly(self.store, sweep_id, BALANCE, baseline="")
+        for fold in Prepared.of(run).fold_numbers:
+            train_fold_lastingly(run, fold)
+        build_lastingly(run, BALANCE, baseline="")
 
     def follow(self) -> None:
         """Train trials until there are none left to take.
@@ -125,35 +128,35 @@ class Job:
         if gave_up is not None:
             raise SweepError(gave_up)
 
-    def create_sweep(self, file: Path) -> str:
-        """The id of the run's sweep, which is created if there is none yet."""
+    def create_sweep(self, file: Path) -> SweepAddress:
+        """The run's sweep, which is created if there is none yet."""
         text = read_sweep_file(file)
-        return begin_run(self.store, self.backend, text, file.name, self.overrides, self.data)
+        return begin_run(self.run, self.backend, text, file.name, self.overrides, self.data)
 
-    def see_trials_through(self, sweep_id: str) -> None:
+    def see_trials_through(self, address: SweepAddress) -> None:
         """Train until every trial of the sweep has ended, those of agents that were lost too.
 
         Raises:
             SweepError: this agent gave up, and no other is at work.
         """
-        backend = open_step_backend(self.backend)
+        sweep = address.open()
         gave_up: str | None = None
-        while not (status := sweep_status(backend, sweep_id)).is_over:
+        while not (status := sweep_status(sweep)).is_over:
             others = _at_work(status)
             if gave_up is None and (not others or _has_work_left(status, others)):
-                gave_up = self._train(sweep_id)
+                gave_up = self._train(address)
             elif gave_up is not None and not others:
                 raise SweepError(gave_up)
             else:
                 time.sleep(_POLL_S)
 
-    def _train(self, sweep_id: str) -> str | None:
+    def _train(self, address: SweepAddress) -> str | None:
         """Why this agent gave up, if it did."""
-        return run_lasting_agent(self.store, self.backend, sweep_id, self.agent).gave_up
+        return run_lasting_agent(self.run, address, self.agent).gave_up
 
-    def _wait_for_sweep(self) -> str:
-        run, until = Run(self.store), time.monotonic() + self.no_sweep_s
-        while (sweep := run.sweep()) is None:
+    def _wait_for_sweep(self) -> SweepAddress:
+        run, until = self.run, time.monotonic() + self.no_sweep_s
+        while (begun := run.begun) is None:
             if time.monotonic() >= until:
                 say(
                     "pod 0 has not created the sweep yet: leaving it the place, to be started again"
@@ -161,11 +164,11 @@ class Job:
                 raise SystemExit(TRY_AGAIN)
             say(f"waiting for pod 0 to create the sweep in {self.store}")
             time.sleep(_POLL_S)
-        return sweep["id"]
+        return SweepAddress(self.backend, begun.id)
 
 
 def _at_work(status: SweepStatus) -> list[str]:
-    """The agents that hold a trial and have given a sign of life within its lease."""
+    """The agents that hold a trial and have sent a heartbeat within its lease."""
     return [
         agent.name
         for agent in status.agents

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import yaml
-
 from detector.config import Config, load_config
 from detector.console import say
 from detector.data.check import check_data
@@ -13,7 +11,7 @@ from detector.data.problem import refuse_errors
 from detector.data.processes import require_equal_shares
 from detector.data.source import fetch
 from detector.errors import StoreError
-from detector.steps.run import CHECK, CONFIG, MANIFEST, Run
+from detector.steps.run import Run
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,11 @@ class Prepared:
     config: Config
     manifest: Manifest
 
+    @classmethod
+    def of(cls, run: Run) -> "Prepared":
+        """What `prepare` has left in a run store."""
+        return cls(run.config, run.manifest)
+
     @property
     def fold_numbers(self) -> list[int]:
         folds = self.config.folds
@@ -39,7 +42,7 @@ class Prepared:
         return {"pages": len(self.manifest.pages) - held_out, "held-out pages": held_out}
 
 
-def prepare(store_url: str, overrides: Sequence[str], gpus_per_fold: int = 1) -> Prepared:
+def prepare(run: Run, overrides: Sequence[str], gpus_per_fold: int = 1) -> Prepared:
     """Check the data that `overrides` describe and write config.yaml, check.json and folds.json.
 
     A store that is prepared already is left as it is.
@@ -49,11 +52,10 @@ def prepare(store_url: str, overrides: Sequence[str], gpus_per_fold: int = 1) ->
         DataError: the data set has errors.
         StoreError: the store belongs to a run with another configuration.
     """
-    run = Run(store_url)
     config = load_config(overrides)
     # The folds, which would find it out themselves, come hours later.
     require_equal_shares(config, gpus_per_fold)
-    if run.store.exists(CONFIG):
+    if run.is_prepared:
         return _prepared_before(run, config)
 
     say(f"checking {config.data.path}")
@@ -61,29 +63,27 @@ def prepare(store_url: str, overrides: Sequence[str], gpus_per_fold: int = 1) ->
     report = check_data(
         root, max_pixels=config.data.max_pixels, group_column=config.data.group_column
     )
-    run.store.write(CHECK, report.to_json())
+    run.write_check(report.to_json())
     refuse_errors(report.problems, config.data.path)
 
     manifest = make_folds(
         report.pages, config.folds.count, config.seed, config.data.held_out_fraction
     )
-    run.store.write(MANIFEST, manifest.to_json())
-    # Last, for its presence says that the store is prepared.
-    run.store.write(CONFIG, yaml.safe_dump(config.to_dict(), sort_keys=False))
-    return _told(Prepared(config, manifest))
+    run.write_preparation(config, manifest)
+    return _reported(Prepared(config, manifest))
 
 
 def _prepared_before(run: Run, config: Config) -> Prepared:
-    if run.config().digest() != config.digest():
+    if run.config.digest() != config.digest():
         raise StoreError(
             "this store holds a run with another configuration",
-            where=run.store.url(CONFIG),
+            where=run.config_url,
             remedy="give the overrides that it was begun with, or another store",
         )
-    return _told(Prepared(run.config(), run.manifest()))
+    return _reported(Prepared.of(run))
 
 
-def _told(prepared: Prepared) -> Prepared:
+def _reported(prepared: Prepared) -> Prepared:
     counts = ", ".join(f"{count} {name}" for name, count in prepared.page_counts.items())
     say(f"{counts}, {prepared.config.folds.count} folds")
     return prepared

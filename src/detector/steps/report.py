@@ -1,108 +1,128 @@
-"""What the reports tell, gathered from a run: of a sweep at any time, and of a run at its end."""
+"""What the reports say, gathered from a run: of a sweep at any time, and of a run at its end."""
 
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from detector import __version__
-from detector.choosing.ranking import Choice
 from detector.config import changes_of_preset, values_by_key
 from detector.data.images import read_image
-from detector.evaluation.mistakes import PageMistakes
+from detector.ensemble.outcome import EnsembleOutcome
+from detector.evaluation.mistakes import PageMistakes, by_kind
 from detector.evaluation.overlay import draw_mistakes, encode_jpeg
 from detector.report.content import Overlay, ReportData
 from detector.report.html import render_report
+from detector.steps.prepare import Prepared
 from detector.steps.run import Run
-from detector.sweep.backends import open_backend
-from detector.sweep.best import best_trial, override_line
-from detector.sweep.trial import TrialRecord
-from detector.sweepfile.spec import SweepSpec
+from detector.sweep.best import override_line
+from detector.sweep.outcome import SweepOutcome
+from detector.sweep.protocol import Sweep
+from detector.version import __version__
 
 WORST = 10
 _WORST_BYTES = 60_000
 """Ten pictures of this size leave the report below 3 MB."""
 
 
-def report_sweep(store_url: str, backend_url: str, sweep_id: str) -> str:
-    """The report of a sweep as HTML, whether it runs or has ended.
-
-    Raises:
-        SweepError: there is no such sweep.
-    """
-    run, backend = Run(store_url), open_backend(backend_url)
-    spec, trials = backend.spec(sweep_id), backend.trials(sweep_id)
-    best, choice = best_trial(trials, spec.metric.goal), None
-    if selected := run.selected(sweep_id):
-        best = next(trial for trial in trials if trial.number == selected.trial)
-        choice = run.choice(sweep_id)
-    rungs = backend.rungs(sweep_id)
-    return render_sweep(run, sweep_content(run, sweep_id, spec, trials, best, choice, rungs))
+def report_sweep(run: Run, sweep: Sweep) -> str:
+    """The report of a sweep as HTML, whether it runs or has ended."""
+    outcome = SweepOutcome.so_far(sweep)
+    if selected := run.find_outcome():
+        outcome = replace(outcome, choice=selected.choice, kept_epoch=selected.kept_epoch)
+    return render_sweep(run, outcome)
 
 
-def render_sweep(run: Run, content: ReportData) -> str:
+def render_sweep(run: Run, outcome: SweepOutcome) -> str:
     """The report of a sweep alone, as HTML."""
-    commands = [*content.commands, *_sweep_commands(run, content.sweep_id)]
-    return render_report(replace(content, commands=commands))
+    content = sweep_content(run, outcome)
+    return render_report(replace(content, commands=[*content.commands, *_sweep_commands(run)]))
 
 
-def _sweep_commands(run: Run, sweep_id: str) -> list[tuple[str, str]]:
+def _sweep_commands(run: Run) -> list[tuple[str, str]]:
     """The backend is left to the environment: its URL may hold a password."""
-    key = f"sweeps/{sweep_id}/sweep.yaml"
-    if not run.store.exists(key):
+    if not run.has_sweep_file:
         return []
-    again = f"detsweep sweep init {shlex.quote(run.store.url(key))} --store runs/again"
-    if config := run.config_of(sweep_id):
+    again = f"detsweep sweep init {shlex.quote(run.sweep_file_url)} --store runs/again"
+    if config := run.config_of_sweep:
         given = changes_of_preset(config)
         data = given.pop("data.path", config.data.path)
         again += f" --data {shlex.quote(str(data))} {override_line(given)}"
     return [
-        ("Create the sweep anew", again),
+        ("Create the sweep again", again),
         (
             "Join it, with the DETSWEEP_BACKEND that it was created with",
-            f"detsweep sweep agent {sweep_id} --store {shlex.quote(run.store.url())}",
+            f"detsweep sweep agent {run.sweep} --store {shlex.quote(run.url)}",
         ),
     ]
 
 
-def sweep_content(
-    run: Run,
-    sweep_id: str,
-    spec: SweepSpec,
-    trials: Sequence[TrialRecord],
-    best: TrialRecord | None,
-    choice: Choice | None,
-    rungs: Sequence[int],
-) -> ReportData:
+def sweep_content(run: Run, outcome: SweepOutcome) -> ReportData:
     """What the report of a sweep alone shows."""
     changes: list[tuple[str, object, object]] = []
     commands = []
-    if best and spec.trains_detector:
-        config = run.config_of(sweep_id)
+    if outcome.best and outcome.trains_detector:
+        config = run.config_of_sweep
         before = values_by_key(config) if config else {}
         given = changes_of_preset(config) if config else {}
         changes = [
             (key, before.get(key), value)
-            for key, value in best.params.items()
+            for key, value in outcome.best.params.items()
             if before.get(key) != value
         ]
-        line = override_line({**given, **best.params})
+        line = override_line({**given, **outcome.best.params})
         commands = [("Train the best configuration", f"detsweep train {line}")]
     return ReportData(
-        title=f"Sweep {spec.name or sweep_id}",
-        sweep_id=sweep_id,
-        metric=spec.metric.name,
-        goal=spec.metric.goal,
-        trials=trials,
-        best=best,
-        choice=choice,
-        bands=rungs,
+        title=f"Sweep {outcome.name or outcome.id}",
+        sweep=outcome,
         changes=changes,
         commands=commands,
         facts={"detsweep": __version__},
     )
 
 
-def worst_overlays(pages: Sequence[PageMistakes], max_pixels: int) -> list[Overlay]:
+def run_content(
+    run: Run, prepared: Prepared, model: EnsembleOutcome, mistakes: Sequence[PageMistakes]
+) -> ReportData:
+    """What the report of a whole run shows.
+
+    Args:
+        mistakes: of the model on the held-out pages, the costliest first.
+    """
+    outcome, config = run.outcome, prepared.config
+    sweep = sweep_content(run, outcome)
+    return replace(
+        sweep,
+        title=outcome.name or outcome.id,
+        model=model,
+        kinds={name.capitalize(): rows for name, rows in by_kind(mistakes).items() if rows},
+        overlays=_worst_overlays(mistakes, config.data.max_pixels),
+        commands=_run_commands(run, prepared, sweep.commands),
+        facts={
+            "data set": config.data.path,
+            **{name: str(count) for name, count in prepared.page_counts.items()},
+            "data digest": prepared.manifest.digest(),
+            **sweep.facts,
+        },
+    )
+
+
+def _run_commands(
+    run: Run, prepared: Prepared, of_sweep: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    data, model = shlex.quote(prepared.config.data.path), shlex.quote(run.ensemble.model_url)
+    given = {k: v for k, v in changes_of_preset(prepared.config).items() if k != "data.path"}
+    return [
+        (
+            "Run it again",
+            f"detsweep run --data {data} "
+            f"--sweep {shlex.quote(run.sweep_file_url)} {override_line(given)}",
+        ),
+        *of_sweep,
+        ("Find text", f"detsweep predict --model {model} PAGE.jpg"),
+        ("See what it gets wrong", f"detsweep errors --model {model} --data {data}"),
+    ]
+
+
+def _worst_overlays(pages: Sequence[PageMistakes], max_pixels: int) -> list[Overlay]:
     """The first of the pages with the mistakes on them."""
     overlays = []
     for page in pages[:WORST]:

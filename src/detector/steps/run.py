@@ -1,147 +1,314 @@
-"""A run: what the steps leave for each other in the run store, as typed values."""
+"""The run store of one pipeline run: every read and write of what steps leave for each other.
+
+    config.yaml, check.json, folds.json     prepare: what the run goes by
+    sweep.json                              sweep-init: which sweep is the run's
+    sweeps/ID/sweep.yaml                    its file
+    sweeps/ID/trials/N/                     agents: a training each
+    sweeps/ID/rescored/N/K/                 select: trial N trained again without fold K
+    sweeps/ID/outcome.json, report.html     select
+    folds/K/                                folds: a training each, with result.json
+    ensemble/                               ensemble: model.onnx, card.json, result.json, …
+
+No other module knows these names.
+"""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import yaml
 
-from detector.choosing.pages import PAGES, KeptEpoch, PageScores
-from detector.choosing.ranking import Choice
 from detector.config import Config, config_from_tree
 from detector.data.folds import Folds, Manifest, open_folds
 from detector.data.source import fetch
+from detector.ensemble.outcome import EnsembleOutcome
 from detector.errors import StoreError
-from detector.storage.run_store import RunStore
-from detector.sweep.trial import Hold, TrialRecord
+from detector.steps.documents import read_document, write_document
+from detector.steps.training import Training, run_name
+from detector.storage.run_store import RunFolder, RunStore
+from detector.sweep.outcome import SweepOutcome
 
-CONFIG = "config.yaml"
-CHECK = "check.json"
-MANIFEST = "folds.json"
-SWEEP = "sweep.json"
+_CONFIG, _CHECK, _MANIFEST = "config.yaml", "check.json", "folds.json"
+_BEGUN, _SWEEPS, _FOLDS = "sweep.json", "sweeps", "folds"
+_ENSEMBLE = "ensemble"
+MODEL = "model.onnx"
+_CARD, _RESULT, _REPORT, _OVERLAY = "card.json", "result.json", "report.html", "overlay.png"
 
 
 @dataclass(frozen=True)
-class Best:
-    """The sweep's best trial.
+class BegunSweep:
+    """The sweep that a run was begun with.
 
     Attributes:
-        trial: its number.
-        params: the values it drew, by configuration key.
-        metric: what the sweep went by, and `value` what the weights that are kept reach; the best
-            of the trial's epochs where no weights are.
-        epoch: the epoch of that value, from 1.
-        overrides: `params` as words for the command line.
-        low, high: the 95 % interval of `value`, None where none could be drawn.
-        reasons: why this trial, in sentences.
+        digest: of its file.
+        stopping: what ends trials early, see `Backend.create`; None where it is not known.
     """
 
-    trial: int
-    params: dict[str, Any]
-    metric: str
-    value: float
-    epoch: int
-    overrides: list[str]
-    low: float | None = None
-    high: float | None = None
-    reasons: list[str] = field(default_factory=list)
-
-    def to_yaml(self) -> str:
-        return yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
+    id: str
+    digest: str = ""
+    stopping: str | None = None
 
 
 class Run:
-    """One run's files, below one URL."""
+    """The run store of one pipeline run. It can be handed to another process.
 
-    def __init__(self, store_url: str, patience_s: float | None = None):
-        self.store = RunStore(store_url, patience_s)
+    Args:
+        url: of the store.
+        sweep: id of the sweep whose trials are meant; None for the sweep of the run.
+        patience_s: see `RunStore`.
+    """
 
+    def __init__(self, url: str, sweep: str | None = None, patience_s: float | None = None):
+        self._url, self._sweep, self._patience_s = url, sweep, patience_s
+        self._store = RunStore(url, patience_s)
+
+    def __reduce__(self) -> tuple[type["Run"], tuple[str, str | None, float | None]]:
+        return Run, (self._url, self._sweep, self._patience_s)
+
+    @property
+    def url(self) -> str:
+        """Of the store, whole (a plain path where it is local)."""
+        return self._store.url()
+
+    @property
+    def name(self) -> str:
+        """What people and trackers call the run."""
+        return run_name(self._store)
+
+    # What the run goes by.
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether there is a configuration: a sweep of a program of the user's own needs none."""
+        return self._store.exists(_CONFIG)
+
+    @property
+    def config_url(self) -> str:
+        return self._store.url(_CONFIG)
+
+    @property
     def config(self) -> Config:
         """The configuration that the run goes by; a trial changes some of its keys."""
-        return config_from_tree(yaml.safe_load(self._read(CONFIG, "prepare")))
+        return config_from_tree(yaml.safe_load(self._read(_CONFIG, "prepare")))
 
+    @property
     def manifest(self) -> Manifest:
-        return Manifest.from_json(self._read(MANIFEST, "prepare").decode())
+        """Which page is trained on when."""
+        return Manifest.from_json(self._read(_MANIFEST, "prepare").decode())
 
     def folds(self) -> Folds:
         """The data set, fetched and found to be the one that the folds were made from."""
-        config = self.config()
-        return open_folds(fetch(config.data.path), self.manifest(), config.data.group_column)
+        config = self.config
+        return open_folds(fetch(config.data.path), self.manifest, config.data.group_column)
 
-    def sweep(self) -> dict[str, str] | None:
-        """The id and the digest of the run's sweep, None before there is one."""
-        return json.loads(self.store.read(SWEEP)) if self.store.exists(SWEEP) else None
+    def write_check(self, report: str) -> None:
+        """Put what was found in the data set, as JSON."""
+        self._store.write(_CHECK, report)
 
-    def sweep_yaml(self, sweep_id: str) -> str:
-        return self._read(f"sweeps/{sweep_id}/sweep.yaml", "sweep_init").decode()
+    def write_preparation(self, config: Config, manifest: Manifest) -> None:
+        """Put what the run goes by."""
+        self._store.write(_MANIFEST, manifest.to_json())
+        # Last, for its presence says that the store is prepared.
+        self._store.write(_CONFIG, yaml.safe_dump(config.to_dict(), sort_keys=False))
 
-    def best(self, sweep_id: str) -> Best:
-        return Best(**yaml.safe_load(self._read(f"sweeps/{sweep_id}/best.yaml", "select")))
+    # The sweep.
 
-    def selected(self, sweep_id: str) -> Best | None:
-        """What `select` chose, None before it has."""
-        return self.best(sweep_id) if self.store.exists(f"sweeps/{sweep_id}/best.yaml") else None
+    @property
+    def begun_url(self) -> str:
+        return self._store.url(_BEGUN)
 
-    def config_of(self, sweep_id: str) -> Config | None:
-        """The configuration that the sweep's trials begin from; None where the store is not this
+    @property
+    def begun(self) -> BegunSweep | None:
+        """The sweep of the run, None before there is one."""
+        return read_document(self._store, _BEGUN, BegunSweep)
+
+    def begin_sweep(self, begun: BegunSweep, file: str) -> None:
+        """Say which sweep is the run's; `file` is the content of its sweep file."""
+        self._store.write(f"{_SWEEPS}/{begun.id}/sweep.yaml", file)
+        write_document(self._store, _BEGUN, begun)
+
+    @cached_property
+    def sweep(self) -> str:
+        """Id of the sweep whose trials are meant.
+
+        Raises:
+            StoreError: the run has none yet.
+        """
+        if self._sweep is not None:
+            return self._sweep
+        begun = self.begun
+        if begun is None:
+            raise _missing(self._store, _BEGUN, "sweep_init")
+        return begun.id
+
+    @property
+    def config_of_sweep(self) -> Config | None:
+        """The configuration that the sweep's trials begin from; None where the store is another
         sweep's, or the sweep trains no detector."""
-        sweep = self.sweep()
-        is_its_own = sweep is not None and sweep["id"] == sweep_id and self.store.exists(CONFIG)
-        return self.config() if is_its_own else None
+        begun = self.begun
+        is_its_own = begun is not None and begun.id == self.sweep and self.is_prepared
+        return self.config if is_its_own else None
 
-    def trials(self, sweep_id: str) -> list[TrialRecord]:
-        """The trials as they stood when the best of them was chosen."""
-        rows = json.loads(self._read(f"sweeps/{sweep_id}/trials.json", "select"))
-        return [_as_trial(row) for row in rows]
+    @property
+    def has_sweep_file(self) -> bool:
+        return self._store.exists(self._of_sweep("sweep.yaml"))
 
-    def rungs(self, sweep_id: str) -> list[int]:
-        """After how many epochs trials were compared."""
-        rungs: list[int] = json.loads(self._read(f"sweeps/{sweep_id}/rungs.json", "select"))
-        return rungs
+    @property
+    def sweep_file_url(self) -> str:
+        return self._store.url(self._of_sweep("sweep.yaml"))
 
-    def choice(self, sweep_id: str) -> Choice | None:
-        """Why the best trial was chosen; None where trials could not be compared by page."""
-        key = f"sweeps/{sweep_id}/choice.json"
-        return Choice.from_json(self.store.read(key).decode()) if self.store.exists(key) else None
+    @property
+    def outcome(self) -> SweepOutcome:
+        """What the sweep has come to.
 
-    def has_pages(self, training: str) -> bool:
-        """Whether the training below a key has left its counts by page."""
-        return self.store.exists(f"{training}/{PAGES}")
+        Raises:
+            StoreError: it has not come to its end.
+        """
+        outcome = self.find_outcome()
+        if outcome is None:
+            raise _missing(self._store, self._of_sweep("outcome.json"), "select")
+        return outcome
 
-    def pages(self, training: str) -> PageScores:
-        """The counts by page of the weights that the training below a key keeps."""
-        return self.kept(training).pages
+    def find_outcome(self) -> SweepOutcome | None:
+        """What the sweep has come to, None before its best trial was selected."""
+        return read_document(self._store, self._of_sweep("outcome.json"), SweepOutcome)
 
-    def kept(self, training: str) -> KeptEpoch:
-        """The epoch that the training below a key keeps."""
-        key = f"{training}/{PAGES}"
-        return KeptEpoch.from_json(self.store.read(key).decode(), self.store.url(key))
+    def write_outcome(self, outcome: SweepOutcome) -> None:
+        """Say what the sweep has come to."""
+        write_document(self._store, self._of_sweep("outcome.json"), outcome)
+
+    def write_sweep_report(self, page: str) -> str:
+        """Put the sweep's report, and name its URL."""
+        key = self._of_sweep("report.html")
+        self._store.write(key, page)
+        return self._store.url(key)
+
+    # Trainings.
+
+    def trial(self, number: int) -> Training:
+        """A trial's training."""
+        return Training(self._store, self._of_sweep(f"trials/{number}"), f"trial {number}")
+
+    def rescored(self, trial: int, fold: int) -> Training:
+        """A trial's configuration, trained without another fold than the sweep's."""
+        key = self._of_sweep(f"rescored/{trial}/{fold}")
+        return Training(self._store, key, f"trial {trial} on fold {fold}")
+
+    def fold(self, number: int) -> Training:
+        """The training of the best configuration without a fold's pages."""
+        return Training(self._store, f"{_FOLDS}/{number}", f"fold {number}")
+
+    def trainings(self) -> list[Training]:
+        """The trials and the folds that were begun."""
+        trials = self._numbers(self._of_sweep("trials")) if self._sweep or self.begun else []
+        folds = self._numbers(_FOLDS)
+        return [*map(self.trial, trials), *map(self.fold, folds)]
+
+    # The end.
+
+    @property
+    def ensemble(self) -> "EnsembleFiles":
+        """What the last step leaves."""
+        return EnsembleFiles(self._store)
+
+    def _of_sweep(self, file: str) -> str:
+        return f"{_SWEEPS}/{self.sweep}/{file}"
+
+    def _numbers(self, key: str) -> list[int]:
+        return sorted(int(name) for name in self._store.names(key) if name.isdecimal())
 
     def _read(self, key: str, step: str) -> bytes:
-        if not self.store.exists(key):
-            raise StoreError(
-                "this file is missing",
-                where=self.store.url(key),
-                remedy=f"the step `{step}` writes it: run it first, or check the store's URL",
-            )
-        return self.store.read(key)
+        if not self._store.exists(key):
+            raise _missing(self._store, key, step)
+        return self._store.read(key)
 
 
-def _as_trial(row: Mapping[str, Any]) -> TrialRecord:
-    curve = {int(epoch): value for epoch, value in row["curve"].items()}
-    holds = [Hold(**hold) for hold in row["holds"]]
-    return TrialRecord(**{**row, "curve": curve, "holds": holds})
+@dataclass(frozen=True)
+class EnsembleFiles:
+    """What the last step leaves in a run store."""
+
+    store: RunStore
+
+    @property
+    def name(self) -> str:
+        """What trackers call it."""
+        return _ENSEMBLE
+
+    @contextmanager
+    def opened(self) -> Iterator[RunFolder]:
+        """A local folder of the files, to write the model into."""
+        with self.store.folder(_ENSEMBLE) as folder:
+            yield folder
+
+    @property
+    def model_url(self) -> str:
+        return self._url(MODEL)
+
+    @property
+    def report_url(self) -> str:
+        return self._url(_REPORT)
+
+    @property
+    def overlay_url(self) -> str:
+        return self._url(_OVERLAY)
+
+    @property
+    def model(self) -> bytes:
+        """The ONNX file."""
+        return self.store.read(self._key(MODEL))
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """What the model says of itself, as plain values."""
+        card: dict[str, Any] = json.loads(self.store.read(self._key(_CARD)))
+        return card
+
+    @property
+    def report(self) -> str:
+        """The report of the whole run, as HTML."""
+        return self.store.read(self._key(_REPORT)).decode()
+
+    @property
+    def outcome(self) -> EnsembleOutcome:
+        """What the folds' models have come to.
+
+        Raises:
+            StoreError: the last step has not ended.
+        """
+        outcome = self.find_outcome()
+        if outcome is None:
+            raise _missing(self.store, self._key(_RESULT), "ensemble")
+        return outcome
+
+    def find_outcome(self) -> EnsembleOutcome | None:
+        """What the folds' models have come to, None before the last step has ended."""
+        return read_document(self.store, self._key(_RESULT), EnsembleOutcome)
+
+    def write(self, outcome: EnsembleOutcome, report: str, overlay: bytes) -> None:
+        """Put everything but the model itself.
+
+        Args:
+            report: HTML.
+            overlay: a PNG of a page with what the model finds on it.
+        """
+        self.store.write(self._key(_OVERLAY), overlay)
+        self.store.write(self._key(_REPORT), report)
+        # Last, for its presence says that all of them are written.
+        write_document(self.store, self._key(_RESULT), outcome)
+
+    def _url(self, file: str) -> str:
+        return self.store.url(self._key(file))
+
+    def _key(self, file: str) -> str:
+        return f"{_ENSEMBLE}/{file}"
 
 
-def trial_key(sweep_id: str, trial: int) -> str:
-    return f"sweeps/{sweep_id}/trials/{trial}"
-
-
-def rescored_key(sweep_id: str, trial: int, fold: int) -> str:
-    """Where a trial's configuration is trained without another fold than the sweep's."""
-    return f"sweeps/{sweep_id}/rescored/{trial}/{fold}"
-
-
-def fold_key(fold: int) -> str:
-    return f"folds/{fold}"
+def _missing(store: RunStore, key: str, step: str) -> StoreError:
+    return StoreError(
+        "this file is missing",
+        where=store.url(key),
+        remedy=f"the step `{step}` writes it: run it first, or check the store's URL",
+    )

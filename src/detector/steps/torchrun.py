@@ -8,20 +8,21 @@ import time
 
 from detector.errors import PreemptedError, TrainingError
 from detector.interrupt import catch_sigterm
+from detector.steps.run import Run
 
 _RESTARTS = 3
 """How often torchrun starts all processes again when one of them has died, say of memory."""
 _POLL_S = 0.1
 
 
-def run_torchrun(store_url: str, sweep_id: str, fold: int, gpus: int) -> None:
+def run_torchrun(run: Run, fold: int, gpus: int) -> None:
     """Train a fold with a process for each GPU, to its end.
 
     Raises:
         PreemptedError: SIGTERM came; the processes have ended.
         TrainingError: they ended without having trained it.
     """
-    command = [sys.executable, "-m", "detector.steps.fold_node", store_url, sweep_id, str(fold)]
+    command = [sys.executable, "-m", "detector.steps.fold_node", run.url, run.sweep, str(fold)]
     processes = {"PET_NPROC_PER_NODE": str(gpus), "PET_MAX_RESTARTS": str(_RESTARTS)}
     environment = {**os.environ, "PET_STANDALONE": "1", **processes}
     with catch_sigterm() as interrupt:

@@ -1,6 +1,6 @@
-"""An agent: takes a trial, has it trained, tells how it ended, and takes the next.
+"""An agent: takes a trial, has it trained, says how it ended, and takes the next.
 
-How a trial is trained is the objective's matter, where trials are kept the backend's.
+How a trial is trained, the objective decides; where trials are kept, the sweep's backend.
 """
 
 import difflib
@@ -19,7 +19,7 @@ from detector.errors import (
     SweepError,
 )
 from detector.interrupt import catch_sigterm
-from detector.sweep.backends import Backend, Idle, RunningTrial
+from detector.sweep.protocol import HeldTrial, Idle, Sweep
 from detector.sweep.trial import Objective, Params
 
 FAILURES_IN_A_ROW = 3
@@ -56,7 +56,7 @@ class AgentSummary:
     """What an agent did.
 
     Attributes:
-        status: "preempted" where it was told to end by SIGTERM; "done" otherwise.
+        status: "preempted" where SIGTERM asked it to end; "done" otherwise.
         outcomes: how each trial that it held ended here, by trial number. "lost" is a trial that
             another agent took over meanwhile.
     """
@@ -70,8 +70,7 @@ EventListener = Callable[[AgentEvent], None]
 
 
 def run_agent(
-    backend: Backend,
-    sweep_id: str,
+    sweep: Sweep,
     objective: Objective,
     *,
     agent: str,
@@ -88,8 +87,8 @@ def run_agent(
     agent goes on with it.
 
     Args:
-        objective: trains one trial. It may return "preempted" where it heeds SIGTERM itself, sooner
-            than at the end of its epoch.
+        objective: trains one trial. It may return "preempted" where it reacts to SIGTERM itself,
+            sooner than at the end of its epoch.
         agent: a name that tells this agent from the others of the sweep.
         count: take this many trials at most.
         timeout: seconds after which this agent leaves.
@@ -100,7 +99,7 @@ def run_agent(
         max_epochs: a trial's epochs, for the log; the parameter `trainer.max_epochs` wins over it.
 
     Raises:
-        SweepError: there is no such sweep, its storage does not answer, or `FAILURES_IN_A_ROW`
+        SweepError: the sweep's storage does not answer, or `FAILURES_IN_A_ROW`
             trials failed.
     """
     until = math.inf if timeout is None else time.monotonic() + timeout
@@ -110,8 +109,7 @@ def run_agent(
             return interrupt.requested or time.monotonic() >= until
 
         work = _Agent(
-            backend,
-            sweep_id,
+            sweep,
             objective,
             agent,
             on_event or _print_event,
@@ -120,12 +118,12 @@ def run_agent(
             leaves,
         )
         while not leaves() and (count is None or len(work.outcomes) < count):
-            claim = backend.claim(sweep_id, agent)
+            claim = sweep.claim(agent)
             if isinstance(claim, Idle):
                 if claim is Idle.DONE or (claim is Idle.OTHERS_RUN and not wait_for_stragglers):
                     break
-                work.tell_waiting(claim)
-                time.sleep(backend.poll_seconds)
+                work.say_waiting(claim)
+                time.sleep(sweep.poll_seconds)
             elif work.run(claim) == "preempted":
                 break
         last = list(work.outcomes.values())[-1:]
@@ -135,8 +133,7 @@ def run_agent(
 
 @dataclass
 class _Agent:
-    backend: Backend
-    sweep_id: str
+    sweep: Sweep
     objective: Objective
     name: str
     on_event: EventListener
@@ -148,73 +145,69 @@ class _Agent:
     is_proven: bool = False
     is_waiting: bool = False
 
-    def tell_waiting(self, idle: Idle) -> None:
+    def say_waiting(self, idle: Idle) -> None:
         if not self.is_waiting:
             self.on_event(AgentEvent(self.name, "waiting", f"waiting: {idle.value}"))
         self.is_waiting = True
 
-    def run(self, trial: RunningTrial) -> Outcome:
-        """Have one trial trained and give it back.
+    def run(self, trial: HeldTrial) -> Outcome:
+        """Have one trial trained, and say how it ended.
 
         Raises:
             SweepError: it was the last of too many failures in a row.
         """
         self.is_waiting = False
-        self._tell_start(trial)
-        metric = self.backend.spec(self.sweep_id).metric.name
-        handle = _Handle(trial, metric, self.max_epochs, self.leaves, self._teller(trial))
+        self._say_start(trial)
+        metric = self.sweep.spec.metric.name
+        handle = _Handle(trial, metric, self.max_epochs, self.leaves, self._speaker(trial))
         outcome = self._train(trial, handle)
         self.outcomes[trial.number] = outcome
         return outcome
 
-    def _train(self, trial: RunningTrial, handle: "_Handle") -> Outcome:
+    def _train(self, trial: HeldTrial, handle: "_Handle") -> Outcome:
         try:
             end = self.objective(handle)
         except StorageLostError:
-            raise  # The trial did nothing wrong, and nobody could be told if it had.
+            raise  # The trial did nothing wrong, and nothing could be recorded if it had.
         except (StoreLostError, PreemptedError) as error:
             # Neither did it here.
-            self._give_back(trial, "preempted", f"released: {error.problem}", trial.release)
+            self._end(trial, "preempted", f"released: {error.problem}", trial.release)
             raise
         except ConfigError as error:
             # The drawn values do not go together: no node and no second try would do better.
-            return self._fail(trial, str(error), retry=False)
+            return self._fail(trial, str(error))
         except Exception as error:
             return self._blame(trial, f"{type(error).__name__}: {error}", handle.has_trained)
         except BaseException:
-            self._give_back(trial, "preempted", "interrupted, and released", trial.release)
+            self._end(trial, "preempted", "interrupted, and released", trial.release)
             raise
         self.failures_in_a_row = 0
         self.is_proven = True
-        if end == "preempted" or (end == "stopped" and handle.was_told_to_leave):
+        if end == "preempted" or (end == "stopped" and handle.was_asked_to_leave):
             text = f"released after epoch {trial.epoch}, for any agent to go on with"
-            return self._give_back(trial, "preempted", text, trial.release)
+            return self._end(trial, "preempted", text, trial.release)
         if end == "stopped":
-            return self._give_back(trial, "stopped", f"stopped{_last_value(handle)}", trial.stop)
+            return self._end(trial, "stopped", f"stopped{_last_value(handle)}", trial.stop)
         if not trial.curve:
-            return self._fail(trial, handle.why_no_score(), retry=False)
-        return self._give_back(trial, "finished", f"finished{_last_value(handle)}", trial.finish)
+            return self._fail(trial, handle.why_no_score())
+        return self._end(trial, "finished", f"finished{_last_value(handle)}", trial.finish)
 
-    def _give_back(
-        self, trial: RunningTrial, outcome: Outcome, text: str, give: Callable[[], bool]
+    def _end(
+        self, trial: HeldTrial, outcome: Outcome, text: str, verb: Callable[[], bool]
     ) -> Outcome:
-        held = give()
+        held = verb()
         kept: Outcome = outcome if held else "lost"
-        self._teller(trial)(kept, text if held else "another agent had taken it over")
+        self._speaker(trial)(kept, text if held else "another agent had taken it over")
         return kept
 
-    def _fail(
-        self, trial: RunningTrial, reason: str, *, retry: bool, held_against_it: bool = True
-    ) -> Outcome:
-        text = f"failed: {reason}{' (it is tried again)' if retry else ''}"
-        return self._give_back(
-            trial,
-            "failed",
-            text,
-            lambda: trial.fail(reason, retry=retry, held_against_it=held_against_it),
-        )
+    def _fail(self, trial: HeldTrial, reason: str) -> Outcome:
+        return self._end(trial, "failed", f"failed: {reason}", lambda: trial.fail(reason))
 
-    def _blame(self, trial: RunningTrial, reason: str, got_through_an_epoch: bool) -> Outcome:
+    def _try_again(self, trial: HeldTrial, reason: str, verb: Callable[[str], bool]) -> Outcome:
+        text = f"failed: {reason} (it is tried again)"
+        return self._end(trial, "failed", text, lambda: verb(reason))
+
+    def _blame(self, trial: HeldTrial, reason: str, got_through_an_epoch: bool) -> Outcome:
         """Fail a trial, and find who is to blame: it, or this agent's node.
 
         A node that got through an epoch since the last failure is above suspicion, and so is one
@@ -231,30 +224,30 @@ class _Agent:
         is_trials_fault = self.is_proven and (failed_here_before or not self.failures_in_a_row)
         if not (is_trials_fault and failed_here_before):
             self.failures_in_a_row += 1
-        outcome = self._fail(
-            trial,
-            reason,
-            retry=not is_trials_fault or trial.failures < self.retries,
-            held_against_it=is_trials_fault,
-        )
+        if not is_trials_fault:
+            outcome = self._try_again(trial, reason, trial.suspect)
+        elif trial.failures < self.retries:
+            outcome = self._try_again(trial, reason, trial.retry)
+        else:
+            outcome = self._fail(trial, reason)
         if self.failures_in_a_row >= FAILURES_IN_A_ROW:
             raise TooManyFailuresError(
                 f"agent {self.name} failed {FAILURES_IN_A_ROW} trials in a row, the last with "
                 f"{reason}",
-                where=f"sweep {self.sweep_id}",
+                where=f"sweep {self.sweep.id}",
                 remedy="look at this machine and at the configuration; the trials are tried again "
                 "by other agents, or by this one once it is started again",
             )
         return outcome
 
-    def _tell_start(self, trial: RunningTrial) -> None:
+    def _say_start(self, trial: HeldTrial) -> None:
         if trial.epoch:
-            self._teller(trial)("resumed", f"resumed after epoch {trial.epoch}")
+            self._speaker(trial)("resumed", f"resumed after epoch {trial.epoch}")
         else:
             params = " ".join(_word(key, value) for key, value in trial.params.items())
-            self._teller(trial)("started", f"started {params}".rstrip())
+            self._speaker(trial)("started", f"started {params}".rstrip())
 
-    def _teller(self, trial: RunningTrial) -> Callable[[EventKind, str], None]:
+    def _speaker(self, trial: HeldTrial) -> Callable[[EventKind, str], None]:
         return lambda kind, text: self.on_event(
             AgentEvent(self.name, kind, text, trial.number, trial.attempt)
         )
@@ -265,21 +258,21 @@ class _Handle:
 
     def __init__(
         self,
-        trial: RunningTrial,
+        trial: HeldTrial,
         metric: str,
         max_epochs: int | None,
         leaves: Callable[[], bool],
-        tell: Callable[[EventKind, str], None],
+        say_event: Callable[[EventKind, str], None],
     ):
         self.trial = trial
         self.metric = metric
         self._total = trial.params.get("trainer.max_epochs", max_epochs)
         self._leaves = leaves
-        self._tell = tell
+        self._say = say_event
         self._reported: set[str] = set()
         self._resumed_after = trial.epoch
         self.has_trained = False
-        self.was_told_to_leave = False
+        self.was_asked_to_leave = False
 
     @property
     def number(self) -> int:
@@ -292,16 +285,16 @@ class _Handle:
     def report(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         value = metrics.get(self.metric)
         self._reported.update(metrics)
-        # A resumed training first repeats what it had told before.
+        # A resumed training first repeats what it had reported before.
         if epoch > self._resumed_after:
             self.has_trained = True
             of_total = f"/{self._total}" if self._total is not None else ""
             shown = "no value" if value is None else f"{value:.4f}"
-            self._tell("epoch", f"epoch {epoch}{of_total} · {self.metric} {shown}")
+            self._say("epoch", f"epoch {epoch}{of_total} · {self.metric} {shown}")
         goes_on = self.trial.report(epoch, value)
         # A trial that ends here of its own is not released.
-        self.was_told_to_leave = goes_on and self._leaves()
-        return goes_on and not self.was_told_to_leave
+        self.was_asked_to_leave = goes_on and self._leaves()
+        return goes_on and not self.was_asked_to_leave
 
     def why_no_score(self) -> str:
         if not self._reported or self.metric in self._reported:

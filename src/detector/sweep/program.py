@@ -20,6 +20,7 @@ import yaml
 from detector.errors import TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
 from detector.storage.atomic import write_atomically
+from detector.sweep.protocol import Sweep
 from detector.sweep.reporting import (
     HISTORY,
     METRICS_FILE,
@@ -43,7 +44,7 @@ TrialFolder = Callable[[int], AbstractContextManager[Path]]
 
 
 def program_objective(
-    spec: SweepSpec, sweep_id: str, folder: TrialFolder, kill_delay_s: float = KILL_DELAY_S
+    sweep: Sweep, folder: TrialFolder, kill_delay_s: float = KILL_DELAY_S
 ) -> Objective:
     """An objective that runs the program of a sweep file once for each trial.
 
@@ -53,9 +54,11 @@ def program_objective(
     `WANDB_MODE` is set.
 
     Returns:
-        An objective that returns "preempted" where this process was told to end by SIGTERM, which
+        An objective that returns "preempted" where SIGTERM asked this process to end, which
         it passes on, and raises `TrainingError` where the program fails.
     """
+
+    spec = sweep.spec
 
     def run(trial: TrialHandle) -> TrialEnd:
         with folder(trial.number) as opened, catch_sigterm() as interrupt:
@@ -63,7 +66,7 @@ def program_objective(
             metrics = path / "reported.jsonl"
             metrics.unlink(missing_ok=True)
             params = nested(trial.params, spec.paths)
-            environment = _environment(sweep_id, trial.number, params, path)
+            environment = _environment(sweep.id, trial.number, params, path)
             with _started(_argv(spec, params, path), environment) as child:
                 reader = MetricsReader(metrics, spec.metric.name)
                 return _follow(_Child(child, kill_delay_s), reader, trial, interrupt, path)
@@ -153,7 +156,7 @@ def _argv(spec: SweepSpec, params: Mapping[str, object], folder: Path) -> list[s
 
 
 def _environment(
-    sweep_id: str, trial: int, params: Mapping[str, object], folder: Path
+    sweep: str, trial: int, params: Mapping[str, object], folder: Path
 ) -> dict[str, str]:
     for_wandb = folder / "wandb.yaml"
     tree = {"wandb_version": 1, **{name: {"value": value} for name, value in params.items()}}
@@ -163,11 +166,11 @@ def _environment(
         "WANDB_MODE": "offline",
         **os.environ,
         METRICS_FILE: str(folder / "reported.jsonl"),
-        "DETSWEEP_SWEEP_ID": sweep_id,
+        "DETSWEEP_SWEEP_ID": sweep,
         "DETSWEEP_TRIAL": str(trial),
         "DETSWEEP_TRIAL_DIR": str(folder),
         "WANDB_DIR": str(folder),
-        "WANDB_SWEEP_ID": sweep_id,
+        "WANDB_SWEEP_ID": sweep,
         "WANDB_SWEEP_PARAM_PATH": str(for_wandb),
         "PYTHONPATH": str(_BRIDGE) if behind is None else f"{_BRIDGE}{os.pathsep}{behind}",
     }

@@ -1,6 +1,6 @@
 """How a sweep stands, as plain values: its trials, agents and rungs, and when it will end.
 
-How that is shown is `status_view`'s matter.
+How that is shown stands in `status_view`.
 """
 
 import time
@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass
 from statistics import mean
 
 from detector.search.hyperband import Goal, finite_values
-from detector.sweep.backends import Backend
 from detector.sweep.best import best_trial
+from detector.sweep.capabilities import Capability
+from detector.sweep.protocol import Sweep
 from detector.sweep.trial import SWEEP_STOPPED, TrialRecord
 
+_NOT_DATA = {"id", "note"}
 _FEWEST_ENDED = 3
-"""Trials that have to have ended before an end is foretold."""
+"""How many trials must have ended before an end is predicted."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,9 @@ class AgentAtWork:
 
     Attributes:
         epoch: the last that it finished.
-        since, last_sign: when it took the trial and gave its last sign of life, in seconds since
+        since, last_sign: when it took the trial and sent its last heartbeat, in seconds since
             1970 by its own clock; None where the backend does not know.
-        lease_seconds: after how long a silence its trial is given to another agent.
+        lease_seconds: after how long without one another agent may take the trial.
     """
 
     name: str
@@ -63,9 +65,10 @@ class SweepStatus:
         rungs: those that a trial has reached.
         ends_at: when the last trial will have ended, in seconds since 1970; None where too little
             is known to say.
+        note: why the newest epochs may not be here yet; None where they are.
     """
 
-    sweep_id: str
+    id: str
     method: str
     metric: str
     goal: Goal
@@ -77,6 +80,7 @@ class SweepStatus:
     agents: Sequence[AgentAtWork]
     rungs: Sequence[Rung]
     ends_at: float | None
+    note: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -96,23 +100,19 @@ class SweepStatus:
         return sum(trial.epoch for trial in self.trials)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, as JSON holds them."""
+        """Plain values, as JSON holds them, without the id and the note."""
         derived = {"states": dict(self.states), "epochs": self.epochs, "is_over": self.is_over}
-        return {**asdict(self), **derived}
+        own = {key: value for key, value in asdict(self).items() if key not in _NOT_DATA}
+        return {**own, **derived}
 
 
-def sweep_status(backend: Backend, sweep_id: str) -> SweepStatus:
-    """Read how a sweep stands.
-
-    Raises:
-        SweepError: there is no such sweep.
-    """
-    spec = backend.spec(sweep_id)
-    trials = backend.trials(sweep_id)
-    is_stopped, now = backend.is_stopped(sweep_id), time.time()
+def sweep_status(sweep: Sweep) -> SweepStatus:
+    """Read how a sweep stands."""
+    spec, trials = sweep.spec, sweep.trials()
+    is_stopped, now = sweep.is_stopped(), time.time()
     best = best_trial(trials, spec.metric.goal)
     return SweepStatus(
-        sweep_id=sweep_id,
+        id=sweep.id,
         method=spec.method,
         metric=spec.metric.name,
         goal=spec.metric.goal,
@@ -122,8 +122,9 @@ def sweep_status(backend: Backend, sweep_id: str) -> SweepStatus:
         best=best.number if best else None,
         trials=trials,
         agents=[_agent(trial) for trial in trials if trial.state == "running"],
-        rungs=count_rungs(trials, backend.rungs(sweep_id)),
-        ends_at=foretell_end(trials, spec.trial_limit, is_stopped, now),
+        rungs=count_rungs(trials, sweep.rungs()),
+        ends_at=predict_end(trials, spec.trial_limit, is_stopped, now),
+        note=sweep.lacks.get(Capability.ANSWERS_AT_ONCE),
     )
 
 
@@ -145,7 +146,7 @@ def count_rungs(trials: Sequence[TrialRecord], rungs: Sequence[int]) -> list[Run
     return [Rung(rung, reached[rung], stopped[rung]) for rung in shown]
 
 
-def foretell_end(
+def predict_end(
     trials: Sequence[TrialRecord], limit: int | None, is_stopped: bool, now: float
 ) -> float | None:
     """When the last trial will have ended, if the agents at work stay and others end as those

@@ -37,6 +37,8 @@ def status_tables(status: SweepStatus, height: int | None = None) -> RenderableT
         parts.append(_agent_table(status))
     if status.rungs:
         parts.append(_rung_table(status))
+    if status.note:
+        parts.append(Text(status.note, style="dim"))
     return Group(*parts, Text(status_line(status)))
 
 
@@ -78,7 +80,7 @@ def _trial_table(status: SweepStatus, shown: Sequence[TrialRecord]) -> Table:
 def _title(status: SweepStatus) -> str:
     of = "" if status.limit is None else f" of {status.limit}"
     stopped = ", stopped" if status.is_stopped else ""
-    return f"sweep {status.sweep_id} · {status.method} · {len(status.trials)}{of} trials{stopped}"
+    return f"sweep {status.id} · {status.method} · {len(status.trials)}{of} trials{stopped}"
 
 
 def _row(trial: TrialRecord, status: SweepStatus) -> list[str]:
@@ -100,7 +102,7 @@ def _row(trial: TrialRecord, status: SweepStatus) -> list[str]:
 
 def _agent_table(status: SweepStatus) -> Table:
     table = narrow_table("agents")
-    for heading in ("agent", "trial", "epoch", "since", "last sign of life"):
+    for heading in ("agent", "trial", "epoch", "since", "last heartbeat"):
         table.add_column(heading, justify="left" if heading == "agent" else "right")
     for agent in status.agents:
         since = "" if agent.since is None else _clock(agent.since, status.at)
@@ -114,7 +116,7 @@ def _sign(agent: AgentAtWork, now: float) -> str:
     if agent.last_sign is None or agent.lease_seconds is None or agent.last_sign > now + 1:
         return ""
     silent = max(0.0, now - agent.last_sign)
-    overdue = ", taken for dead" if silent > agent.lease_seconds else ""
+    overdue = ", counts as dead" if silent > agent.lease_seconds else ""
     return f"{silent:.0f} s ago, lease {agent.lease_seconds:.0f} s{overdue}"
 
 

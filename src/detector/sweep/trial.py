@@ -1,6 +1,6 @@
 """What a sweep is made of: trials, their learning curves and how they ended. Plain values."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -9,6 +9,8 @@ from detector.search.hyperband import Goal
 Params = Mapping[str, object]
 TrialState = Literal["waiting", "running", "finished", "stopped", "failed"]
 TrialEnd = Literal["finished", "stopped", "preempted"]
+Stopping = Literal["file", "adaptive"]
+"""What ends trials early; see `Backend.create`."""
 
 SWEEP_STOPPED = "the sweep was stopped"
 """The reason of a trial that was stopped for no fault of its own."""
@@ -63,7 +65,7 @@ class TrialRecord:
     held_since: float | None = None
     last_sign: float | None = None
     lease_seconds: float | None = None
-    holds: Sequence[Hold] = ()
+    holds: tuple[Hold, ...] = ()
 
     def best(self, goal: Goal) -> tuple[int, float] | None:
         """Epoch and value of the curve's best point, the earliest of equals; None without one."""

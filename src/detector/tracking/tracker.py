@@ -1,18 +1,12 @@
-"""What a training asks of a tracker, and which tracker a configuration asks for.
+"""What a training asks of a tracker. Which one a configuration asks for, `opening` decides.
 
 A training knows the protocol alone. Whatever becomes of a tracker, the training goes on: no call
 raises, and none waits for a network or a disk.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
-
-from detector.data.processes import Processes
-
-if TYPE_CHECKING:
-    from detector.config import Config
+from typing import Literal, Protocol
 
 Outcome = Literal["finished", "stopped", "preempted", "failed"]
 Pictures = Callable[[], Mapping[str, bytes]]
@@ -56,26 +50,3 @@ class _Untracked:
 
 
 UNTRACKED: Tracker = _Untracked()
-
-
-@contextmanager
-def open_tracker(config: "Config", run_dir: Path, name: str, group: str) -> Iterator[Tracker]:
-    """The tracker that `config` asks for. An error that leaves the block ends it as "failed". Where
-    several processes share a training, only the first tracks it.
-
-    Args:
-        run_dir: the training's folder. With the same folder its tracking continues.
-        name: what people call the training.
-        group: names the trainings that belong together.
-    """
-    tracker = UNTRACKED
-    if config.tracker == "wandb" and Processes.of_environment().is_first:
-        # wandb takes a second to import, and is only needed here.
-        from detector.tracking.wandb import wandb_tracker  # noqa: PLC0415
-
-        tracker = wandb_tracker(config, run_dir, name, group)
-    try:
-        yield tracker
-    except BaseException:
-        tracker.end("failed")
-        raise

@@ -24,7 +24,7 @@ parameters:
 
 
 def command(*words: str) -> list[str]:
-    return [sys.executable, "pipelines/sweep.py", *words]
+    return [sys.executable, "-m", "pipelines", *words]
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +54,7 @@ def test_one_command_compiles_the_pipeline_and_starts_it(tmp_path: Path) -> None
     assert logs.startswith(
         "logs: kubectl logs --namespace kubeflow --selector detsweep.io/sweep=May-receipts "
     )
-    assert again == f"follow it: python pipelines/sweep.py follow r0 --host {server.url}"
+    assert again == f"follow it: python -m pipelines follow r0 --host {server.url}"
     (started,) = server.runs
     assert server.experiments[0]["display_name"] == "detsweep"
     assert started["experiment_id"] == "e0"
@@ -132,7 +132,7 @@ def test_a_session_that_ends_says_how_to_follow_the_run_again() -> None:
     with kubeflow([recorded("disrupted")[0], {"answer": (401, {"message": "expired"})}]) as server:
         done = run("follow", "r0", "--host", server.url)
     assert done.returncode == 2
-    assert f"python pipelines/sweep.py follow r0 --host {server.url}" in done.stdout
+    assert f"python -m pipelines follow r0 --host {server.url}" in done.stdout
     assert "answers 401: expired" in done.stderr
     assert "DETSWEEP_KFP_TOKEN_FILE" in done.stderr
 
@@ -154,5 +154,5 @@ def test_ctrl_c_ends_the_following_and_says_how_to_go_on() -> None:
         following.send_signal(signal.SIGINT)
         rest = following.stdout.read()
         assert following.wait() == 130
-    again = f"python pipelines/sweep.py follow r0 --host {server.url} --namespace team-a"
+    again = f"python -m pipelines follow r0 --host {server.url} --namespace team-a"
     assert again in rest

@@ -92,7 +92,7 @@ def test_configuration_and_sweep_are_checked_here(tmp_path: Path) -> None:
     broken.write_text("method: luck")
     with pytest.raises(SweepError, match=r"sweep\.yaml"):
         Asked(sweep=broken).request()
-    with pytest.raises(SubmitError, match="cannot read the sweep file"):
+    with pytest.raises(SweepError, match="cannot read the sweep file"):
         Asked(sweep=tmp_path / "none.yaml").request()
 
 

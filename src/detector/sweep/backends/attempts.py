@@ -120,7 +120,7 @@ class Slot:
             held_since=held.get("since"),
             last_sign=held.get("at"),
             lease_seconds=held.get("seconds"),
-            holds=holds,
+            holds=tuple(holds),
         )
 
     def _holds(self) -> list[Hold]:

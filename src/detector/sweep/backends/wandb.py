@@ -1,8 +1,7 @@
 """Sweeps at W&B: its server draws the parameters, ends trials early and queues what was preempted.
 
 A trial is a W&B run, so that everything W&B shows of a sweep is there. What W&B does not have is
-not made up here: no lease but its own (a run without a heartbeat for five minutes has crashed), and
-`run_cap` may be overrun by as many trials as agents ask at once.
+not made up here: see `LACKS`.
 
 The calls are those of `wandb agent`, through the installed client; they need its version 0.31.
 """
@@ -25,9 +24,11 @@ from wandb.errors import CommError, UsageError
 from wandb.sdk.sweeps import SweepNotFoundError
 
 from detector.errors import StorageLostError, SweepError
-from detector.sweep.backends import Idle, RunningTrial, Stopping
 from detector.sweep.backends.urls import backend_error, redact
-from detector.sweep.trial import Params, TrialRecord, TrialState
+from detector.sweep.best import best_trial
+from detector.sweep.capabilities import Capability, Lacks, refuse_stopping
+from detector.sweep.protocol import HeldTrial, Idle
+from detector.sweep.trial import Params, Stopping, TrialRecord, TrialState
 from detector.sweepfile.spec import SweepSpec, read_sweep
 
 _log = logging.getLogger(__name__)
@@ -52,6 +53,15 @@ _STATES: dict[str, TrialState] = {
     "running": "running",
     "finished": "finished",
     "killed": "stopped",
+}
+LACKS: Lacks = {
+    Capability.COUNTS: "W&B's server hands trials out: their numbers are made of its runs' names, "
+    "and agents that ask at the same time may overrun run_cap",
+    Capability.SEARCHES: "W&B's server draws the values and ends trials early",
+    Capability.REQUEUES: "the run of an agent that died counts as crashed after five minutes "
+    "without a heartbeat, and is not queued again",
+    Capability.ANSWERS_AT_ONCE: "W&B shows what a trial reports a little later, and an agent hears "
+    "within five seconds that its trial is to end",
 }
 _OVER = {"FINISHED", "CANCELED", "CANCELLED", "STOPPED"}
 
@@ -79,12 +89,10 @@ class WandbBackend:
     def __init__(
         self, api: wandb.Api, entity: str, project: str, poll_seconds: float = _HEARTBEAT_S
     ):
+        self.lacks = LACKS
+        self.api, self.entity, self.project = api, entity, project
         self.poll_seconds = poll_seconds
-        self.entity, self.project = entity, project
-        self._api = api
         self._api_lock = threading.Lock()
-        self._agents: dict[tuple[str, str], str] = {}
-        self._specs: dict[str, SweepSpec] = {}
 
     def create(
         self,
@@ -92,108 +100,29 @@ class WandbBackend:
         *,
         stopping: Stopping = "file",
         max_epochs: int | None = None,  # noqa: ARG002  # W&B does not ask
-    ) -> str:
-        if stopping != "file":
-            raise SweepError(
-                "W&B's server alone ends the trials of its sweeps",
-                remedy="leave out --stopping adaptive, or choose another backend",
-            )
-        with self._asked("create a sweep"):
+    ) -> "WandbSweep":
+        refuse_stopping(self.lacks, stopping)
+        with self.asking("create a sweep"):
             sweep, warnings = client._upsert_sweep(
-                self._api, yaml.safe_load(spec.source), entity=self.entity, project=self.project
+                self.api, yaml.safe_load(spec.source), entity=self.entity, project=self.project
             )
         for warning in warnings:
             _log.warning("W&B on the sweep file: %s", warning)
-        return str(sweep["name"])
+        return self.open(str(sweep["name"]))
 
-    def spec(self, sweep_id: str) -> SweepSpec:
-        if sweep_id not in self._specs:
-            self._specs[sweep_id] = read_sweep(self._sweep(sweep_id)["config"], f"sweep {sweep_id}")
-        return self._specs[sweep_id]
+    def open(self, sweep_id: str) -> "WandbSweep":
+        config = self.read(sweep_id)["config"]
+        return WandbSweep(self, sweep_id, read_sweep(config, f"sweep {sweep_id}"))
 
-    def trials(self, sweep_id: str) -> list[TrialRecord]:
-        spec = self.spec(sweep_id)
-        return sorted(
-            (_record(run, spec) for run in self.runs(sweep_id)), key=lambda trial: trial.number
-        )
-
-    def claim(self, sweep_id: str, agent: str) -> RunningTrial | Idle:
-        command = self.heartbeat(sweep_id, agent, {})
-        if command.get("type") == "exit":
-            return Idle.DONE
-        if command.get("type") not in {"run", "resume"}:
-            return Idle.UNSURE
-        params = {name: entry["value"] for name, entry in command["args"].items()}
-        known = [run for run in self.runs(sweep_id) if run["name"] == command["run_id"]]
-        return WandbTrial(
-            self, sweep_id, agent, command["run_id"], params, known[0] if known else {}
-        )
-
-    def give_back(
-        self,
-        sweep_id: str,  # noqa: ARG002
-        number: int,  # noqa: ARG002
-        attempt: int,  # noqa: ARG002
-        *,
-        died: bool,  # noqa: ARG002
-    ) -> bool:
-        """W&B takes a run back from its own process alone; others have it when W&B misses it."""
-        return False
-
-    def stop(self, sweep_id: str, *, now: bool = False) -> None:
-        try:
-            with self._asked(f"stop sweep {sweep_id}"):
-                client._set_sweep_state(
-                    self._api,
-                    sweep_id,
-                    "CANCELED" if now else "FINISHED",
-                    entity=self.entity,
-                    project=self.project,
-                )
-        except SweepError:
-            raise
-        except Exception as error:  # the client's bare one: the sweep has ended before
-            if now and self._state(sweep_id) != "CANCELED":
-                raise SweepError(
-                    f"W&B cancels no sweep that has ended: {error}",
-                    where=f"sweep {sweep_id}",
-                    remedy="stop its running runs on W&B's page",
-                ) from None
-
-    def is_stopped(self, sweep_id: str) -> bool:
-        return self._state(sweep_id) in _OVER
-
-    def _state(self, sweep_id: str) -> str:
-        return str(self._sweep(sweep_id)["state"]).upper()
-
-    def rungs(self, sweep_id: str) -> tuple[int, ...]:
-        return tuple(self.spec(sweep_id).bands())
-
-    def runs(self, sweep_id: str) -> list[dict[str, Any]]:
-        """Every run of the sweep with its curve, as W&B tells of it."""
-        keys = [EPOCH, self.spec(sweep_id).metric.name]
-        return self._sweep(sweep_id, {"keys": keys, "samples": _SAMPLES})["runs"]
-
-    def heartbeat(self, sweep_id: str, agent: str, running: Mapping[str, bool]) -> dict[str, Any]:
-        """What W&B tells the agent to do, which is nothing where W&B does not answer.
+    def read(self, sweep_id: str, history: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """A sweep with its runs.
 
         Args:
-            running: the runs that it works on.
+            history: which of their curves.
         """
-        with self._asked(f"work on sweep {sweep_id}"):
-            if (sweep_id, agent) not in self._agents:
-                registered = client._register_agent(
-                    self._api, agent, sweep_id=sweep_id, entity=self.entity, project=self.project
-                )
-                self._agents[sweep_id, agent] = registered["id"]
-            agent_id = self._agents[sweep_id, agent]
-            commands = client._agent_heartbeat(self._api, agent_id, {}, dict(running))
-        return commands[0] if commands else {}
-
-    def _sweep(self, sweep_id: str, history: Mapping[str, object] | None = None) -> dict[str, Any]:
-        with self._asked(f"read sweep {sweep_id}"):
+        with self.asking(f"read sweep {sweep_id}"):
             return client._sweep_with_runs(
-                self._api,
+                self.api,
                 sweep_id,
                 json.dumps(history or {}),
                 entity=self.entity,
@@ -201,7 +130,7 @@ class WandbBackend:
             )
 
     @contextmanager
-    def _asked(self, what: str) -> Iterator[None]:
+    def asking(self, what: str) -> Iterator[None]:
         """One question at a time, since the client is not made for several threads."""
         where = f"wandb://{self.entity}/{self.project}"
         try:
@@ -221,13 +150,101 @@ class WandbBackend:
             ) from None
 
 
+class WandbSweep:
+    """A sweep at W&B; see `Sweep`."""
+
+    def __init__(self, backend: WandbBackend, sweep_id: str, spec: SweepSpec):
+        self.lacks = LACKS
+        self.id, self.spec = sweep_id, spec
+        self.backend = backend
+        self.poll_seconds = backend.poll_seconds
+        self._agents: dict[str, str] = {}
+
+    def trials(self) -> list[TrialRecord]:
+        return sorted(
+            (_record(run, self.spec) for run in self._runs()), key=lambda trial: trial.number
+        )
+
+    def best(self) -> TrialRecord | None:
+        return best_trial(self.trials(), self.spec.metric.goal)
+
+    def rungs(self) -> tuple[int, ...]:
+        return tuple(self.spec.bands())
+
+    def claim(self, agent: str) -> HeldTrial | Idle:
+        command = self.heartbeat(agent, {})
+        if command.get("type") == "exit":
+            return Idle.DONE
+        if command.get("type") not in {"run", "resume"}:
+            return Idle.UNSURE
+        params = {name: entry["value"] for name, entry in command["args"].items()}
+        known = [run for run in self._runs() if run["name"] == command["run_id"]]
+        return WandbTrial(self, agent, command["run_id"], params, known[0] if known else {})
+
+    def requeue(
+        self,
+        number: int,  # noqa: ARG002
+        attempt: int,  # noqa: ARG002
+        *,
+        died: bool,  # noqa: ARG002
+    ) -> bool:
+        """W&B takes a run back from its own process alone."""
+        return False
+
+    def stop(self, *, now: bool = False) -> None:
+        try:
+            with self.backend.asking(f"stop sweep {self.id}"):
+                client._set_sweep_state(
+                    self.backend.api,
+                    self.id,
+                    "CANCELED" if now else "FINISHED",
+                    entity=self.backend.entity,
+                    project=self.backend.project,
+                )
+        except SweepError:
+            raise
+        except Exception as error:  # the client's bare one: the sweep has ended before
+            if now and self._state() != "CANCELED":
+                raise SweepError(
+                    f"W&B cancels no sweep that has ended: {error}",
+                    where=f"sweep {self.id}",
+                    remedy="stop its running runs on W&B's page",
+                ) from None
+
+    def is_stopped(self) -> bool:
+        return self._state() in _OVER
+
+    def heartbeat(self, agent: str, running: Mapping[str, bool]) -> dict[str, Any]:
+        """What W&B asks the agent to do: nothing where W&B does not answer.
+
+        Args:
+            running: the runs that it works on.
+        """
+        api, entity, project = self.backend.api, self.backend.entity, self.backend.project
+        with self.backend.asking(f"work on sweep {self.id}"):
+            if agent not in self._agents:
+                registered = client._register_agent(
+                    api, agent, sweep_id=self.id, entity=entity, project=project
+                )
+                self._agents[agent] = registered["id"]
+            commands = client._agent_heartbeat(api, self._agents[agent], {}, dict(running))
+        return commands[0] if commands else {}
+
+    def _state(self) -> str:
+        return str(self.backend.read(self.id)["state"]).upper()
+
+    def _runs(self) -> list[dict[str, Any]]:
+        """Every run of the sweep with its curve, as W&B has it."""
+        keys = [EPOCH, self.spec.metric.name]
+        return self.backend.read(self.id, {"keys": keys, "samples": _SAMPLES})["runs"]
+
+
 class WandbTrial:
-    """A run that this process works on; see `RunningTrial`. A thread hears when it is to stop."""
+    """A run that this process works on; see `HeldTrial`. A thread hears when it is to stop."""
 
     def __init__(
         self,
-        backend: WandbBackend,
-        sweep_id: str,
+        sweep: WandbSweep,
         agent: str,
         run_id: str,
         params: Params,
@@ -235,31 +252,38 @@ class WandbTrial:
     ):
         self.number = trial_number(run_id)
         self.params = params
-        self.curve = _curve(known, backend.spec(sweep_id).metric.name)
+        self._sweep, self._agent = sweep, agent
+        self._metric = sweep.spec.metric.name
+        self.curve = _curve(known, self._metric)
         self.epoch = max(self.curve, default=0)
         self.failures = int(_json(known, "summaryMetrics").get(_FAILURES, 0))
-        self._backend, self._sweep_id, self._agent = backend, sweep_id, agent
-        self._metric = backend.spec(sweep_id).metric.name
-        self._told_to_stop = threading.Event()
-        self._given_back = threading.Event()
+        self._is_to_stop = threading.Event()
+        self._has_ended = threading.Event()
         self._run = wandb.init(
-            entity=backend.entity,
-            project=backend.project,
+            entity=sweep.backend.entity,
+            project=sweep.backend.project,
             id=run_id,
             resume="allow",
             config=dict(params),
             # An agent has one trial at a time; by default the run of one that was left would stay.
             reinit="finish_previous",
-            settings=wandb.Settings(sweep_id=sweep_id, console="off", silent=True),
+            settings=wandb.Settings(sweep_id=sweep.id, console="off", silent=True),
         )
-        now = time.time()
-        # A resumed run's summary begins anew: what is to stay in it is told again.
-        before = _json(known, "summaryMetrics")
-        carried = {key: before[key] for key in (_STARTED, _FAILURES, _REASON) if key in before}
-        self.attempt = int(before.get(_ATTEMPTS, 0)) + 1
-        begun = {_AGENT: agent, _HELD_SINCE: now, _ATTEMPTS: self.attempt}
-        self._run.summary.update({_STARTED: now, **carried, **begun})
+        self.attempt = self._begin_attempt(_json(known, "summaryMetrics"))
         threading.Thread(target=self._listen, name=f"commands for {run_id}", daemon=True).start()
+
+    def _begin_attempt(self, before: Mapping[str, Any]) -> int:
+        """Note who works on the run since when; the attempt's number.
+
+        Args:
+            before: the run's summary so far. That of a resumed run begins empty: what is to stay
+                in it is said again.
+        """
+        now, attempt = time.time(), int(before.get(_ATTEMPTS, 0)) + 1
+        carried = {key: before[key] for key in (_STARTED, _FAILURES, _REASON) if key in before}
+        begun = {_AGENT: self._agent, _HELD_SINCE: now, _ATTEMPTS: attempt}
+        self._run.summary.update({_STARTED: now, **carried, **begun})
+        return attempt
 
     def report(self, epoch: int, metric: float | None) -> bool:
         is_new = epoch > self.epoch
@@ -269,7 +293,7 @@ class WandbTrial:
             self.curve[epoch] = metric
         if is_new:
             self._run.log({EPOCH: epoch, **values}, step=epoch)
-        return not self._told_to_stop.is_set()
+        return not self._is_to_stop.is_set()
 
     def finish(self) -> bool:
         return self._end(0)
@@ -277,10 +301,18 @@ class WandbTrial:
     def stop(self) -> bool:
         return self._end(0)
 
-    def fail(self, reason: str, *, retry: bool, held_against_it: bool = True) -> bool:
+    def fail(self, reason: str) -> bool:
         self._run.summary[_REASON] = reason
-        self._run.summary[_FAILURES] = self.failures + held_against_it
-        return self.release() if retry else self._end(1)
+        self._run.summary[_FAILURES] = self.failures + 1
+        return self._end(1)
+
+    def retry(self, reason: str) -> bool:
+        self._run.summary[_FAILURES] = self.failures + 1
+        return self.suspect(reason)
+
+    def suspect(self, reason: str) -> bool:
+        self._run.summary[_REASON] = reason
+        return self.release()
 
     def release(self) -> bool:
         # A preempted run is queued again, but only if it ends with an error.
@@ -292,22 +324,22 @@ class WandbTrial:
         return self._close(exit_code)
 
     def _close(self, exit_code: int) -> bool:
-        self._given_back.set()
+        self._has_ended.set()
         self._run.finish(exit_code=exit_code)
         return True
 
     def _listen(self) -> None:
-        while not self._given_back.wait(self._backend.poll_seconds):
+        while not self._has_ended.wait(self._sweep.poll_seconds):
             running = {self._run.id: True}
             try:
-                command = self._backend.heartbeat(self._sweep_id, self._agent, running)
+                command = self._sweep.heartbeat(self._agent, running)
             except SweepError as error:
                 _log.warning("%s", error)
                 continue
             if command.get("type") == "exit" or (
                 command.get("type") == "stop" and command.get("run_id") == self._run.id
             ):
-                self._told_to_stop.set()
+                self._is_to_stop.set()
 
 
 def trial_number(run_id: str) -> int:

@@ -1,0 +1,5 @@
+"""`python -m pipelines`: submit, follow or compile the pipeline."""
+
+from pipelines.submit.commands import main
+
+main()

@@ -1,0 +1,53 @@
+"""What the folds' models have come to: the one document from the last step to the report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from detector.choosing.bootstrap import Interval
+from detector.choosing.promotion import Promotion
+from detector.evaluation.score_row import ScoreRow
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which candidate became the model, and why.
+
+    Attributes:
+        candidates: as their files run, measured on the held-out pages.
+        chosen: the name of the candidate that is the model.
+        reason: why, as a half sentence.
+        thresholds: of the post-processing, and how they came about, in a sentence.
+        expected: H-Mean of the choice on pages that did not make it.
+    """
+
+    candidates: Sequence[ScoreRow]
+    chosen: str
+    reason: str
+    thresholds: str
+    expected: Interval
+
+    @property
+    def row(self) -> ScoreRow:
+        """The scores of the candidate that is the model."""
+        return next(row for row in self.candidates if row.name == self.chosen)
+
+
+@dataclass(frozen=True)
+class EnsembleOutcome:
+    """What the last step has made of the folds.
+
+    Attributes:
+        choice: of the model.
+        folds: each measured on its own pages.
+        out_of_fold: all of them together, each page by the fold that left it out.
+        reused_trial: the trial that is fold 0's model, None if that was trained again.
+        inputs: SHA-256 of what the model was built from: checkpoints, preference and baseline.
+        promotion: how the model compares with the one in use, None without a baseline.
+    """
+
+    choice: ModelChoice
+    folds: Sequence[ScoreRow]
+    out_of_fold: ScoreRow
+    reused_trial: int | None
+    inputs: str
+    promotion: Promotion | None = None

@@ -1,0 +1,36 @@
+"""Typed values as JSON files of a run store. What is read is what was written, or an error."""
+
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from detector.errors import StoreError
+from detector.storage.run_store import RunStore
+
+T = TypeVar("T")
+
+
+def write_document(store: RunStore, key: str, document: object) -> None:
+    """Put a dataclass of plain values, lists, mappings and further dataclasses."""
+    store.write(key, TypeAdapter(type(document)).dump_json(document, indent=1) + b"\n")
+
+
+def read_document(store: RunStore, key: str, kind: type[T]) -> T | None:
+    """The value that was written, None where there is none.
+
+    Raises:
+        StoreError: the file holds something else.
+    """
+    if not store.exists(key):
+        return None
+    try:
+        document: T = TypeAdapter(kind).validate_json(store.read(key))
+        return document
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise StoreError(
+            f"{place} is not as this version of detsweep writes it: {first['msg']}",
+            where=store.url(key),
+            remedy="go on with the version that wrote it, or begin in another store",
+        ) from error

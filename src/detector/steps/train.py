@@ -1,0 +1,72 @@
+"""Training in the run store: a trial, a rescoring or a fold, in the same way."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from detector.config import Config
+from detector.console import say
+from detector.data.folds import Folds
+from detector.errors import PreemptedError
+from detector.steps.child import Progress, say_to_parent
+from detector.steps.trainer_status import show_progress
+from detector.steps.training import Origin, Training
+from detector.tracking.opening import open_tracker
+
+if TYPE_CHECKING:
+    from detector.training.result import EpochMetrics, TrainResult
+
+
+def train_in(
+    place: Training,
+    config: Config,
+    folds: Folds,
+    fold: int,
+    on_epoch: Callable[["EpochMetrics"], bool],
+) -> "TrainResult":
+    """Train in a place of the run store, continuing what was begun there, and keep the store up to
+    date after each epoch.
+
+    Args:
+        on_epoch: called after each epoch; returning False ends the training.
+    """
+    # torch takes seconds to import, which a step that finds its work done saves.
+    from detector.training.run import train  # noqa: PLC0415
+
+    place.begin(Origin.of(config, folds, fold))
+    with (
+        place.opened() as folder,
+        open_tracker(config, folder.path, place.tracked_as, place.group) as tracker,
+    ):
+
+        def after_epoch(metrics: "EpochMetrics") -> bool:
+            folder.publish()
+            say_to_parent(Progress())
+            return on_epoch(metrics)
+
+        result = train(config, folds, fold, folder.path, after_epoch, tracker)
+        tracker.end(result.status)
+        return result
+
+
+def train_to_the_end(place: Training, config: Config, folds: Folds, fold: int) -> "TrainResult":
+    """`train_in`, with a line for each new epoch.
+
+    Raises:
+        PreemptedError: it was asked to end before all its epochs were trained.
+    """
+    epochs_before = len(place.history)
+
+    def on_epoch(metrics: "EpochMetrics") -> bool:
+        # A training that is resumed begins by reporting what it had finished.
+        if metrics.epoch > epochs_before:
+            hmean = metrics.values["val/hmean"]
+            say(f"epoch {metrics.epoch}/{config.trainer.max_epochs} · val/hmean {hmean:.4f}")
+            show_progress(metrics.epoch, config.trainer.max_epochs, metrics.values)
+        return True
+
+    trained = train_in(place, config, folds, fold, on_epoch)
+    if trained.status == "preempted":
+        raise PreemptedError(
+            f"{place.name} was asked to end before it was trained", where=place.url
+        )
+    return trained

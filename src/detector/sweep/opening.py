@@ -1,0 +1,92 @@
+"""From the URL of a backend to its sweeps. Nothing else knows which backend it talks to."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from detector.patience import SHORT_PATIENCE_S, patience_seconds
+from detector.sweep.backends.urls import backend_error, not_installed
+from detector.sweep.protocol import Backend, Sweep
+
+LEASE_SECONDS = 120.0
+"""An agent that sends no heartbeat for this long counts as dead. `DETSWEEP_LEASE_SECONDS` changes
+it."""
+
+
+def open_backend(
+    url: str, lease_seconds: float | None = None, patience_seconds: float = SHORT_PATIENCE_S
+) -> Backend:
+    """The backend at a URL: `sqlite:///FILE`, `journal:///FILE`, `postgresql://…`,
+    `grpc://HOST:PORT` (see `detsweep sweep serve`) or `wandb://ENTITY/PROJECT`.
+
+    A file is relative with three slashes, absolute with four.
+
+    Args:
+        lease_seconds: see `LEASE_SECONDS`.
+        patience_seconds: how long a storage that does not answer is asked again.
+
+    Raises:
+        StorageLostError: it did not answer for so long.
+        SweepError: the URL is of no known kind, or nothing can be opened there.
+    """
+    if url.startswith("wandb://"):
+        from detector.sweep.backends.wandb import open_wandb  # noqa: PLC0415
+
+        return open_wandb(url)
+    # Optuna and its database driver take a while to import, which no other command should pay.
+    from detector.sweep.backends.optuna import OptunaBackend  # noqa: PLC0415
+    from detector.sweep.backends.patience import open_patiently  # noqa: PLC0415
+    from detector.sweep.backends.storages import most_agents, open_storage  # noqa: PLC0415
+
+    return OptunaBackend(
+        open_patiently(lambda: open_storage(url), patience_seconds),
+        lease_seconds or float(os.environ.get("DETSWEEP_LEASE_SECONDS", LEASE_SECONDS)),
+        most_agents=most_agents(url),
+        patience_seconds=patience_seconds,
+    )
+
+
+def open_step_backend(url: str) -> Backend:
+    """`open_backend` for a step, for which nobody waits: it has the patience that
+    `DETSWEEP_PATIENCE_SECONDS` says."""
+    return open_backend(url, patience_seconds=patience_seconds())
+
+
+@dataclass(frozen=True)
+class SweepAddress:
+    """Where a sweep is, to be handed to another process.
+
+    Attributes:
+        backend: URL, which may hold a password.
+        id: of the sweep.
+    """
+
+    backend: str = field(repr=False)
+    id: str
+
+    def open(self) -> Sweep:
+        """The sweep, with the patience of a step.
+
+        Raises:
+            SweepError: there is no such sweep.
+            StorageLostError: the backend did not answer for so long.
+        """
+        return open_step_backend(self.backend).open(self.id)
+
+
+def serve_proxy(url: str, host: str, port: int, on_ready: Callable[[], None]) -> None:
+    """Serve the sweeps of a database to agents whose backend is `grpc://HOST:PORT`, until SIGTERM.
+
+    Raises:
+        SweepError: there is no such database, the port is taken, or gRPC is not installed.
+    """
+    from detector.sweep.backends.storages import open_storage  # noqa: PLC0415
+
+    try:
+        # gRPC is an extra.
+        from detector.sweep.backends.grpc_proxy import CONNECTIONS, serve  # noqa: PLC0415
+    except ImportError:
+        raise not_installed("grpc:") from None
+    if not url.startswith(("postgresql", "sqlite:")):
+        raise backend_error("the proxy serves databases only", url, "give postgresql://…")
+    serve(open_storage(url, CONNECTIONS), host, port, on_ready)
