@@ -21,7 +21,7 @@ _TIMEOUT_S = 10
 
 _GRACE_S = 0.0
 """After SIGTERM Kubeflow's launcher ends at once, and Argo's first process, which looks once a
-second, ends the container then. So there is half a second on average: enough to give a trial back,
+second, ends the container then. So there is half a second on average: enough to release a trial,
 not to end an epoch."""
 
 

@@ -89,18 +89,18 @@ class FoldJob:
     """What is to be trained, and by what.
 
     Attributes:
-        store_url, sweep_id, fold: as of `detector.steps.fold.train_fold`.
+        store_url, sweep: of the `Run` whose fold it is; `sweep` is an id.
     """
 
     store_url: str
-    sweep_id: str
+    sweep: str
     fold: int
     pods: FoldPods
 
     @property
     def name(self) -> str:
         """The same for the same training, by which it is found again after a restart."""
-        run = hashlib.sha256(f"{self.store_url} {self.sweep_id}".encode()).hexdigest()[:10]
+        run = hashlib.sha256(f"{self.store_url} {self.sweep}".encode()).hexdigest()[:10]
         return f"detsweep-{run}-fold-{self.fold}"
 
     @property
@@ -135,7 +135,7 @@ class FoldJob:
                 "image": self.pods.image,
                 # The Trainer sets PET_*: how many processes and nodes, and the first of these.
                 "command": ["python3", "-m", "detector.steps.fold_node"],
-                "args": [self.store_url, self.sweep_id, str(self.fold)],
+                "args": [self.store_url, self.sweep, str(self.fold)],
                 "env": [{"name": THREADS, "value": str(self.pods.resources.threads)}],
                 "numNodes": self.pods.nodes,
                 "numProcPerNode": self.pods.gpus,

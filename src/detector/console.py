@@ -21,7 +21,7 @@ def say(line: str) -> None:
     """Print a line of progress at once, so that it can be followed.
 
     If nobody listens any more, because whoever started this process was killed, the process ends as
-    if it had been told to by SIGTERM: in good order, and to be resumed.
+    if SIGTERM had asked it to: in good order, and to be resumed.
     """
     try:
         print(line, flush=True)

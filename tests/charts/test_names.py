@@ -24,7 +24,7 @@ LONGEST_REVISION = "-4294967295"
 HELMS_LONGEST = 53
 RELEASES = (
     st.from_regex(SUBDOMAIN, fullmatch=True).filter(lambda name: len(name) <= HELMS_LONGEST)
-    # Names as long as Helm takes, of which random ones are seldom.
+    # Names as long as Helm takes. Random ones are seldom that long.
     | st.from_regex(f"[a-z0-9]([-a-z0-9]{{{HELMS_LONGEST - 2}}})[a-z0-9]", fullmatch=True)
 )
 """Names that Helm takes for a release."""

@@ -395,7 +395,7 @@ def test_the_schema_knows_and_explains_every_value() -> None:
 def _unexplained(
     root: Mapping[str, Any], schema: Mapping[str, Any], value: Any, path: str
 ) -> Iterator[str]:
-    """Paths below `value` of which the schema says nothing, or nothing in words."""
+    """Paths below `value` that the schema does not describe, or not in words."""
     parts = [schema, *schema.get("allOf", [])]
     parts += [
         root["definitions"][part["$ref"].rpartition("/")[2]] for part in parts if "$ref" in part

@@ -13,7 +13,7 @@ from detector.sweepfile.spec import parse_sweep
 
 
 def pages(found: list[int], prefix: str = "fold 0") -> PageScores:
-    """Pages of 100 characters, of which so many are found."""
+    """Pages of 100 characters. So many of these are found."""
     counts = [CLEvalCounts(gt_chars=100, det_chars=100, tp_chars=n) for n in found]
     return PageScores({f"{prefix} page {i}": c for i, c in enumerate(counts)}, {})
 

@@ -36,7 +36,7 @@ def url(tmp_path):
 
 @pytest.fixture
 def sweep_id(url):
-    """A sweep of two trials, the second of which is the better one."""
+    """A sweep of two trials. The second is the better one."""
 
     def train(trial):
         trial.report(1, {"val/hmean": 1 - trial.params["models.optimizer.lr"]})

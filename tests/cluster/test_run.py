@@ -148,7 +148,7 @@ def test_on_a_node_with_room_for_one_pod_the_run_goes_through(
     run = Run(stack, tmp_path, overrides(epochs=1), SMALL, alone)
     with run.lines.heard() as lines:
         run.start()
-        # Pod 1 gets the place, and gives it back since it can't do anything.
+        # Pod 1 gets the place, and leaves it since it can't do anything.
         first = eventually(lambda: run.namespace.pods(LEADER), "pod 0 is made")[0]
         name = first["metadata"]["name"]
         run.namespace.kubectl("delete", "pod", name, "--grace-period=0", "--force")

@@ -538,7 +538,7 @@ def test_outside_of_a_cluster_there_is_nothing_to_train_on() -> None:
 def test_each_fold_of_each_run_has_a_job_of_its_own() -> None:
     others = [
         replace(JOB, fold=3),
-        replace(JOB, sweep_id="abd"),
+        replace(JOB, sweep="abd"),
         replace(JOB, store_url="s3://bucket/other"),
     ]
     names = {job.name for job in [JOB, *others]}

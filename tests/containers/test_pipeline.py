@@ -46,8 +46,8 @@ class Run:
 
     def epochs(self, agent: int, trial: int) -> list[int]:
         """The epochs of a trial that an agent has reported, in their order."""
-        told = re.compile(rf"agent {agent} │ trial {trial} · epoch (\d+)/")
-        return [int(match[1]) for line in self.lines if (match := told.match(line))]
+        reported = re.compile(rf"agent {agent} │ trial {trial} · epoch (\d+)/")
+        return [int(match[1]) for line in self.lines if (match := reported.match(line))]
 
     def _hear(self, line: str) -> None:
         self.lines.append(line)

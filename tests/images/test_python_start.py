@@ -13,9 +13,9 @@ def test_the_cache_is_copied_once(tmp_path: Path) -> None:
     (warm / "kernels" / "a.nbc").write_bytes(b"compiled")
     copy_cache(warm, target)
     assert (target / "kernels" / "a.nbc").read_bytes() == b"compiled"
-    (target / "kernels" / "a.nbc").write_bytes(b"compiled anew")
+    (target / "kernels" / "a.nbc").write_bytes(b"compiled again")
     copy_cache(warm, target)
-    assert (target / "kernels" / "a.nbc").read_bytes() == b"compiled anew"
+    assert (target / "kernels" / "a.nbc").read_bytes() == b"compiled again"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "warm"]
 
 

@@ -10,7 +10,7 @@ from detector.sweep.trial import TrialRecord
 
 
 def a_sweep(trials: Sequence[TrialRecord] = (), **changes: Any) -> SweepOutcome:
-    """A sweep of these trials, of which none is selected."""
+    """A sweep of these trials. None is selected."""
     outcome = SweepOutcome("abc", None, True, "val/hmean", "maximize", list(trials), ())
     return replace(outcome, **changes)
 

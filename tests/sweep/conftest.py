@@ -105,13 +105,13 @@ def start_agent(url, tmp_path):
     """Starts an agent process (see toy_agent.py); what still runs is killed after the test."""
     processes = []
 
-    def start(sweep_id: str, name: str, lease: float = 6, **options: int) -> subprocess.Popen:
+    def start(sweep: str, name: str, lease: float = 6, **options: int) -> subprocess.Popen:
         words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
         script = Path(__file__).with_name("toy_agent.py")
         folder = tmp_path / "trials"
         folder.mkdir(exist_ok=True)
         process = subprocess.Popen(
-            [sys.executable, script, url, sweep_id, folder, name, f"--lease={lease}", *words],
+            [sys.executable, script, url, sweep, folder, name, f"--lease={lease}", *words],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -528,7 +528,7 @@ def test_an_agent_that_is_asked_to_end_in_a_last_epoch_takes_no_other_trial(new_
     sweep = new_sweep(run_cap=2)
 
     def is_asked_to_end(trial):
-        with catch_sigterm():  # a training that heeds SIGTERM, but has nothing left to do
+        with catch_sigterm():  # a training that reacts to SIGTERM, but has nothing left to do
             os.kill(os.getpid(), signal.SIGTERM)
             trial.report(1, {"score": 1.0})
             return "finished"

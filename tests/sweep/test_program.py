@@ -135,8 +135,8 @@ for step in itertools.count():
 
 def test_every_metric_of_every_attempt_is_kept_beside_the_trial(objective, tmp_path):
     for epoch in (1, 2):
-        told = f"{{'val/loss': 1 / {epoch}, 'acc': 0.5}}, epoch={epoch}"
-        objective(f"from detector.sweep import log; log({told})")(Trial())
+        logged = f"{{'val/loss': 1 / {epoch}, 'acc': 0.5}}, epoch={epoch}"
+        objective(f"from detector.sweep import log; log({logged})")(Trial())
     history = read_history((tmp_path / "trial" / "metrics.jsonl").read_text())
     assert history == {1: {"val/loss": 1, "acc": 0.5}, 2: {"val/loss": 0.5, "acc": 0.5}}
 

@@ -32,7 +32,7 @@ def score(level, epoch):
 
 
 def epochs_of_a_hopeless_trial(sweep):
-    """How far a trial comes that trails those before it, all of which were good."""
+    """How far a trial comes that trails those before it, which were all good."""
     for _ in range(FINISHED):
         trial = sweep.claim("agent")
         for epoch in range(1, EPOCHS + 1):

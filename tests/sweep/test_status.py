@@ -37,13 +37,13 @@ def test_the_end_is_that_of_the_last_trial_with_the_agents_at_work():
     assert predict_end(trials, 6, True, now=200.0) == 250.0, "a stopped sweep begins no more"
 
 
-def test_trials_that_stop_early_shorten_what_is_foretold():
+def test_trials_that_stop_early_shorten_what_is_predicted():
     trials = [ended(0, 100.0), ended(1, 20.0), ended(2, 30.0), running(3, 150.0)]
     assert predict_end(trials, 5, False, now=200.0) == 300.0
     assert predict_end(trials, 4, False, now=175.0) == 215.0
 
 
-def test_nothing_is_foretold_that_would_be_a_guess():
+def test_nothing_is_predicted_that_would_be_a_guess():
     three = [ended(0, 100.0), ended(1, 100.0), ended(2, 100.0)]
     assert predict_end([*three[:2], running(2, 0.0)], 9, False, now=50.0) is None
     assert predict_end(three, 9, False, now=50.0) is None, "nobody works"

@@ -79,7 +79,7 @@ class Sweep:
     runs: list[Run] = field(default_factory=list)
 
     def next_command(self) -> dict[str, Any] | None:
-        """What an agent that has no run is told."""
+        """The command for an agent that has no run."""
         if self.state == "CANCELED":
             return {"type": "exit"}
         for run in self.runs:

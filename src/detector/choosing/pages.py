@@ -120,5 +120,5 @@ class KeptEpoch:
             raise DataError(
                 f"not the counts of pages: {error!r}",
                 where=where,
-                remedy="delete this training's folder to train it anew",
+                remedy="delete this training's folder to train it again",
             ) from error

@@ -133,7 +133,7 @@ def _play_off(
             break
         if len(tied) > budget:
             reasons.append(
-                f"To train them again on fold {fold} takes {len(tied)} trainings, of which the "
+                f"To train them again on fold {fold} takes {len(tied)} trainings, and the "
                 f"budget has {budget} left."
             )
             break

@@ -20,7 +20,7 @@ COLORS = {
     "failed": "#cc79a7",
     "waiting": "#56b4e9",
 }
-"""Told apart with any kind of color vision, after Okabe and Ito 2008, "Color Universal Design"."""
+"""Distinct with any kind of color vision, after Okabe and Ito 2008, "Color Universal Design"."""
 
 _LOG_FROM = 20
 """Values whose largest is this many times the smallest are drawn on a logarithmic axis."""

@@ -29,7 +29,7 @@ class Importance:
     """A parameter's share of what all matter, from 0 to 1.
 
     Attributes:
-        low, high: where 90 % of the shares lie when the trials are drawn anew with replacement.
+        low, high: where 90 % of the shares lie when the trials are drawn again with replacement.
     """
 
     parameter: str
@@ -91,7 +91,7 @@ def _value(value: object, distribution: BaseDistribution) -> object:
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Optuna tells of every study that it makes."""
+    """Optuna logs every study that it makes."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

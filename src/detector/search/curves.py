@@ -1,7 +1,7 @@
 """Learning curves as a model can compare them: what they have in common, and what they mean.
 
 Two things stand between a metric's values and a Gaussian process. Early epochs lie far below, good
-trials close together at the top; on the scale of `deficits` both are told apart. And a training
+trials close together at the top; on the scale of `deficits` both can be compared. And a training
 that diverges says nothing of what its configuration could have reached; such curves are cut off
 where they collapse.
 """
@@ -64,7 +64,7 @@ class Curves:
 
     def deficits(self) -> NDArray[np.float64]:
         """log(1 + deficit / scale), negated, where the deficit is the distance from the best value
-        of all and the scale that of the better trials: the upper third is told apart by
+        of all and the scale that of the better trials: the upper third is compared by
         differences, the rest by ratios. NaN where nothing is known. Mean 0, deviation 1.
         """
         top = np.nanmax(self.best)

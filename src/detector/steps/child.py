@@ -82,7 +82,7 @@ class Work(Generic[T]):
         function: the work; it can be pickled, and so can what it returns.
         arguments: of the next child; they can be pickled, too.
         on_message: gets what the child says by `say_to_parent`.
-        on_loss: called when a child has ended without a result, to give back what it held. It gets
+        on_loss: called when a child has ended without a result, to release what it held. It gets
             whether this process was asked to end, in which case no other child is started.
         grace_s: how long a child may take to end after SIGTERM.
         losses_in_a_row: how often it may be lost without progress.

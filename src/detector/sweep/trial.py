@@ -22,7 +22,7 @@ class Hold:
 
     Attributes:
         since, until: seconds since 1970, by the agent's clock. Of an agent that was lost, `until`
-            is its last sign of life; None while it holds the trial.
+            is its last heartbeat; None while it holds the trial.
     """
 
     agent: str
@@ -48,7 +48,7 @@ class TrialRecord:
         attempts: how many times it was started, or will be once it runs again.
         held_since, last_sign: of a running trial, when its agent took it and gave its last sign of
             life, in seconds since 1970 by that agent's clock; None where the backend does not know.
-        lease_seconds: after how long a silence its agent is taken for dead.
+        lease_seconds: after how long without a heartbeat its agent counts as dead.
         holds: who ran it when, in order; empty where the backend does not know.
     """
 

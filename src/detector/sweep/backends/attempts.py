@@ -29,7 +29,7 @@ SUPERSEDES = "supersedes"
 PARAMS = "params"
 """The trial's parameters. Optuna's own hold the coordinates that its samplers learn from."""
 LEASE = "lease"
-"""Who runs the attempt, and the signs of life: `agent`, `node`, `seconds`, `beat`, `epoch`; and for
+"""Who runs the attempt, and the heartbeat: `agent`, `node`, `seconds`, `beat`, `epoch`; and for
 people, as the times below are, `since` and `at`."""
 STARTED, ENDED = "started", "ended"
 """Seconds since 1970, by the agent's clock: for people, nothing is decided by them."""
@@ -188,7 +188,7 @@ class _Seen:
 
 @dataclass
 class LeaseWatch:
-    """Tells the living agents from the dead, by their signs of life and this process's own clock:
+    """Tells the living agents from the dead, by their heartbeats and this process's own clock:
     other machines' clocks may be wrong.
 
     Args:
@@ -210,17 +210,17 @@ class LeaseWatch:
             }
 
     def forget(self) -> None:
-        """Begin anew: nothing that was seen so far proves that an agent is dead."""
+        """Begin again: nothing that was seen so far proves that an agent is dead."""
         with self._lock:
             self._seen = {}
 
     def is_dead(self, slot: Slot) -> bool:
-        """Whether the agent gave no sign of life for its whole lease."""
+        """Whether the agent sent no heartbeat for its whole lease."""
         seen = self._seen.get(slot.current.number)
         return seen is not None and seen.silent >= self._seconds(slot.lease)
 
     def is_alive(self, slot: Slot) -> bool:
-        """Whether a sign of life was seen to arrive within the lease."""
+        """Whether a heartbeat was seen to arrive within the lease."""
         seen = self._seen.get(slot.current.number)
         return seen is not None and seen.renewed and not self.is_dead(slot)
 
@@ -229,7 +229,7 @@ class LeaseWatch:
         if before is None or before.beat != beat:
             return _Seen(beat, now, renewed=before is not None)
         # While nobody looked, for example because the storage was away, the agent may have been
-        # unable to give a sign: such a gap counts for half a lease at most.
+        # unable to send one: such a gap counts for half a lease at most.
         silent = before.silent + min(now - before.at, self._seconds(lease) / 2)
         return _Seen(beat, now, silent, before.renewed)
 

@@ -19,7 +19,7 @@ SQLITE_AGENTS = 8
 """Beyond it agents fail on each other's locks: of 128, 80 did (see docs/sweep-backends.md)."""
 
 AGENT_CONNECTIONS = 2
-"""One for the training and one for its signs of life: a PostgreSQL server allows about 100."""
+"""One for the training and one for its heartbeats: a PostgreSQL server allows about 100."""
 
 _SQLITE_TIMEOUT_S = 60
 _POSTGRESQL = {
