@@ -97,7 +97,7 @@ def _runs(network: DBNet) -> dict[str, Network]:
 
     @torch.inference_mode()
     def eager(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        return alone(torch.from_numpy(images)).numpy()
+        return np.asarray(alone(torch.from_numpy(images)))
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
@@ -116,7 +116,7 @@ def _detector(run: Network, config: Config) -> Detect:
     data, postprocess = config.data, config.models.head.postprocess
 
     def probability_map(picture: Image) -> NDArray[np.float32]:
-        return run(normalise(picture, data.mean, data.std))[0]
+        return np.asarray(run(normalise(picture, data.mean, data.std))[0])
 
     return lambda image: detect_text(image, probability_map, data.resize, postprocess)
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 
 from benchmarks.harness import (
     Contender,

@@ -63,7 +63,7 @@ def draw_heat(words: Words, rng: np.random.Generator) -> Heat:
         x, y = rng.integers(SIZE, size=2)
         side = rng.integers(1, 4)
         heat[y : y + side, x : x + side] = rng.uniform(0.3, 0.9)
-    return np.clip(heat, 0, 1)
+    return np.asarray(np.clip(heat, 0, 1))
 
 
 # --- The contenders -----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from statistics import median
 import torch
 from lightning_fabric import Fabric
 from rich.table import Table
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 
 from benchmarks.harness import console, version
 from detector.config import load_config

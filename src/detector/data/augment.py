@@ -121,4 +121,4 @@ def _cast_shadow(picture: Image, rng: Generator) -> Image:
     lit = np.clip(distance / softness, 0, 1)
     darkest = rng.uniform(0.4, 0.9)
     shade = (darkest + (1 - darkest) * lit)[..., None]
-    return (picture * shade.astype(np.float32)).astype(np.uint8)
+    return np.asarray(picture * shade.astype(np.float32), np.uint8)

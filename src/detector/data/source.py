@@ -129,4 +129,5 @@ def _remove_others(target: Path, names: Collection[str]) -> None:
 
 def _modified_ns(info: Mapping[str, Any]) -> int:
     """The object's time in nanoseconds, to the millisecond: finer would not survive a float."""
-    return round(info["LastModified"].timestamp() * 1000) * 1_000_000
+    seconds: float = info["LastModified"].timestamp()
+    return round(seconds * 1000) * 1_000_000

@@ -162,7 +162,7 @@ def _is_outside(points: NDArray[np.float64], height: int, width: int) -> bool:
         return False
     x, y = points[:, 0], points[:, 1]
     across = x.max() < 0 or x.min() > width - 1
-    return across or y.max() < 0 or y.min() > height - 1
+    return bool(across or y.max() < 0 or y.min() > height - 1)
 
 
 @njit(cache=True)
@@ -171,7 +171,8 @@ def _is_within(points: NDArray[np.float64], height: int, width: int) -> bool:
     if len(points) == 0:
         return False
     x, y = points[:, 0], points[:, 1]
-    return x.min() >= 0 and y.min() >= 0 and x.max() <= width - 1 and y.max() <= height - 1
+    right, bottom = width - 1, height - 1
+    return bool(x.min() >= 0 and y.min() >= 0 and x.max() <= right and y.max() <= bottom)
 
 
 @njit(cache=True)
@@ -205,7 +206,7 @@ def _edges_meet(points: NDArray[np.float64]) -> bool:
 @njit(cache=True)
 def _turn(p: NDArray[np.float64], q: NDArray[np.float64], r: NDArray[np.float64]) -> float:
     """Positive, zero or negative as r lies on one side of the line p-q, on it, or on the other."""
-    return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+    return float((q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]))
 
 
 def _mend(points: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -274,7 +275,7 @@ def _shrink(offset: Offset, shrink_ratio: float) -> list[NDArray[np.int32]]:
 def _side(outline: NDArray[np.float64]) -> float:
     """The shorter side of the upright box."""
     x, y = outline[:, 0], outline[:, 1]
-    return min(x.max() - x.min(), y.max() - y.min())
+    return float(min(x.max() - x.min(), y.max() - y.min()))
 
 
 # --- The threshold map --------------------------------------------------------------------------

@@ -140,7 +140,7 @@ def _encode(extension: str, image: NDArray[np.uint8], *settings: int) -> bytes:
 
 
 def _pixels(points: NDArray[Any]) -> NDArray[np.int32]:
-    return np.rint(points).astype(np.int32)
+    return np.asarray(np.rint(points), np.int32)
 
 
 def _are_found(

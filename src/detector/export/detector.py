@@ -64,7 +64,8 @@ class Detector:
     def probability_map(self, picture: Image) -> NDArray[np.float32]:
         """The map of an (H, W, 3) uint8 picture whose sides are multiples of 32: (H, W) float32,
         or of a consensus (K, H, W)."""
-        return self.network(normalise(picture, self.card.mean, self.card.std))[0]
+        (of_picture,) = self.network(normalise(picture, self.card.mean, self.card.std))
+        return np.asarray(of_picture)
 
 
 def _require_rgb(image: Image) -> None:

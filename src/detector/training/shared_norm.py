@@ -9,7 +9,7 @@ trainings that several processes share without a GPU.
 from typing import Any
 
 import torch
-from timm.layers import convert_sync_batchnorm
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 
 
@@ -47,10 +47,12 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) normalised, scaled and shifted, then the activation."""
-        if not self.training:
-            return self.act(self.drop(super().forward(features)))
-        normalised = _SharedNorm.apply(features, self.weight, self.bias, self)
-        return self.act(self.drop(normalised))
+        if self.training:
+            normalised = _SharedNorm.apply(features, self.weight, self.bias, self)
+        else:
+            normalised = super().forward(features)
+        activated: Tensor = self.act(self.drop(normalised))
+        return activated
 
     def track(self, mean: Tensor, variance: Tensor, count: int) -> None:
         """Move the running statistics, as nn.BatchNorm2d does."""

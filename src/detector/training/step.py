@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from detector.config import Config

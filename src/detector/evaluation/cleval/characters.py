@@ -19,6 +19,9 @@ _EPSILON = 1e-5
 _MAX_PSEUDO_CHARACTERS = 10
 _UNKNOWN = -1
 
+Point = NDArray[np.float64] | tuple[float, float]
+"""A row of an outline, or x and y."""
+
 
 class Characters(NamedTuple):
     """The characters of all ground truths.
@@ -120,7 +123,7 @@ def _chains(outline):  # type: ignore[no-untyped-def]  # slices: numba infers th
 
 @njit(cache=True)
 def _distance(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
-    return np.sqrt((p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2)
+    return float(np.sqrt((p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2))
 
 
 @njit(cache=True)
@@ -150,7 +153,7 @@ def _spread_straight(
 
 
 @njit(cache=True)
-def _middle(p, q):  # type: ignore[no-untyped-def]  # points: rows of an array, or pairs
+def _middle(p: Point, q: Point) -> tuple[float, float]:
     return (p[0] + q[0]) / 2, (p[1] + q[1]) / 2
 
 
