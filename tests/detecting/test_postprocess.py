@@ -45,7 +45,7 @@ def receipt(seed, words=40, size=480):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_quads_and_their_scores_are_the_reference_s(seed):
+def test_quads_and_their_scores_are_the_reference_s(seed) -> None:
     heat = receipt(seed)
     found, expected = decode(heat), reference_decode(heat)
     assert len(found) == len(expected) > 10
@@ -57,7 +57,7 @@ def test_quads_and_their_scores_are_the_reference_s(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_polygons_and_their_scores_are_the_reference_s(seed):
+def test_polygons_and_their_scores_are_the_reference_s(seed) -> None:
     heat = receipt(seed)
     found, expected = decode(heat, polygons=True), reference_decode_polygons(heat)
     assert len(found) == len(expected) > 10
@@ -77,7 +77,7 @@ rectangles = st.tuples(
 
 
 @given(st.lists(rectangles, max_size=6))
-def test_any_map_of_rectangles_decodes_to_the_reference_s_quads(words):
+def test_any_map_of_rectangles_decodes_to_the_reference_s_quads(words) -> None:
     heat = blank()
     for x, y, width, height, angle, value in words:
         corners = cv2.boxPoints(((x, y), (width, height), angle))
@@ -92,7 +92,7 @@ def test_any_map_of_rectangles_decodes_to_the_reference_s_quads(words):
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.floats(0, 0.9))
-def test_noise_breaks_nothing(seed, polygons, smoothness):
+def test_noise_breaks_nothing(seed, polygons, smoothness) -> None:
     noise = np.random.default_rng(seed).random((40, 50)).astype(np.float32)
     heat = cv2.GaussianBlur(noise, (5, 5), 0.3 + 2 * smoothness)
     found = decode(heat, thresh=0.5, box_thresh=0, min_size=0, polygons=polygons)
@@ -105,7 +105,7 @@ def test_noise_breaks_nothing(seed, polygons, smoothness):
 # --- The way back from the training targets -----------------------------------------------------
 
 
-def test_decoding_a_shrink_map_gives_the_word_back():
+def test_decoding_a_shrink_map_gives_the_word_back() -> None:
     word = rectangle(30, 40, 90, 30)
     heat = build_targets([word], [False], HEIGHT, WIDTH).shrink_map.astype(np.float32)
     (quad,) = decode(heat).polygons
@@ -116,27 +116,27 @@ def test_decoding_a_shrink_map_gives_the_word_back():
 
 
 @pytest.mark.parametrize("polygons", [False, True])
-def test_empty_map_has_no_text(polygons):
+def test_empty_map_has_no_text(polygons) -> None:
     found = decode(blank(), polygons=polygons)
     assert found.polygons == [] and found.scores.shape == (0,)
     assert found.scores.dtype == np.float32
 
 
 @pytest.mark.parametrize("polygons", [False, True])
-def test_full_map_is_one_text_clipped_to_the_map(polygons):
+def test_full_map_is_one_text_clipped_to_the_map(polygons) -> None:
     (outline,) = decode(np.ones((HEIGHT, WIDTH), np.float32), polygons=polygons).polygons
     assert outline.min(axis=0).tolist() == [0, 0]
     assert outline.max(axis=0).tolist() == [WIDTH, HEIGHT]
 
 
-def test_quad_is_clockwise_from_the_top_left():
+def test_quad_is_clockwise_from_the_top_left() -> None:
     (quad,) = decode(block(30, 40, 90, 60)).polygons
     (left, top), (right, bottom) = quad.min(axis=0), quad.max(axis=0)
     assert quad.tolist() == [[left, top], [right, top], [right, bottom], [left, bottom]]
     assert quad.shape == (4, 2) and quad.dtype == np.float32
 
 
-def test_text_at_the_border_stays_within_the_map():
+def test_text_at_the_border_stays_within_the_map() -> None:
     (quad,) = decode(block(0, 0, 60, 12)).polygons
     assert quad[0].tolist() == [0, 0]
     assert quad[2, 0] > 60 and quad[2, 1] > 12
@@ -149,12 +149,12 @@ def ring():
 
 
 @pytest.mark.parametrize("polygons", [False, True])
-def test_hole_of_a_ring_is_not_text(polygons):
+def test_hole_of_a_ring_is_not_text(polygons) -> None:
     assert len(decode(ring(), box_thresh=0, polygons=polygons)) == 1
 
 
 @pytest.mark.parametrize("polygons", [False, True])
-def test_text_inside_a_ring_is_found(polygons):
+def test_text_inside_a_ring_is_found(polygons) -> None:
     heat = np.maximum(ring(), block(60, 55, 100, 65))
     found = decode(heat, box_thresh=0, polygons=polygons)
     assert len(found) == 2
@@ -162,7 +162,7 @@ def test_text_inside_a_ring_is_found(polygons):
     assert 40 < widths[0] < 70 and widths[1] > 100
 
 
-def test_four_thousand_specks_are_not_text():
+def test_four_thousand_specks_are_not_text() -> None:
     heat = np.zeros((640, 640), np.float32)
     heat[5::10, 5::10] = 1
     heat[6::10, 5::10] = 1
@@ -170,7 +170,7 @@ def test_four_thousand_specks_are_not_text():
     assert len(decode(heat)) == len(decode(heat, polygons=True)) == 0
 
 
-def test_all_of_a_thousand_words_are_kept():
+def test_all_of_a_thousand_words_are_kept() -> None:
     heat = np.zeros((1280, 1280), np.float32)
     for y in range(10, 1270, 25):
         for x in range(10, 1240, 50):
@@ -180,7 +180,7 @@ def test_all_of_a_thousand_words_are_kept():
 
 @pytest.mark.parametrize("angle", [0, 90, 33])
 @pytest.mark.parametrize("polygons", [False, True])
-def test_thin_lines_are_not_text(angle, polygons):
+def test_thin_lines_are_not_text(angle, polygons) -> None:
     heat = blank()
     direction = np.array([np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))])
     ends = np.array([80, 60]) + 40 * np.array([[-1], [1]]) * direction
@@ -188,7 +188,7 @@ def test_thin_lines_are_not_text(angle, polygons):
     assert len(decode(heat, polygons=polygons)) == 0
 
 
-def test_curved_text_keeps_its_curve_as_a_polygon():
+def test_curved_text_keeps_its_curve_as_a_polygon() -> None:
     heat = blank()
     cv2.ellipse(heat, (80, 110), (60, 70), 0, 200, 340, 1.0, thickness=10)
     (polygon,) = decode(heat, polygons=True).polygons
@@ -197,14 +197,14 @@ def test_curved_text_keeps_its_curve_as_a_polygon():
     assert cv2.pointPolygonTest(polygon, (80, 90), measureDist=False) < 0
 
 
-def test_steps_of_the_map_s_pixels_are_not_part_of_a_polygon():
+def test_steps_of_the_map_s_pixels_are_not_part_of_a_polygon() -> None:
     heat = blank()
     cv2.fillPoly(heat, [np.array([[20, 40], [140, 46], [140, 62], [20, 56]])], 1.0)
     (polygon,) = decode(heat, polygons=True, unclip_ratio=0).polygons
     assert len(polygon) == 4
 
 
-def test_polygon_that_closes_on_itself_when_expanded_keeps_its_outside():
+def test_polygon_that_closes_on_itself_when_expanded_keeps_its_outside() -> None:
     heat = blank()
     cv2.ellipse(heat, (80, 60), (40, 40), 0, 8, 352, 1.0, thickness=14)
     (polygon,) = decode(heat, polygons=True, unclip_ratio=2.5).polygons
@@ -218,36 +218,36 @@ def two_words():
     return np.maximum(block(10, 10, 60, 24, value=0.6), block(80, 70, 140, 90, value=0.95))
 
 
-def test_threshold_is_exclusive():
+def test_threshold_is_exclusive() -> None:
     assert len(decode(block(10, 10, 60, 24, value=0.5), thresh=0.5)) == 0
     assert len(decode(block(10, 10, 60, 24, value=0.51), thresh=0.5)) == 1
 
 
-def test_box_threshold_drops_uncertain_text():
+def test_box_threshold_drops_uncertain_text() -> None:
     (score,) = decode(two_words(), box_thresh=0.8).scores
     assert score == pytest.approx(0.95)
 
 
-def test_score_is_the_mean_within_the_rectangle():
+def test_score_is_the_mean_within_the_rectangle() -> None:
     heat = block(20, 20, 59, 39, value=1.0)
     heat[25:35, 30:50] = 0.4
     (score,) = decode(heat).scores
     assert score == pytest.approx(1 - 0.6 * 200 / 800)
 
 
-def test_unclip_ratio_widens_by_area_over_perimeter():
+def test_unclip_ratio_widens_by_area_over_perimeter() -> None:
     (quad,) = decode(block(40, 40, 100, 60), unclip_ratio=1.5).polygons
     distance = 60 * 20 * 1.5 / (2 * (60 + 20))
     np.testing.assert_allclose(quad[0], [40 - distance, 40 - distance], atol=1)
 
 
-def test_min_size_is_the_shorter_side():
+def test_min_size_is_the_shorter_side() -> None:
     assert len(decode(block(10, 10, 60, 14), min_size=5)) == 0
     assert len(decode(block(10, 10, 60, 15), min_size=5)) == 1
 
 
 @pytest.mark.parametrize("polygons", [False, True])
-def test_max_candidates_keeps_the_surest(polygons):
+def test_max_candidates_keeps_the_surest(polygons) -> None:
     (score,) = decode(two_words(), max_candidates=1, polygons=polygons).scores
     assert score == pytest.approx(0.95)
 
@@ -255,19 +255,19 @@ def test_max_candidates_keeps_the_surest(polygons):
 # --- Rescaling ----------------------------------------------------------------------------------
 
 
-def test_rescaling_maps_to_the_image_and_clips_at_its_border():
+def test_rescaling_maps_to_the_image_and_clips_at_its_border() -> None:
     found = Detections([np.array([[5, 5], [50, 5], [50, 9], [5, 9]], np.float32)], np.ones(1))
     (quad,) = rescale(found, 2, 3, width=80, height=40).polygons
     assert quad.tolist() == [[10, 15], [80, 15], [80, 27], [10, 27]]
     assert quad.dtype == np.float32
 
 
-def test_rescaling_leaves_the_given_detections_alone():
+def test_rescaling_leaves_the_given_detections_alone() -> None:
     found = decode(block(30, 40, 90, 60))
     before = found.polygons[0].copy()
     rescale(found, 2, 2, 10, 10)
     np.testing.assert_array_equal(found.polygons[0], before)
 
 
-def test_rescaling_nothing_gives_nothing():
+def test_rescaling_nothing_gives_nothing() -> None:
     assert len(rescale(decode(blank()), 2, 2, 320, 240)) == 0

@@ -14,7 +14,7 @@ from detector.geometry.outlines import Outlines, is_convex
 TRIANGLE = np.array([[0, 0], [4, 0], [4, 2]])
 
 
-def test_packed_outlines_come_back_as_they_were():
+def test_packed_outlines_come_back_as_they_were() -> None:
     square = np.array([[0, 0], [2, 0], [2, 2], [0, 2]], np.float32)
     first, second = Outlines.pack([TRIANGLE, square], "box")
     assert first.tolist() == TRIANGLE.tolist()
@@ -22,20 +22,20 @@ def test_packed_outlines_come_back_as_they_were():
     assert first.dtype == second.dtype == np.float64
 
 
-def test_no_outlines_pack_to_none():
+def test_no_outlines_pack_to_none() -> None:
     assert len(Outlines.pack([], "box")) == 0
 
 
 @pytest.mark.parametrize(
     "points", [np.zeros((2, 2)), np.zeros((4, 3)), np.zeros(8), np.zeros((1, 4, 2)), np.zeros(())]
 )
-def test_outline_of_a_wrong_shape_is_named(points):
+def test_outline_of_a_wrong_shape_is_named(points) -> None:
     with pytest.raises(DataError, match="box 1: an outline has shape"):
         Outlines.pack([TRIANGLE, points], "box")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_coordinate_that_is_not_finite_is_named(value):
+def test_coordinate_that_is_not_finite_is_named(value) -> None:
     broken = TRIANGLE.astype(float)
     broken[1, 0] = value
     with pytest.raises(DataError, match=r"box 2: .*not finite"):
@@ -43,7 +43,7 @@ def test_coordinate_that_is_not_finite_is_named(value):
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=3, max_size=8))
-def test_outline_is_convex_exactly_if_it_fills_its_hull_once(points):
+def test_outline_is_convex_exactly_if_it_fills_its_hull_once(points) -> None:
     outline = np.array(points, float)
     polygon = shapely.Polygon(outline)
     assume(polygon.is_valid)

@@ -17,6 +17,7 @@ from detector.tracking.tracker import UNTRACKED
 from detector.tracking.wandb import wait_for_trackers
 from tests.sweep.servers import small_disk
 from tests.sweep.wandb_server import wandb_environment
+from typing import Never
 
 CONFIG = load_config(["tracker=wandb", "preset=quickstart"])
 ARRIVES_S = 60
@@ -39,7 +40,7 @@ def track(tmp_path):
     model = tmp_path / "model.onnx"
     model.write_bytes(b"a model")
 
-    def train(epochs, outcome="finished", during=lambda epoch: None):
+    def train(epochs, outcome="finished", during=lambda epoch: None) -> None:
         with open_tracker(CONFIG, tmp_path / "run", "abc/trials/3", "receipts") as tracker:
             for epoch in range(1, epochs + 1):
                 tracker.epoch(epoch, {"val/hmean": epoch / 10}, lambda: {"page 7": picture})
@@ -51,7 +52,7 @@ def track(tmp_path):
     return train
 
 
-def wait_until(condition):
+def wait_until(condition) -> None:
     deadline = time.monotonic() + ARRIVES_S
     while not condition():
         assert time.monotonic() < deadline
@@ -64,7 +65,7 @@ def epochs_of(run):
 
 def test_a_resumed_training_goes_on_in_its_run_and_no_epoch_stands_there_twice(
     server, track, capfd
-):
+) -> None:
     track(2, "preempted")
     assert wait_for_trackers(ARRIVES_S)
     (run,) = server.runs.values()
@@ -84,8 +85,8 @@ def test_a_resumed_training_goes_on_in_its_run_and_no_epoch_stands_there_twice(
 
 
 @pytest.mark.slow
-def test_a_killed_training_leaves_a_run_that_has_failed(server, track):
-    def is_killed(epoch):
+def test_a_killed_training_leaves_a_run_that_has_failed(server, track) -> None:
+    def is_killed(epoch) -> Never:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -98,7 +99,7 @@ def test_a_killed_training_leaves_a_run_that_has_failed(server, track):
 @pytest.mark.slow
 def test_offline_each_epoch_is_kept_once_and_wandb_sync_sends_all(
     server, track, tmp_path, monkeypatch, capfd
-):
+) -> None:
     with monkeypatch.context() as offline:
         offline.setenv("WANDB_MODE", "offline")
         offline.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
@@ -119,7 +120,7 @@ def test_offline_each_epoch_is_kept_once_and_wandb_sync_sends_all(
 
 def test_a_server_that_is_gone_at_the_start_leaves_the_run_in_files(
     server, track, tmp_path, monkeypatch, capfd
-):
+) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
     track(2)
@@ -129,8 +130,8 @@ def test_a_server_that_is_gone_at_the_start_leaves_the_run_in_files(
     assert f"`wandb sync {tmp_path}/wandb/offline-run-" in said
 
 
-def test_a_server_that_goes_away_or_hangs_holds_up_no_training(server, track, tmp_path):
-    def the_server_goes_away(epoch):
+def test_a_server_that_goes_away_or_hangs_holds_up_no_training(server, track, tmp_path) -> None:
+    def the_server_goes_away(epoch) -> None:
         if epoch == 1:
             wait_until(lambda: "file_stream" in server.calls)
             server.hangs.set()
@@ -143,11 +144,13 @@ def test_a_server_that_goes_away_or_hangs_holds_up_no_training(server, track, tm
     assert epochs_of(next(iter(server.runs.values()))) == [1, 2, 3, 4]
 
 
-def test_a_client_that_hangs_ends_the_tracking_and_nothing_else(server, track, monkeypatch, capfd):
+def test_a_client_that_hangs_ends_the_tracking_and_nothing_else(
+    server, track, monkeypatch, capfd
+) -> None:
     monkeypatch.setattr(wandb, "_SEND_S", 0.1)
     monkeypatch.setattr(wandb, "_draw", lambda pictures: {"page": bytes(100_000)})
 
-    def the_client_hangs(epoch):
+    def the_client_hangs(epoch) -> None:
         if epoch == 1:
             os.kill(wandb._children[0].pid, signal.SIGSTOP)
 
@@ -155,7 +158,7 @@ def test_a_client_that_hangs_ends_the_tracking_and_nothing_else(server, track, m
     assert "W&B: nothing more is tracked" in capfd.readouterr().out
 
 
-def test_a_full_disk_costs_the_tracking_and_nothing_else(server, track, monkeypatch, capfd):
+def test_a_full_disk_costs_the_tracking_and_nothing_else(server, track, monkeypatch, capfd) -> None:
     with small_disk(1) as disk:
         if disk is None:
             pytest.skip("the tests may not mount a disk")
@@ -168,15 +171,15 @@ def test_a_full_disk_costs_the_tracking_and_nothing_else(server, track, monkeypa
 
 
 @pytest.mark.slow
-def test_a_key_that_is_missing_is_a_word_in_the_log(server, track, monkeypatch, capfd):
+def test_a_key_that_is_missing_is_a_word_in_the_log(server, track, monkeypatch, capfd) -> None:
     monkeypatch.delenv("WANDB_API_KEY")
     track(1)
     assert wait_for_trackers(ARRIVES_S)
     assert "No API key configured" in capfd.readouterr().out
 
 
-def test_without_a_tracker_nothing_is_drawn_exported_or_started(tmp_path):
-    def never():
+def test_without_a_tracker_nothing_is_drawn_exported_or_started(tmp_path) -> None:
+    def never() -> Never:
         raise AssertionError
 
     with open_tracker(load_config([]), tmp_path, "name", "group") as tracker:
@@ -186,12 +189,14 @@ def test_without_a_tracker_nothing_is_drawn_exported_or_started(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_of_several_processes_that_share_a_training_the_first_alone_tracks(tmp_path, monkeypatch):
+def test_of_several_processes_that_share_a_training_the_first_alone_tracks(
+    tmp_path, monkeypatch
+) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with open_tracker(CONFIG, tmp_path, "name", "group") as tracker:
         assert tracker is UNTRACKED
 
 
-def test_the_tracker_decides_no_result():
+def test_the_tracker_decides_no_result() -> None:
     assert load_config(["tracker=wandb"]).digest() == load_config([]).digest()

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from detector.cli.labelled import Everything, Labelled
+from detector.cli.progress import with_bar
 from detector.data.images import read_image
 from detector.errors import DataError
 from detector.export.engines import Engine
@@ -45,8 +45,7 @@ def predict_images(
     _require_distinct(images, overlay)
     detector = Detector(model, engine)
     found: dict[str, Detections] = {}
-    progress = Console(stderr=True)
-    for path in track(images, "finding text", console=progress, disable=not progress.is_terminal):
+    for path in with_bar(images, "finding text"):
         image = read_image(path, detector.card.max_pixels())
         found[str(path)] = detections = detector(image)
         if overlay is not None:
@@ -73,9 +72,8 @@ def evaluate_model(
 
     pages = pages_to_measure(data, everything)
     detector = Detector(model, engine)
-    progress = Console(stderr=True)
-    pages_shown = track(pages, "scoring", console=progress, disable=not progress.is_terminal)
-    scores = score_pages(pages_shown, detector, detector.card.max_pixels(), [0.5, 0.7])
+    max_pixels = detector.card.max_pixels()
+    scores = score_pages(with_bar(pages, "scoring"), detector, max_pixels, [0.5, 0.7])
     table = Table("score", "H-Mean", "recall", "precision", title=f"{len(pages)} pages of {data}")
     rows: dict[str, DatasetScore | IoUCounts] = {"CLEval": scores.cleval}
     rows |= {f"IoU ≥ {threshold}": score for threshold, score in scores.iou.items()}

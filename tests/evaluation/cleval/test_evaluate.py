@@ -54,7 +54,7 @@ def options_of(vector):
     )
 
 
-def assert_equals(score, expected):
+def assert_equals(score, expected) -> None:
     actual = {name: getattr(score, field) for name, field in FIELDS.items()}
     assert actual == pytest.approx({name: expected[name] for name in FIELDS}, abs=1e-6)
 
@@ -69,18 +69,18 @@ def ellipse(points, width, height):
 
 
 @pytest.mark.parametrize("vector", VECTORS["vectors"], ids=lambda vector: vector["name"])
-def test_counts_and_scores_are_the_release_s(vector):
+def test_counts_and_scores_are_the_release_s(vector) -> None:
     assert_equals(evaluate_page(*page_of(vector), options_of(vector)), vector["expected"])
 
 
 @pytest.mark.parametrize("vector", CROOKED)
-def test_crooked_quads_count_as_in_the_release(vector):
+def test_crooked_quads_count_as_in_the_release(vector) -> None:
     truth = [TextBox(np.array(b["points"]), b["text"], b["ignore"]) for b in vector["truth"]]
     predictions = [np.array(points) for points in vector["predictions"]]
     assert evaluate_page(truth, predictions) == CLEvalCounts(**vector["expected"])
 
 
-def test_data_set_scores_sum_the_counts_before_the_formulas():
+def test_data_set_scores_sum_the_counts_before_the_formulas() -> None:
     pages = [page_of(v) for v in VECTORS["vectors"] if options_of(v) == CLEvalOptions()]
     score = evaluate_pages(pages)
     assert_equals(score.counts, VECTORS["dataset_expected"])
@@ -89,7 +89,7 @@ def test_data_set_scores_sum_the_counts_before_the_formulas():
     assert micro == pytest.approx(expected, abs=1e-6)
 
 
-def test_hmean_pages_is_the_mean_of_the_pages_in_their_order():
+def test_hmean_pages_is_the_mean_of_the_pages_in_their_order() -> None:
     word = rectangle(10, 10, 60, 20)
     score = evaluate_pages([([TextBox(word, "word")], [word]), ([TextBox(word, "word")], [])])
     assert [page.hmean for page in score.pages] == [1.0, 0.0]
@@ -97,7 +97,7 @@ def test_hmean_pages_is_the_mean_of_the_pages_in_their_order():
     assert score.hmean == pytest.approx(2 / 3)
 
 
-def test_no_pages_score_zero():
+def test_no_pages_score_zero() -> None:
     assert evaluate_pages([]) == DatasetScore(())
     assert DatasetScore(()).hmean_pages == DatasetScore(()).hmean == 0.0
 
@@ -105,14 +105,14 @@ def test_no_pages_score_zero():
 # --- What the release leaves open ---------------------------------------------------------------
 
 
-def test_box_without_transcription_has_the_pseudo_length_of_its_aspect_ratio():
+def test_box_without_transcription_has_the_pseudo_length_of_its_aspect_ratio() -> None:
     word = rectangle(0, 0, 60, 20)
     assert evaluate_page([TextBox(word, None)], []).gt_chars == 3
     assert evaluate_page([TextBox(rectangle(0, 0, 20, 60), None)], []).gt_chars == 3
     assert evaluate_page([TextBox(rectangle(0, 0, 900, 20), None)], []).gt_chars == 10
 
 
-def test_empty_transcription_has_no_characters_and_its_prediction_is_a_false_positive():
+def test_empty_transcription_has_no_characters_and_its_prediction_is_a_false_positive() -> None:
     word = rectangle(0, 0, 60, 20)
     counts = evaluate_page([TextBox(word, "")], [word])
     assert (counts.gt_chars, counts.tp_chars, counts.fp_chars) == (0, 0, 1)
@@ -128,7 +128,7 @@ def quad_as_polygon(quad, extra):
 
 @pytest.mark.parametrize("extra", [1, 2, 5])
 @pytest.mark.parametrize("quad", [rectangle(8, 8, 96, 24), rectangle(8, 8, 24, 96)])
-def test_polygon_that_traces_a_quad_scores_as_the_quad(quad, extra):
+def test_polygon_that_traces_a_quad_scores_as_the_quad(quad, extra) -> None:
     predictions = [
         rectangle(8, 8, 50, 24),
         rectangle(60, 8, 50, 24),
@@ -143,7 +143,7 @@ def test_polygon_that_traces_a_quad_scores_as_the_quad(quad, extra):
         assert evaluate_page([TextBox(quad, text)], traced) == of_quad
 
 
-def test_characters_of_a_curved_word_lie_on_its_centre_line():
+def test_characters_of_a_curved_word_lie_on_its_centre_line() -> None:
     angles = np.linspace(math.pi, 2 * math.pi, 13)
     around = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     arch = 200 + np.concatenate([120 * around, 80 * around[::-1]])
@@ -155,31 +155,31 @@ def test_characters_of_a_curved_word_lie_on_its_centre_line():
     assert evaluate_page([TextBox(arch, "a" * 12)], [left]).tp_chars == 6
 
 
-def test_triangles_count():
+def test_triangles_count() -> None:
     triangle = np.array([[0.0, 0], [60, 10], [0, 20]])
     assert evaluate_page([TextBox(triangle, "abc")], [triangle]).hmean == 1.0
 
 
-def test_false_positive_polygon_is_charged_by_its_rectangle_whatever_its_first_vertex():
+def test_false_positive_polygon_is_charged_by_its_rectangle_whatever_its_first_vertex() -> None:
     tall = ellipse(12, 10, 60)
     charged = {evaluate_page([], [np.roll(tall, k, axis=0)]).fp_chars for k in range(12)}
     assert charged == {6}
 
 
-def test_prediction_that_crosses_itself_encloses_what_even_odd_says():
+def test_prediction_that_crosses_itself_encloses_what_even_odd_says() -> None:
     bow_tie = np.array([[0.0, 0], [40, 20], [40, 10], [0, 20]])
     left_lobe = np.array([[0.0, 0], [26, 13], [0, 20], [0, 10]])
     counts = evaluate_page([TextBox(left_lobe, "a")], [bow_tie])
     assert (counts.tp_chars, counts.fp_chars) == (1, 0)
 
 
-def test_prediction_whose_loops_cancel_out_has_no_area_and_matches_nothing():
+def test_prediction_whose_loops_cancel_out_has_no_area_and_matches_nothing() -> None:
     bow_tie = np.array([[0.0, 0], [40, 20], [40, 0], [0, 20]])
     counts = evaluate_page([TextBox(bow_tie, "a")], [bow_tie])
     assert counts.tp_chars == 0 < counts.fp_chars
 
 
-def test_dont_care_under_text_drops_only_what_lies_beside_the_text():
+def test_dont_care_under_text_drops_only_what_lies_beside_the_text() -> None:
     word, around = rectangle(100, 100, 60, 20), rectangle(90, 90, 200, 40)
     truth = [TextBox(word, "word"), TextBox(around, "###", ignore=True)]
     assert evaluate_page(truth, [word]).hmean == 1.0
@@ -189,12 +189,12 @@ def test_dont_care_under_text_drops_only_what_lies_beside_the_text():
 
 
 @pytest.mark.parametrize("points", [np.zeros((2, 2)), np.zeros((4, 3)), np.zeros(8)])
-def test_outline_of_a_wrong_shape_is_named(points):
+def test_outline_of_a_wrong_shape_is_named(points) -> None:
     with pytest.raises(DataError, match="prediction 1: an outline has shape"):
         evaluate_page([], [rectangle(0, 0, 9, 9), points])
 
 
-def test_coordinate_that_is_not_finite_is_named():
+def test_coordinate_that_is_not_finite_is_named() -> None:
     broken = rectangle(0, 0, 9, 9)
     broken[2, 0] = np.nan
     with pytest.raises(DataError, match=r"ground truth 0: .*not finite"):
@@ -212,7 +212,7 @@ pages = st.tuples(st.lists(text_boxes, max_size=6), st.lists(boxes, max_size=6))
 
 
 @given(pages, st.randoms())
-def test_order_of_boxes_does_not_matter(page, random):
+def test_order_of_boxes_does_not_matter(page, random) -> None:
     truth, predictions = page
     shuffled = random.sample(truth, len(truth)), random.sample(predictions, len(predictions))
     assert evaluate_page(*shuffled) == evaluate_page(truth, predictions)
@@ -227,14 +227,14 @@ def moved(page, move):
 
 
 @given(pages, st.integers(0, 500), st.integers(0, 500))
-def test_moving_the_page_by_whole_pixels_changes_nothing(page, dx, dy):
+def test_moving_the_page_by_whole_pixels_changes_nothing(page, dx, dy) -> None:
     assert evaluate_page(*moved(page, lambda points: points + np.array([dx, dy]))) == evaluate_page(
         *page
     )
 
 
 @given(pages, st.sampled_from([2, 4, 8]))
-def test_scaling_whole_pixels_by_a_power_of_two_changes_nothing(page, factor):
+def test_scaling_whole_pixels_by_a_power_of_two_changes_nothing(page, factor) -> None:
     # Don't-cares and false positives get lengths from aspect ratios whose 1e-5 does not scale.
     scaled = evaluate_page(*moved(page, lambda points: points * factor))
     counts = evaluate_page(*page)
@@ -244,7 +244,7 @@ def test_scaling_whole_pixels_by_a_power_of_two_changes_nothing(page, factor):
 
 
 @given(st.lists(st.tuples(texts, st.integers(8, 60), st.integers(8, 60)), min_size=1, max_size=12))
-def test_predicting_the_truth_scores_one(words):
+def test_predicting_the_truth_scores_one(words) -> None:
     truth = [
         TextBox(rectangle(70 * (i % 4), 70 * (i // 4), width, height), text)
         for i, (text, width, height) in enumerate(words)
@@ -266,12 +266,12 @@ bent_words = st.builds(
 
 
 @given(bent_words, texts)
-def test_predicting_a_bent_word_scores_one(outline, text):
+def test_predicting_a_bent_word_scores_one(outline, text) -> None:
     assert evaluate_page([TextBox(outline, text)], [outline]).hmean == 1.0
 
 
 @given(bent_words, texts, st.integers(0, 500), st.integers(0, 500))
-def test_bent_word_keeps_its_score_where_it_is_moved_to(outline, text, dx, dy):
+def test_bent_word_keeps_its_score_where_it_is_moved_to(outline, text, dx, dy) -> None:
     # On a grid of quarters no vertex loses a bit by moving.
     outline = np.round(outline * 4) / 4
     page = [TextBox(outline, text)], [outline + np.array([0, 3])]
@@ -281,13 +281,13 @@ def test_bent_word_keeps_its_score_where_it_is_moved_to(outline, text, dx, dy):
 
 
 @given(pages)
-def test_scores_lie_between_zero_and_one(page):
+def test_scores_lie_between_zero_and_one(page) -> None:
     counts = evaluate_page(*page)
     assert 0 <= counts.hmean <= max(counts.recall, counts.precision) <= 1
     assert counts.tp_chars <= counts.gt_chars
 
 
-def test_counts_add_up():
+def test_counts_add_up() -> None:
     one = CLEvalCounts(gt_chars=4, det_chars=3, tp_chars=3, recall_penalty=0.5)
     assert one + CLEvalCounts() == one
     assert sum([one, one], start=CLEvalCounts()).gt_chars == 8

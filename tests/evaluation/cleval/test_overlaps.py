@@ -26,14 +26,14 @@ anything = st.lists(points, min_size=3, max_size=9).map(lambda outline: np.array
 
 
 @given(convex, convex)
-def test_convex_overlap_equals_shapely_s(one, other):
+def test_convex_overlap_equals_shapely_s(one, other) -> None:
     assert is_convex(one)
     expected = shapely.intersection(region(one), region(other)).area
     assert convex_overlap(one, other) == pytest.approx(expected, abs=1e-6)
 
 
 @given(st.lists(anything, min_size=1, max_size=4), st.lists(anything, min_size=1, max_size=4))
-def test_outlines_of_every_kind_overlap_in_what_the_even_odd_rule_says(some, others):
+def test_outlines_of_every_kind_overlap_in_what_the_even_odd_rule_says(some, others) -> None:
     i, j = np.indices((len(some), len(others))).reshape(2, -1)
     areas = overlap_areas(Outlines.pack(some, "outline"), Outlines.pack(others, "outline"), i, j)
     expected = [shapely.intersection(region(a), region(b)).area for a in some for b in others]
