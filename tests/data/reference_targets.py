@@ -3,15 +3,26 @@
 The yardstick for `detector.data.targets` on simple outlines; it mends nothing.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 import pyclipper
 import shapely
+from numpy.typing import NDArray
 
 
 def reference_targets(
-    polygons, ignore, height, width, shrink_ratio=0.4, low=0.3, high=0.7, widened=0.0
-):
+    polygons: Sequence[NDArray[Any]],
+    ignore: Sequence[bool],
+    height: int,
+    width: int,
+    shrink_ratio: float = 0.4,
+    low: float = 0.3,
+    high: float = 0.7,
+    widened: float = 0.0,
+) -> tuple[NDArray[Any], ...]:
     """(shrink_map, shrink_mask, thresh_map, thresh_mask) of (H, W).
 
     The distance to an edge jumps where the edge is seen under a right angle. `widened` (in pixels)
@@ -43,8 +54,8 @@ def reference_targets(
     return shrink_map, shrink_mask, low + (high - low) * nearness, thresh_mask
 
 
-def shrink(part, outline):
-    pieces = []
+def shrink(part: shapely.Polygon, outline: NDArray[Any]) -> list[NDArray[Any]]:
+    pieces: list[NDArray[Any]] = []
     for ratio in (0.4, 0.8):
         pieces = offset(outline, -part.area * (1 - ratio**2) / part.length)
         if len(pieces) == 1:
@@ -52,13 +63,15 @@ def shrink(part, outline):
     return pieces
 
 
-def offset(outline, distance):
+def offset(outline: NDArray[Any], distance: float) -> list[NDArray[Any]]:
     clipper = pyclipper.PyclipperOffset()
     clipper.AddPath(outline.tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
     return [np.array(path, np.int32) for path in clipper.Execute(distance)]
 
 
-def distances(outline, x, y, widened):
+def distances(
+    outline: NDArray[Any], x: NDArray[Any], y: NDArray[Any], widened: float
+) -> NDArray[Any]:
     """Distance of every pixel to the nearest edge, in float64."""
     nearest = np.full(x.shape, np.inf)
     for (ax, ay), (bx, by) in zip(outline, np.roll(outline, -1, axis=0), strict=True):

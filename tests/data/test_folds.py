@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -192,7 +193,7 @@ def test_digest_follows_what_is_trained_on_and_nothing_else(images: list[Path]) 
     manifest = make_folds(_pages(images, [(1, None)] * 10), 2, 0)
     first, *rest = manifest.pages
 
-    def digest_with(**changes: object) -> str:
+    def digest_with(**changes: Any) -> str:
         return replace(manifest, pages=(replace(first, **changes), *rest)).digest()
 
     changed = [

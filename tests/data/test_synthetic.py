@@ -98,7 +98,7 @@ def test_the_way_back_from_the_photograph_is_exact(
 ) -> None:
     warp = Warp(500, 900, *shape, shift=(12.0, -30.0))
     back = warp.to_print(*warp.to_photo(*np.array(point)[:, None]))
-    np.testing.assert_allclose(np.ravel(back), point, atol=1e-9)
+    np.testing.assert_allclose(np.ravel(back), np.array(point), atol=1e-9)
 
 
 @pytest.mark.parametrize("bend, degrees", [(0, 0), (0, 7), (20, -5)])

@@ -1,37 +1,40 @@
 """Training targets: DBNet's definitions, and no way for a polygon to spoil them."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import shapely
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from detector.data.targets import build_targets
+from detector.data.targets import Targets, build_targets
 from detector.errors import ConfigError
 from tests.data.reference_targets import reference_targets
+from tests.shapes import rectangle
 
 SIZE = 160
 
 
-def rectangle(x, y, width, height):
-    return np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], float)
-
-
-def rotated(x, y, width, height, degrees):
+def rotated(x: float, y: float, width: float, height: float, degrees: float) -> NDArray[Any]:
     turn = math.radians(degrees)
     matrix = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
-    return rectangle(-width / 2, -height / 2, width, height) @ matrix + np.array([x, y])
+    return np.asarray(rectangle(-width / 2, -height / 2, width, height) @ matrix + [x, y])
 
 
-def around(centre, radii):
+def around(centre: tuple[float, float], radii: Sequence[float]) -> NDArray[Any]:
     """A simple outline with one vertex per radius."""
     angles = np.arange(len(radii)) * 2 * math.pi / len(radii)
-    return centre + np.array(radii)[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return np.asarray(centre + np.array(radii)[:, None] * directions)
 
 
-def build(*polygons, ignore=None, size=SIZE, **options):
+def build(
+    *polygons: NDArray[Any], ignore: Sequence[bool] | None = None, size: int = SIZE, **options: Any
+) -> Targets:
     ignore = [False] * len(polygons) if ignore is None else ignore
     return build_targets(polygons, ignore, size, size, **options)
 
@@ -50,7 +53,7 @@ outlines = (quads | blobs).map(lambda points: np.round(points * 16) / 16)
 
 @given(st.lists(st.tuples(outlines, st.booleans()), max_size=5))
 @example([(around((0.0, 1.0), [6, 11, 6, 6, 6, 6, 6, 6, 6]), False)])  # a pixel at a right angle
-def test_targets_equal_the_definition(words) -> None:
+def test_targets_equal_the_definition(words: list[tuple[NDArray[Any], bool]]) -> None:
     polygons, ignore = [word[0] for word in words], [word[1] for word in words]
     assume(all(shapely.Polygon(polygon).is_valid for polygon in polygons))
     targets = build(*polygons, ignore=ignore)
@@ -86,7 +89,7 @@ def test_threshold_options_are_the_bounds_of_the_map() -> None:
 
 
 @pytest.mark.parametrize("ratio", [0, 1, -0.4])
-def test_shrink_ratio_outside_its_range_is_refused(ratio) -> None:
+def test_shrink_ratio_outside_its_range_is_refused(ratio: float) -> None:
     with pytest.raises(ConfigError, match="shrink_ratio"):
         build(shrink_ratio=ratio)
 
@@ -119,7 +122,8 @@ def test_text_that_shrinks_to_nothing_is_ignored() -> None:
 def test_text_with_a_thin_neck_shrinks_to_one_piece() -> None:
     # Two blocks of 50 x 40 and a bridge of 30 x 12: shrunk by the ratio 0.4, the bridge is gone.
     blocks = shapely.box(10, 10, 60, 50) | shapely.box(90, 10, 140, 50)
-    neck = np.array((blocks | shapely.box(60, 24, 90, 36)).exterior.coords[:-1])
+    joined = blocks | shapely.box(60, 24, 90, 36)
+    neck = shapely.get_coordinates(joined)[:-1]
     targets = build(neck)
     assert targets.shrink_map[30, 35] and targets.shrink_map[30, 115]
     assert targets.shrink_map[30, 35:116].all()
@@ -146,7 +150,7 @@ def test_text_across_the_edge_is_what_is_left_of_it() -> None:
     across = build(rotated(150, 80, 80, 30, 20))
     assert across.shrink_map.any()
     visible = shapely.Polygon(rotated(150, 80, 80, 30, 20)) & shapely.box(0, 0, SIZE - 1, SIZE - 1)
-    cut = build(np.array(visible.exterior.coords[:-1]))
+    cut = build(shapely.get_coordinates(visible)[:-1])
     np.testing.assert_array_equal(across.shrink_map, cut.shrink_map)
     np.testing.assert_allclose(across.thresh_map, cut.thresh_map, atol=1e-4)
 
@@ -189,7 +193,7 @@ def test_text_larger_than_the_map_fills_it() -> None:
         pytest.param(rectangle(-1e300, -1e300, 2e300, 2e300), id="no place on an image"),
     ],
 )
-def test_degenerate_polygon_is_dropped_counted_and_masked(polygon) -> None:
+def test_degenerate_polygon_is_dropped_counted_and_masked(polygon: NDArray[Any]) -> None:
     targets = build(polygon, rectangle(80, 80, 60, 30))
     assert targets.dropped == 1
     assert targets.shrink_map[95, 110] == 1
@@ -224,7 +228,7 @@ def test_small_knot_is_cut_off() -> None:
         ),
     ],
 )
-def test_outline_that_touches_itself_is_text(outline) -> None:
+def test_outline_that_touches_itself_is_text(outline: NDArray[Any]) -> None:
     targets = build(np.array(outline, float))
     assert targets.dropped == 0 and targets.shrink_mask.all()
     assert targets.shrink_map[80, 38] and targets.shrink_map[80, 122]
@@ -246,11 +250,11 @@ def test_outline_beyond_repair_is_dropped_counted_and_masked() -> None:
     assert targets.shrink_mask[80, 140] == 0
 
 
-def spiral(inner):
+def spiral(inner: float) -> NDArray[Any]:
     """A band along a spiral, whose inside is at `inner` of its outside's radius."""
     turns = np.linspace(0, 3.5 * math.pi, 40)
     outside = np.stack([np.cos(turns), np.sin(turns)], axis=1) * (20 + 4 * turns)[:, None]
-    return 80 + np.concatenate([outside, (outside * inner)[::-1]])
+    return np.asarray(80 + np.concatenate([outside, (outside * inner)[::-1]]))
 
 
 def test_spiral_is_text() -> None:
@@ -271,7 +275,7 @@ anything = st.lists(
 
 
 @given(st.lists(st.tuples(anything, st.booleans()), max_size=4))
-def test_no_polygon_breaks_the_maps(words) -> None:
+def test_no_polygon_breaks_the_maps(words: list[tuple[NDArray[Any], bool]]) -> None:
     targets = build(*[word[0] for word in words], ignore=[word[1] for word in words])
     for plane in (targets.shrink_map, targets.shrink_mask, targets.thresh_mask):
         assert plane.max() <= 1

@@ -5,13 +5,22 @@ docstring says so: outlines of holes are left out, a split keeps its largest pie
 simplified by a pixel at least, nothing is rounded.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pyclipper
 import shapely
+from numpy.typing import NDArray
 
 
-def reference_decode(heat, thresh=0.3, box_thresh=0.5, unclip_ratio=1.5, min_size=3):
+def reference_decode(
+    heat: NDArray[Any],
+    thresh: float = 0.3,
+    box_thresh: float = 0.5,
+    unclip_ratio: float = 1.5,
+    min_size: float = 3,
+) -> list[tuple[NDArray[Any], float]]:
     """[(quad (4, 2), score)] in map pixels."""
     height, width = heat.shape
     found = []
@@ -28,7 +37,13 @@ def reference_decode(heat, thresh=0.3, box_thresh=0.5, unclip_ratio=1.5, min_siz
     return found
 
 
-def reference_decode_polygons(heat, thresh=0.3, box_thresh=0.5, unclip_ratio=1.5, min_size=3):
+def reference_decode_polygons(
+    heat: NDArray[Any],
+    thresh: float = 0.3,
+    box_thresh: float = 0.5,
+    unclip_ratio: float = 1.5,
+    min_size: float = 3,
+) -> list[tuple[NDArray[Any], float]]:
     """[(polygon (V, 2), score)] in map pixels."""
     height, width = heat.shape
     found = []
@@ -46,13 +61,13 @@ def reference_decode_polygons(heat, thresh=0.3, box_thresh=0.5, unclip_ratio=1.5
     return found
 
 
-def outer_contours(heat, thresh):
+def outer_contours(heat: NDArray[Any], thresh: float) -> list[NDArray[Any]]:
     binary = (heat > thresh).astype(np.uint8) * 255
     contours, hierarchy = cv2.findContours(binary, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     return [contours[i] for i in range(len(contours)) if hierarchy[0][i][3] == -1]
 
 
-def smallest_rectangle(points):
+def smallest_rectangle(points: NDArray[Any]) -> tuple[NDArray[Any], float]:
     """Its corners, clockwise from the top left, and its shorter side."""
     rectangle = cv2.minAreaRect(points)
     a, b, c, d = sorted(cv2.boxPoints(rectangle).tolist(), key=lambda corner: corner[0])
@@ -61,7 +76,7 @@ def smallest_rectangle(points):
     return np.array([left[0], right[0], right[1], left[1]], np.float32), min(rectangle[1])
 
 
-def mean_inside(heat, outline):
+def mean_inside(heat: NDArray[Any], outline: NDArray[Any]) -> float:
     height, width = heat.shape
     left, right = np.clip(
         [np.floor(outline[:, 0].min()), np.ceil(outline[:, 0].max())], 0, width - 1
@@ -75,7 +90,7 @@ def mean_inside(heat, outline):
     return cv2.mean(heat[top : bottom + 1, left : right + 1], mask)[0]
 
 
-def unclip(outline, ratio):
+def unclip(outline: NDArray[Any], ratio: float) -> NDArray[Any]:
     polygon = shapely.Polygon(outline)
     clipper = pyclipper.PyclipperOffset()
     clipper.AddPath(outline.tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)

@@ -1,27 +1,31 @@
 """The consensus of several networks' outlines: what most of them found, as most of them drew it."""
 
+from random import Random
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from detector.detecting.consensus import agree
 from detector.detecting.postprocess import Detections
 
 
-def quad(left, top, width=40.0, height=10.0):
+def quad(left: float, top: float, width: float = 40.0, height: float = 10.0) -> NDArray[Any]:
     right, bottom = left + width, top + height
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32)
 
 
-def found(*quads, score=0.9):
+def found(*quads: NDArray[Any], score: float = 0.9) -> Detections:
     return Detections(list(quads), np.full(len(quads), score, np.float32))
 
 
 NOTHING = found()
 
 
-def outlines(detections):
+def outlines(detections: Detections) -> list[Any]:
     return [polygon.tolist() for polygon in detections.polygons]
 
 
@@ -71,23 +75,28 @@ def test_nothing_found_by_anyone_is_nothing() -> None:
     assert len(agree([NOTHING] * 3)) == 0
 
 
+Place = tuple[int, int, int, int]
+"""Left, top, width and height."""
 quads = st.lists(
     st.tuples(*[st.integers(0, 300)] * 2, st.integers(4, 60), st.integers(4, 20)), max_size=8
 )
 
 
 @given(quads, st.integers(1, 4))
-def test_networks_that_agree_lose_nothing(places, voters) -> None:
+def test_networks_that_agree_lose_nothing(places: list[Place], voters: int) -> None:
     apart = [quad(x + 400.0 * i, y, w, h) for i, (x, y, w, h) in enumerate(places)]
     assert sorted(outlines(agree([found(*apart)] * voters))) == sorted(outlines(found(*apart)))
 
 
 @given(st.lists(quads, min_size=1, max_size=4), st.randoms())
 def test_the_consensus_takes_from_what_was_found_and_never_more_than_was_voted(
-    votes, random
+    votes: list[list[Place]], random: Random
 ) -> None:
     networks = [
-        Detections([quad(*place) for place in places], np.array([random.random() for _ in places]))
+        Detections(
+            [quad(*place) for place in places],
+            np.array([random.random() for _ in places], np.float32),
+        )
         for places in votes
     ]
     agreed = agree(networks)

@@ -1,37 +1,37 @@
 """Decoding: the reference's boxes, and sensible answers for maps that no text made."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from detector.data.targets import build_targets
 from detector.detecting.postprocess import Detections, decode, rescale
 from tests.detecting.reference_postprocess import reference_decode, reference_decode_polygons
+from tests.shapes import rectangle
 
 HEIGHT, WIDTH = 120, 160
 
 
-def rectangle(x, y, width, height):
-    return np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], float)
-
-
-def blank():
+def blank() -> NDArray[Any]:
     return np.zeros((HEIGHT, WIDTH), np.float32)
 
 
-def block(left, top, right, bottom, value=0.9):
+def block(left: float, top: float, right: float, bottom: float, value: float = 0.9) -> NDArray[Any]:
     """A map with one block of text, right and bottom included."""
     heat = blank()
     heat[top : bottom + 1, left : right + 1] = value
     return heat
 
 
-def receipt(seed, words=40, size=480):
+def receipt(seed: int, words: int = 40, size: int = 480) -> NDArray[Any]:
     """A map as a network might give it: blurred kernels of turned words, noise and specks."""
     random = np.random.default_rng(seed)
-    heat = np.zeros((size, size), np.float32)
+    heat: NDArray[Any] = np.zeros((size, size), np.float32)
     for _ in range(words):
         shape = (random.uniform(20, 120), random.uniform(6, 18))
         place = random.uniform(0, size, 2).tolist()
@@ -45,7 +45,7 @@ def receipt(seed, words=40, size=480):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_quads_and_their_scores_are_the_reference_s(seed) -> None:
+def test_quads_and_their_scores_are_the_reference_s(seed: int) -> None:
     heat = receipt(seed)
     found, expected = decode(heat), reference_decode(heat)
     assert len(found) == len(expected) > 10
@@ -57,7 +57,7 @@ def test_quads_and_their_scores_are_the_reference_s(seed) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_polygons_and_their_scores_are_the_reference_s(seed) -> None:
+def test_polygons_and_their_scores_are_the_reference_s(seed: int) -> None:
     heat = receipt(seed)
     found, expected = decode(heat, polygons=True), reference_decode_polygons(heat)
     assert len(found) == len(expected) > 10
@@ -77,7 +77,9 @@ rectangles = st.tuples(
 
 
 @given(st.lists(rectangles, max_size=6))
-def test_any_map_of_rectangles_decodes_to_the_reference_s_quads(words) -> None:
+def test_any_map_of_rectangles_decodes_to_the_reference_s_quads(
+    words: list[tuple[float, float, float, float, float, float]],
+) -> None:
     heat = blank()
     for x, y, width, height, angle, value in words:
         corners = cv2.boxPoints(((x, y), (width, height), angle))
@@ -92,9 +94,9 @@ def test_any_map_of_rectangles_decodes_to_the_reference_s_quads(words) -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.floats(0, 0.9))
-def test_noise_breaks_nothing(seed, polygons, smoothness) -> None:
+def test_noise_breaks_nothing(seed: int, polygons: bool, smoothness: float) -> None:
     noise = np.random.default_rng(seed).random((40, 50)).astype(np.float32)
-    heat = cv2.GaussianBlur(noise, (5, 5), 0.3 + 2 * smoothness)
+    heat = np.asarray(cv2.GaussianBlur(noise, (5, 5), 0.3 + 2 * smoothness), np.float32)
     found = decode(heat, thresh=0.5, box_thresh=0, min_size=0, polygons=polygons)
     assert len(found.polygons) == len(found.scores) == len(found)
     assert all(0 <= score <= 1 for score in found.scores)
@@ -116,14 +118,14 @@ def test_decoding_a_shrink_map_gives_the_word_back() -> None:
 
 
 @pytest.mark.parametrize("polygons", [False, True])
-def test_empty_map_has_no_text(polygons) -> None:
+def test_empty_map_has_no_text(polygons: bool) -> None:
     found = decode(blank(), polygons=polygons)
     assert found.polygons == [] and found.scores.shape == (0,)
     assert found.scores.dtype == np.float32
 
 
 @pytest.mark.parametrize("polygons", [False, True])
-def test_full_map_is_one_text_clipped_to_the_map(polygons) -> None:
+def test_full_map_is_one_text_clipped_to_the_map(polygons: bool) -> None:
     (outline,) = decode(np.ones((HEIGHT, WIDTH), np.float32), polygons=polygons).polygons
     assert outline.min(axis=0).tolist() == [0, 0]
     assert outline.max(axis=0).tolist() == [WIDTH, HEIGHT]
@@ -142,19 +144,19 @@ def test_text_at_the_border_stays_within_the_map() -> None:
     assert quad[2, 0] > 60 and quad[2, 1] > 12
 
 
-def ring():
+def ring() -> NDArray[Any]:
     heat = blank()
     cv2.circle(heat, (80, 60), 50, 0.9, thickness=6)
     return heat
 
 
 @pytest.mark.parametrize("polygons", [False, True])
-def test_hole_of_a_ring_is_not_text(polygons) -> None:
+def test_hole_of_a_ring_is_not_text(polygons: bool) -> None:
     assert len(decode(ring(), box_thresh=0, polygons=polygons)) == 1
 
 
 @pytest.mark.parametrize("polygons", [False, True])
-def test_text_inside_a_ring_is_found(polygons) -> None:
+def test_text_inside_a_ring_is_found(polygons: bool) -> None:
     heat = np.maximum(ring(), block(60, 55, 100, 65))
     found = decode(heat, box_thresh=0, polygons=polygons)
     assert len(found) == 2
@@ -180,7 +182,7 @@ def test_all_of_a_thousand_words_are_kept() -> None:
 
 @pytest.mark.parametrize("angle", [0, 90, 33])
 @pytest.mark.parametrize("polygons", [False, True])
-def test_thin_lines_are_not_text(angle, polygons) -> None:
+def test_thin_lines_are_not_text(angle: float, polygons: bool) -> None:
     heat = blank()
     direction = np.array([np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))])
     ends = np.array([80, 60]) + 40 * np.array([[-1], [1]]) * direction
@@ -214,8 +216,9 @@ def test_polygon_that_closes_on_itself_when_expanded_keeps_its_outside() -> None
 # --- Options ------------------------------------------------------------------------------------
 
 
-def two_words():
-    return np.maximum(block(10, 10, 60, 24, value=0.6), block(80, 70, 140, 90, value=0.95))
+def two_words() -> NDArray[Any]:
+    unsure, sure = block(10, 10, 60, 24, value=0.6), block(80, 70, 140, 90, value=0.95)
+    return np.asarray(np.maximum(unsure, sure))
 
 
 def test_threshold_is_exclusive() -> None:
@@ -247,7 +250,7 @@ def test_min_size_is_the_shorter_side() -> None:
 
 
 @pytest.mark.parametrize("polygons", [False, True])
-def test_max_candidates_keeps_the_surest(polygons) -> None:
+def test_max_candidates_keeps_the_surest(polygons: bool) -> None:
     (score,) = decode(two_words(), max_candidates=1, polygons=polygons).scores
     assert score == pytest.approx(0.95)
 
@@ -256,7 +259,9 @@ def test_max_candidates_keeps_the_surest(polygons) -> None:
 
 
 def test_rescaling_maps_to_the_image_and_clips_at_its_border() -> None:
-    found = Detections([np.array([[5, 5], [50, 5], [50, 9], [5, 9]], np.float32)], np.ones(1))
+    found = Detections(
+        [np.array([[5, 5], [50, 5], [50, 9], [5, 9]], np.float32)], np.ones(1, np.float32)
+    )
     (quad,) = rescale(found, 2, 3, width=80, height=40).polygons
     assert quad.tolist() == [[10, 15], [80, 15], [80, 27], [10, 27]]
     assert quad.dtype == np.float32

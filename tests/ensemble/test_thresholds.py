@@ -18,7 +18,7 @@ SHRUNK_BY = 6
 
 def read_from_picture(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A network that says of each pixel how bright it is."""
-    return picture[..., 0].astype(np.float32) / 255
+    return picture[..., 0].astype(np.float32) / np.float32(255)
 
 
 def draw_pages(folder: Path, probability: float) -> list[Page]:
@@ -35,7 +35,7 @@ def draw_pages(folder: Path, probability: float) -> list[Page]:
             picture[y0:y1, x0:x1] = round(255 * probability)
         path = folder / f"{number}.png"
         cv2.imwrite(str(path), picture)
-        pages.append(Page(f"{number}.png", path, boxes))
+        pages.append(Page(f"{number}.png", path, tuple(boxes)))
     return pages
 
 

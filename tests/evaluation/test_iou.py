@@ -1,17 +1,18 @@
 """Plain IoU matching, one prediction to one ground truth."""
 
+from random import Random
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from detector.data.page import TextBox
 from detector.errors import DataError
 from detector.evaluation.iou import IoUCounts, evaluate_iou
-
-
-def rectangle(x, y, width, height):
-    return np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], float)
+from tests.shapes import rectangle
 
 
 def test_match_needs_the_threshold() -> None:
@@ -65,7 +66,9 @@ boxes = st.builds(rectangle, *[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 
 
 
 @given(st.lists(boxes, max_size=6), st.lists(boxes, max_size=6), st.randoms())
-def test_order_does_not_matter_for_the_perfect_match(truth, predictions, random) -> None:
+def test_order_does_not_matter_for_the_perfect_match(
+    truth: list[NDArray[Any]], predictions: list[NDArray[Any]], random: Random
+) -> None:
     boxes_in_order = [TextBox(points) for points in truth]
     counts = evaluate_iou(boxes_in_order, truth)
     assert counts.matched == counts.truths == counts.predictions

@@ -21,7 +21,8 @@ class Logits(nn.Module):
         self.network = network
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
-        return self.network(image_B3HW).probability_logits
+        logits: Tensor = self.network(image_B3HW).probability_logits
+        return logits
 
 
 @pytest.mark.slow

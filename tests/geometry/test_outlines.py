@@ -1,12 +1,14 @@
 """Outlines end to end, and what makes one convex."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import shapely
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from detector.errors import DataError
 from detector.geometry.outlines import Outlines, is_convex
@@ -29,13 +31,13 @@ def test_no_outlines_pack_to_none() -> None:
 @pytest.mark.parametrize(
     "points", [np.zeros((2, 2)), np.zeros((4, 3)), np.zeros(8), np.zeros((1, 4, 2)), np.zeros(())]
 )
-def test_outline_of_a_wrong_shape_is_named(points) -> None:
+def test_outline_of_a_wrong_shape_is_named(points: NDArray[Any]) -> None:
     with pytest.raises(DataError, match="box 1: an outline has shape"):
         Outlines.pack([TRIANGLE, points], "box")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_coordinate_that_is_not_finite_is_named(value) -> None:
+def test_coordinate_that_is_not_finite_is_named(value: float) -> None:
     broken = TRIANGLE.astype(float)
     broken[1, 0] = value
     with pytest.raises(DataError, match=r"box 2: .*not finite"):
@@ -43,7 +45,7 @@ def test_coordinate_that_is_not_finite_is_named(value) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=3, max_size=8))
-def test_outline_is_convex_exactly_if_it_fills_its_hull_once(points) -> None:
+def test_outline_is_convex_exactly_if_it_fills_its_hull_once(points: NDArray[Any]) -> None:
     outline = np.array(points, float)
     polygon = shapely.Polygon(outline)
     assume(polygon.is_valid)

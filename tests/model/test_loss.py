@@ -30,7 +30,8 @@ def test_bce_does_not_see_masked_pixels() -> None:
 
 def test_an_empty_crop_still_teaches_that_nothing_is_text() -> None:
     logits = torch.full((1, 10, 10), 3.0, requires_grad=True)
-    balanced_bce(logits, torch.zeros(1, 10, 10), torch.ones(1, 10, 10), 3.0).backward()
+    loss = balanced_bce(logits, torch.zeros(1, 10, 10), torch.ones(1, 10, 10), 3.0)
+    torch.autograd.backward(loss)
     assert logits.grad is not None
     assert logits.grad.abs().sum() > 0
 

@@ -5,6 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Never, Protocol
 
 import cv2
 import numpy as np
@@ -13,18 +16,17 @@ import pytest
 from detector.config import load_config
 from detector.tracking import wandb
 from detector.tracking.opening import open_tracker
-from detector.tracking.tracker import UNTRACKED
+from detector.tracking.tracker import UNTRACKED, Outcome
 from detector.tracking.wandb import wait_for_trackers
 from tests.sweep.servers import small_disk
-from tests.sweep.wandb_server import wandb_environment
-from typing import Never
+from tests.sweep.wandb_server import Run, WandbServer, wandb_environment
 
 CONFIG = load_config(["tracker=wandb", "preset=quickstart"])
 ARRIVES_S = 60
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path: Path) -> Iterator[WandbServer]:
     with wandb_environment(tmp_path) as server:
         yield server
         for child in wandb._children:
@@ -33,14 +35,24 @@ def server(tmp_path):
         wandb._children.clear()
 
 
+class Track(Protocol):
+    """Tracks a training that ends like this; `during` is called after each epoch."""
+
+    def __call__(
+        self, epochs: int, outcome: Outcome = ..., during: Callable[[int], object] = ...
+    ) -> None: ...
+
+
 @pytest.fixture
-def track(tmp_path):
-    """Tells of a training's epochs up to the given one, as one that is resumed does."""
+def track(tmp_path: Path) -> Track:
+    """Tracks a training's epochs up to the given one, as one that is resumed does."""
     picture = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     model = tmp_path / "model.onnx"
     model.write_bytes(b"a model")
 
-    def train(epochs, outcome="finished", during=lambda epoch: None) -> None:
+    def train(
+        epochs: int, outcome: Outcome = "finished", during: Callable[[int], object] = int
+    ) -> None:
         with open_tracker(CONFIG, tmp_path / "run", "abc/trials/3", "receipts") as tracker:
             for epoch in range(1, epochs + 1):
                 tracker.epoch(epoch, {"val/hmean": epoch / 10}, lambda: {"page 7": picture})
@@ -52,19 +64,19 @@ def track(tmp_path):
     return train
 
 
-def wait_until(condition) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + ARRIVES_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def epochs_of(run):
+def epochs_of(run: Run) -> list[int]:
     return [row["epoch"] for row in run.history]
 
 
 def test_a_resumed_training_goes_on_in_its_run_and_no_epoch_stands_there_twice(
-    server, track, capfd
+    server: WandbServer, track: Track, capfd: pytest.CaptureFixture[str]
 ) -> None:
     track(2, "preempted")
     assert wait_for_trackers(ARRIVES_S)
@@ -85,8 +97,8 @@ def test_a_resumed_training_goes_on_in_its_run_and_no_epoch_stands_there_twice(
 
 
 @pytest.mark.slow
-def test_a_killed_training_leaves_a_run_that_has_failed(server, track) -> None:
-    def is_killed(epoch) -> Never:
+def test_a_killed_training_leaves_a_run_that_has_failed(server: WandbServer, track: Track) -> None:
+    def is_killed(epoch: int) -> Never:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -98,7 +110,11 @@ def test_a_killed_training_leaves_a_run_that_has_failed(server, track) -> None:
 
 @pytest.mark.slow
 def test_offline_each_epoch_is_kept_once_and_wandb_sync_sends_all(
-    server, track, tmp_path, monkeypatch, capfd
+    server: WandbServer,
+    track: Track,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     with monkeypatch.context() as offline:
         offline.setenv("WANDB_MODE", "offline")
@@ -119,7 +135,11 @@ def test_offline_each_epoch_is_kept_once_and_wandb_sync_sends_all(
 
 
 def test_a_server_that_is_gone_at_the_start_leaves_the_run_in_files(
-    server, track, tmp_path, monkeypatch, capfd
+    server: WandbServer,
+    track: Track,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
@@ -130,8 +150,10 @@ def test_a_server_that_is_gone_at_the_start_leaves_the_run_in_files(
     assert f"`wandb sync {tmp_path}/wandb/offline-run-" in said
 
 
-def test_a_server_that_goes_away_or_hangs_holds_up_no_training(server, track, tmp_path) -> None:
-    def the_server_goes_away(epoch) -> None:
+def test_a_server_that_goes_away_or_hangs_holds_up_no_training(
+    server: WandbServer, track: Track, tmp_path: Path
+) -> None:
+    def the_server_goes_away(epoch: int) -> None:
         if epoch == 1:
             wait_until(lambda: "file_stream" in server.calls)
             server.hangs.set()
@@ -145,12 +167,15 @@ def test_a_server_that_goes_away_or_hangs_holds_up_no_training(server, track, tm
 
 
 def test_a_client_that_hangs_ends_the_tracking_and_nothing_else(
-    server, track, monkeypatch, capfd
+    server: WandbServer,
+    track: Track,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(wandb, "_SEND_S", 0.1)
     monkeypatch.setattr(wandb, "_draw", lambda pictures: {"page": bytes(100_000)})
 
-    def the_client_hangs(epoch) -> None:
+    def the_client_hangs(epoch: int) -> None:
         if epoch == 1:
             os.kill(wandb._children[0].pid, signal.SIGSTOP)
 
@@ -158,7 +183,12 @@ def test_a_client_that_hangs_ends_the_tracking_and_nothing_else(
     assert "W&B: nothing more is tracked" in capfd.readouterr().out
 
 
-def test_a_full_disk_costs_the_tracking_and_nothing_else(server, track, monkeypatch, capfd) -> None:
+def test_a_full_disk_costs_the_tracking_and_nothing_else(
+    server: WandbServer,
+    track: Track,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with small_disk(1) as disk:
         if disk is None:
             pytest.skip("the tests may not mount a disk")
@@ -171,14 +201,19 @@ def test_a_full_disk_costs_the_tracking_and_nothing_else(server, track, monkeypa
 
 
 @pytest.mark.slow
-def test_a_key_that_is_missing_is_a_word_in_the_log(server, track, monkeypatch, capfd) -> None:
+def test_a_key_that_is_missing_is_a_word_in_the_log(
+    server: WandbServer,
+    track: Track,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.delenv("WANDB_API_KEY")
     track(1)
     assert wait_for_trackers(ARRIVES_S)
     assert "No API key configured" in capfd.readouterr().out
 
 
-def test_without_a_tracker_nothing_is_drawn_exported_or_started(tmp_path) -> None:
+def test_without_a_tracker_nothing_is_drawn_exported_or_started(tmp_path: Path) -> None:
     def never() -> Never:
         raise AssertionError
 
@@ -190,7 +225,7 @@ def test_without_a_tracker_nothing_is_drawn_exported_or_started(tmp_path) -> Non
 
 
 def test_of_several_processes_that_share_a_training_the_first_alone_tracks(
-    tmp_path, monkeypatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -17,6 +17,7 @@ import torch
 from detector.config import config_from_tree
 from detector.data.folds import Manifest, open_folds
 from detector.model.dbnet import DBNet
+from detector.training.result import EpochMetrics
 from detector.training.run import train
 from detector.training.step import Stepper
 
@@ -56,8 +57,13 @@ def run(trial: dict[str, Any]) -> None:
         config = config_from_tree(trial["config"])
         # Only the first touches the folder; the others get one that is not there.
         folder = folder if rank == 0 else folder / "not used"
-        reported = []
-        result = train(config, folds, 0, folder, lambda metrics: not reported.append(metrics.epoch))
+        reported: list[int] = []
+
+        def report(metrics: EpochMetrics) -> bool:
+            reported.append(metrics.epoch)
+            return True
+
+        result = train(config, folds, 0, folder, report)
     said = {"status": result.status, "kept": result.kept_epoch, "reported": reported}
     Path(trial["results"], f"{rank}.json").write_text(json.dumps(said))
 

@@ -28,7 +28,8 @@ def every_epoch(_: EpochMetrics) -> bool:
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    return load_tensors(path)["model"]
+    found: dict[str, torch.Tensor] = load_tensors(path)["model"]
+    return found
 
 
 def assert_same_weights(left: Path, right: Path) -> None:
@@ -81,8 +82,13 @@ def test_a_run_resumes_from_its_last_epoch_as_if_nothing_had_happened(
 
     with pytest.raises(KilledError):
         train(tiny, folds, 0, tmp_path, die_after_the_first)
-    reported = []
-    train(tiny, folds, 0, tmp_path, lambda metrics: not reported.append(metrics.epoch))
+    reported: list[int] = []
+
+    def report(metrics: EpochMetrics) -> bool:
+        reported.append(metrics.epoch)
+        return True
+
+    train(tiny, folds, 0, tmp_path, report)
     assert reported == [1, 2, 3]
     assert curve(tmp_path) == curve(whole)
     assert_same_weights(tmp_path / "last.ckpt", whole / "last.ckpt")
@@ -155,7 +161,9 @@ def test_a_tracker_is_given_every_epoch_and_what_the_best_ones_find(
     shown = [page.name for page in folds.validation(0)][:4]
     assert list(tracker.pictures[0]) == shown
     jpeg = np.frombuffer(tracker.pictures[0][shown[0]], np.uint8)
-    assert cv2.imdecode(jpeg, cv2.IMREAD_COLOR).any()
+    picture = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.any()
 
 
 def test_a_finished_run_is_not_trained_again(

@@ -16,7 +16,8 @@ from detector.training.step import Stepper
 def batch(tiny: Config, folds: Folds) -> Batch:
     config = apply_params(tiny, {"data.batch_size": 4})
     loader, _ = training_batches(folds.training(0), config)
-    return next(iter(loader))
+    first: Batch = next(iter(loader))
+    return first
 
 
 def stepper(config: Config) -> Stepper:

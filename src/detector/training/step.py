@@ -152,7 +152,8 @@ class Stepper:
             with self._fabric.autocast():
                 maps = self._network(self._pictures(batch, part))
             targets = self._targets(batch, part)
-            detection_loss(maps, targets, models.loss, models.head.k).backward()
+            loss = detection_loss(maps, targets, models.loss, models.head.k)
+            torch.autograd.backward(loss)
             del moments
         except (torch.cuda.OutOfMemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
