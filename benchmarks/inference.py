@@ -21,7 +21,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.harness import Contender, compare, console, find_peer, use_threads, version
-from detector.config import Config, load_config
+from detector.config.loading import load_config
+from detector.config.schema import Config
 from detector.data.synthetic.drawing import draw_receipt
 from detector.detecting.inference import Detect, Image, detect_text, normalise
 from detector.detecting.postprocess import Detections

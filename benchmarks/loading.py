@@ -27,7 +27,8 @@ from benchmarks.harness import (
     use_threads,
     version,
 )
-from detector.config import Config, load_config
+from detector.config.loading import load_config
+from detector.config.schema import Config
 from detector.data.batches import Batch, CropDataset, Draw, training_batches
 from detector.data.data_set import load_pages
 from detector.data.page import Page

@@ -16,7 +16,7 @@ from rich.table import Table
 from timm.utils.model_ema import ModelEmaV3
 
 from benchmarks.harness import console, version
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.data.batches import Batch
 from detector.model.dbnet import DBNet
 from detector.training.step import Stepper

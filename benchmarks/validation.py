@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.harness import Contender, console, take_turns, use_threads
 from benchmarks.inference import CHECKPOINT
 from benchmarks.loading import PRESET, SEED, training_step
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.data.batches import training_batches
 from detector.data.data_set import load_pages
 from detector.data.synthetic.drawing import draw_receipts

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from detector import Detector, train
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.config.metrics import METRIC
 from detector.data.opening import split_pages
 from detector.ensemble.single import export_training

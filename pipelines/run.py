@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from detector.choosing.candidates import BALANCE
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.errors import DetsweepError
 from detector.steps.run import Run
 from detector.sweepfile.spec import parse_sweep

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from detector.choosing import PageScores
+from detector.choosing.pages import PageScores
 from detector.evaluation.cleval.counts import CLEvalCounts
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.choosing import PageScores, difference, score
+from detector.choosing.bootstrap import difference, score
+from detector.choosing.pages import PageScores
 from detector.errors import DataError
 from detector.evaluation.cleval.counts import CLEvalCounts
 

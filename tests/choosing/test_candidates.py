@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from detector.choosing import PageScores
 from detector.choosing.candidates import Candidate, choose_candidate, cross_fit
+from detector.choosing.pages import PageScores
 from detector.errors import ConfigError
 from detector.evaluation.cleval.counts import CLEvalCounts
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.choosing import PageScores
-from detector.choosing.pages import KeptEpoch
+from detector.choosing.pages import KeptEpoch, PageScores
 from detector.data.page import Page
 from detector.errors import DataError
 from detector.evaluation.cleval.counts import CLEvalCounts, DatasetScore

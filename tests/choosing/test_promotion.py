@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from detector.choosing import PageScores
 from detector.choosing.bootstrap import Interval
+from detector.choosing.pages import PageScores
 from detector.choosing.promotion import Promotion, judge, judge_number
 from detector.evaluation.cleval.counts import CLEvalCounts
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.export.card import Card
 from detector.export.onnx import export_onnx, write_card
 

@@ -4,7 +4,7 @@ import yaml
 from typer.testing import CliRunner
 
 from detector.cli.main import app
-from detector.config import config_from_tree, known_keys, load_config
+from detector.config.loading import config_from_tree, known_keys, load_config
 
 
 def test_show_prints_a_configuration_that_can_be_read_back() -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from detector.choosing.ranking import Choice
 from detector.cli.sweep import app
-from detector.config import apply_params, load_config
+from detector.config.loading import apply_params, load_config
 from detector.data.folds import Manifest
 from detector.errors import SweepError
 from detector.steps.run import BegunSweep, Run

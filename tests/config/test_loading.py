@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.config import (
+from detector.config.loading import (
     apply_params,
     config_from_tree,
     known_keys,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.choosing import PageScores, bootstrap
+from detector.choosing import bootstrap
+from detector.choosing.pages import PageScores
 from detector.evaluation.cleval.counts import CLEvalCounts, DatasetScore
 from detector.evaluation.iou import IoUCounts
 from detector.evaluation.ratios import harmonic_mean, mean, share

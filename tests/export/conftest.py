@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.data.folds import Folds
 from detector.training.run import train
 

@@ -12,8 +12,8 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from detector.choosing import PageScores
-from detector.config import config_from_tree
+from detector.choosing.pages import PageScores
+from detector.config.loading import config_from_tree
 from detector.data.folds import Folds
 from detector.data.images import read_image
 from detector.data.page import Page

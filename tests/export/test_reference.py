@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.export.engines import open_engine
 from detector.export.onnx import export_onnx
 from detector.model.dbnet import DBNet

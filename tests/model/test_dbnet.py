@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.errors import ConfigError
 from detector.model.dbnet import DBNet
 from detector.model.loss import TargetMaps, detection_loss

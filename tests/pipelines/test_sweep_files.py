@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.config import apply_params, load_config
+from detector.config.loading import apply_params, load_config
 from detector.sweepfile.check import check_sweep, configs_of
 from detector.sweepfile.spec import parse_sweep
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.data.folds import Folds
 from detector.errors import SweepError
 from detector.planning.estimate import Work, estimate

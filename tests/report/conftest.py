@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import websocket
 
-from detector.choosing import Interval
+from detector.choosing.bootstrap import Interval
 from detector.choosing.promotion import Promotion
 from detector.choosing.ranking import Choice, Standing
 from detector.data.synthetic.drawing import draw_receipt

@@ -2,7 +2,7 @@ import shlex
 
 import pytest
 
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.sweep.best import best_trial, override_line
 from detector.sweep.trial import TrialRecord
 

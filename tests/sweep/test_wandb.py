@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.errors import SweepError
 from detector.steps.agent import HeldByChild
 from detector.steps.run import Run

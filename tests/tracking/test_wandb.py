@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.tracking import wandb
 from detector.tracking.opening import open_tracker
 from detector.tracking.tracker import UNTRACKED, Outcome

@@ -2,7 +2,8 @@
 
 import pytest
 
-from detector.config import Config, load_config
+from detector.config.loading import load_config
+from detector.config.schema import Config
 
 
 @pytest.fixture(scope="session")

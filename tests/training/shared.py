@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from detector.config import config_from_tree
+from detector.config.loading import config_from_tree
 from detector.data.folds import Manifest, open_folds
 from detector.model.dbnet import DBNet
 from detector.training.result import EpochMetrics

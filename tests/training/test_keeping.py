@@ -2,8 +2,7 @@
 
 import pytest
 
-from detector.choosing import PageScores
-from detector.choosing.pages import KeptEpoch
+from detector.choosing.pages import KeptEpoch, PageScores
 from detector.evaluation.cleval.counts import CLEvalCounts
 from detector.training.keeping import EpochChoice
 

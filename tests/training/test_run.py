@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from detector.choosing.pages import KeptEpoch
-from detector.config import Config, apply_params
+from detector.config.loading import apply_params
 from detector.config.metrics import GOALS, METRIC
+from detector.config.schema import Config
 from detector.data.folds import Folds
 from detector.errors import TrainingError
 from detector.model.checkpoint import ModelCheckpoint, load_tensors

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from detector.config import Config, apply_params
+from detector.config.loading import apply_params
+from detector.config.schema import Config
 from detector.data.batches import EpochBatches, training_batches
 from detector.data.folds import Folds
 from detector.data.processes import Processes

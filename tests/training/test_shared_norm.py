@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from detector.config import Config
+from detector.config.schema import Config
 from detector.model.dbnet import DBNet
 from detector.training.shared_norm import SharedBatchNorm2d, share_batch_norm
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from detector.config import Config, apply_params
+from detector.config.loading import apply_params
+from detector.config.schema import Config
 from detector.data.batches import Batch, training_batches
 from detector.data.folds import Folds
 from detector.errors import TrainingError

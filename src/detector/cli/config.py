@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from detector.config import known_keys, load_config, preset_names
+from detector.config.loading import known_keys, load_config, preset_names
 
 app = typer.Typer(name="config", help="Show the configuration of a run.", no_args_is_help=True)
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from detector.cli.run import Data, Overrides, SweepFile
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.console import narrow_table, say
 from detector.data.processes import require_equal_shares
 from detector.errors import DetsweepError

@@ -258,7 +258,7 @@ def _say_what_was_selected(by_value: "SweepOutcome", selected: "SweepOutcome") -
 def _given_at_init(run: "Run") -> dict[str, object]:
     """The preset of the store's configuration and what it changes; nothing where it has none of
     this sweep."""
-    from detector.config import changes_of_preset
+    from detector.config.loading import changes_of_preset
 
     try:
         config = run.config_of_sweep

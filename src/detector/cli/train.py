@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from detector.config import load_config
+from detector.config.loading import load_config
 from detector.config.metrics import LOSS, METRIC, PRECISION, RECALL, SECONDS
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.data.processes import Processes

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from detector.config import Config
+from detector.config.schema import Config
 from detector.errors import ConfigError
 
 

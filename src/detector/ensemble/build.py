@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.choosing import PageScores, score
+from detector.choosing.bootstrap import score
 from detector.choosing.candidates import (
     BALANCE,
     choose_candidate,
     cross_fit,
     within_noise_of_the_best,
 )
+from detector.choosing.pages import PageScores
 from detector.config.schema import DataConfig, PostprocessConfig
 from detector.console import say
 from detector.data.folds import Folds

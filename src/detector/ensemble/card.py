@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from detector.choosing import Interval
+from detector.choosing.bootstrap import Interval
 from detector.config.schema import PostprocessConfig
 from detector.ensemble.files import CandidateFile
 from detector.evaluation.score_row import ScoreRow

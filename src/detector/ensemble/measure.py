@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detector.choosing import Interval, PageScores, score
+from detector.choosing.bootstrap import Interval, score
 from detector.choosing.candidates import Candidate
+from detector.choosing.pages import PageScores
 from detector.config.schema import DataConfig, PostprocessConfig
 from detector.console import say
 from detector.data.images import read_image

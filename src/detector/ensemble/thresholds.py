@@ -18,7 +18,8 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.choosing import Interval, PageScores, difference
+from detector.choosing.bootstrap import Interval, difference
+from detector.choosing.pages import PageScores
 from detector.config.schema import DataConfig, PostprocessConfig
 from detector.data.images import read_image
 from detector.data.page import Page, taken_evenly

@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx
 
-from detector.config import config_from_tree
+from detector.config.loading import config_from_tree
 from detector.config.schema import SIZE_STEP, PostprocessConfig, ResizeConfig
 from detector.errors import ExportError
 

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detector.config import Config, config_from_tree
+from detector.config.loading import config_from_tree
+from detector.config.schema import Config
 from detector.errors import TrainingError
 from detector.model.dbnet import DBNet
 from detector.storage.atomic import write_atomically

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.config import Config
+from detector.config.schema import Config
 from detector.data.folds import SWEEP_FOLD, Folds
 from detector.errors import SweepError
 from detector.export.precision import Precision

@@ -8,7 +8,7 @@ from statistics import median
 
 import torch
 
-from detector.config import Config
+from detector.config.schema import Config
 from detector.data.batches import Batch
 from detector.data.folds import SWEEP_FOLD, Folds
 from detector.model.dbnet import DBNet

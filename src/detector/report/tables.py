@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detector.choosing import Interval
+from detector.choosing.bootstrap import Interval
 from detector.choosing.ranking import Choice
 from detector.ensemble.outcome import EnsembleOutcome
 from detector.evaluation.score_row import ScoreRow

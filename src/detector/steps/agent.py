@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from detector.config import apply_params
+from detector.config.loading import apply_params
 from detector.console import say
 from detector.data.folds import SWEEP_FOLD
 from detector.errors import PreemptedError

@@ -9,8 +9,9 @@ from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detector.choosing import PageScores, score
+from detector.choosing.bootstrap import score
 from detector.choosing.candidates import BALANCE
+from detector.choosing.pages import PageScores
 from detector.console import say
 from detector.data.folds import Folds
 from detector.data.images import read_image

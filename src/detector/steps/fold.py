@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from detector.config import Config, apply_params
+from detector.config.loading import apply_params
+from detector.config.schema import Config
 from detector.console import say
 from detector.data.folds import SWEEP_FOLD, Folds
 from detector.errors import DetsweepError, PreemptedError, TrainingError

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detector.config import Config, load_config
+from detector.config.loading import load_config
+from detector.config.schema import Config
 from detector.console import say
 from detector.data.check import check_data
 from detector.data.folds import Manifest, make_folds

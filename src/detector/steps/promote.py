@@ -5,7 +5,7 @@ from pathlib import Path
 
 import fsspec
 
-from detector.choosing import PageScores
+from detector.choosing.pages import PageScores
 from detector.choosing.promotion import Promotion, judge, judge_number
 from detector.console import say
 from detector.data.page import Page

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from detector.config import changes_of_preset, values_by_key
+from detector.config.loading import changes_of_preset, values_by_key
 from detector.data.images import read_image
 from detector.ensemble.outcome import EnsembleOutcome
 from detector.evaluation.mistakes import PageMistakes, by_kind

@@ -21,7 +21,8 @@ from typing import Any
 
 import yaml
 
-from detector.config import Config, config_from_tree
+from detector.config.loading import config_from_tree
+from detector.config.schema import Config
 from detector.data.folds import Folds, Manifest, open_folds
 from detector.data.source import fetch
 from detector.ensemble.outcome import EnsembleOutcome

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from detector.choosing import PageScores
+from detector.choosing.pages import PageScores
 from detector.choosing.ranking import Choice, Contender, choose_trial
-from detector.config import Config, apply_params
+from detector.config.loading import apply_params
+from detector.config.schema import Config
 from detector.console import say
 from detector.data.folds import SWEEP_FOLD
 from detector.errors import SweepError

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from detector.config import Config
+from detector.config.schema import Config
 from detector.console import say
 from detector.errors import SweepError
 from detector.steps.prepare import prepare

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from detector.config import Config
+from detector.config.schema import Config
 from detector.console import say
 from detector.data.folds import Folds
 from detector.errors import PreemptedError

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from statistics import median
 
 from detector.choosing.pages import PAGES, KeptEpoch
-from detector.config import Config
+from detector.config.schema import Config
 from detector.data.folds import Folds
 from detector.errors import StoreError
 from detector.steps.documents import read_document, write_document

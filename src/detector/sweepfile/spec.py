@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from detector.config import known_keys, nearest_key
+from detector.config.loading import known_keys, nearest_key
 from detector.config.metrics import METRIC
 from detector.errors import SweepError, did_you_mean
 from detector.search.hyperband import Goal, Hyperband

@@ -9,7 +9,7 @@ from detector.data.processes import Processes
 from detector.tracking.tracker import UNTRACKED, Tracker
 
 if TYPE_CHECKING:
-    from detector.config import Config
+    from detector.config.schema import Config
 
 
 @contextmanager

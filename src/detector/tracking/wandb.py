@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from detector.config import Config
+from detector.config.schema import Config
 from detector.console import say
 from detector.storage.atomic import write_atomically
 from detector.tracking.tracker import Outcome, Pictures, Tracker

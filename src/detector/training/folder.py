@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from detector.choosing.pages import PAGES, KeptEpoch
-from detector.config import Config
+from detector.config.schema import Config
 from detector.errors import TrainingError
 from detector.model.checkpoint import ModelCheckpoint, load_tensors, save_tensors
 from detector.model.dbnet import DBNet

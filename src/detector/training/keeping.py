@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from detector.choosing import difference
+from detector.choosing.bootstrap import difference
 from detector.choosing.pages import KeptEpoch
 
 MOST_LOST = 0.01

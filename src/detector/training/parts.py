@@ -11,7 +11,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 from torch.utils.data import DataLoader
 
-from detector.config import Config
+from detector.config.schema import Config
 from detector.data.batches import Batch, EpochBatches, training_batches
 from detector.data.page import Page
 from detector.data.processes import Processes

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from detector.choosing.pages import KeptEpoch, PageScores
-from detector.config import Config
 from detector.config.metrics import (
     HMEAN_PAGES,
     LOSS,
@@ -17,6 +16,7 @@ from detector.config.metrics import (
     RECALL,
     SECONDS,
 )
+from detector.config.schema import Config
 from detector.console import say
 from detector.data.folds import Folds
 from detector.data.page import Page

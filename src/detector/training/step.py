@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
-from detector.config import Config
+from detector.config.schema import Config
 from detector.console import say
 from detector.data.batches import Batch
 from detector.errors import TrainingError

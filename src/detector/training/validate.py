@@ -8,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
-from detector.config import Config
+from detector.config.schema import Config
 from detector.data.images import read_image
 from detector.data.page import Page
 from detector.data.scaled import ScaledPages

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import yaml
 
-from detector.config import Config, load_config
+from detector.config.loading import load_config
+from detector.config.schema import Config
 from detector.errors import SweepError
 from detector.sweepfile.check import (
     program_rules,

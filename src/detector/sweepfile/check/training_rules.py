@@ -4,7 +4,7 @@ import difflib
 import math
 from collections.abc import Iterator, Sequence
 
-from detector.config import apply_params, known_keys, nearest_key
+from detector.config.loading import apply_params, known_keys, nearest_key
 from detector.config.metrics import GOALS
 from detector.errors import ConfigError
 from detector.search.hyperband import Goal
