@@ -11,6 +11,7 @@ from typing import Protocol
 import urllib3
 from kubernetes import client, config
 
+from detector.config.metrics import METRIC
 from detector.errors import StoreError
 from detector.steps.run import Run
 from detector.steps.training import Training
@@ -29,7 +30,6 @@ _LAUNCHER = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\] ")
 _ENGINE = re.compile(r"time=\S+ level=INFO .*\bargo=true")
 _INFO = "I"
 _TIMEOUT_S = (5, 30)
-_HMEAN = "val/hmean"
 _S3_PLACES = (ENDPOINT, REGION, "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
 
 
@@ -246,6 +246,6 @@ class StoreNews:
         if last <= self._said.get(training.name, 0):
             return None
         self._said[training.name] = last
-        value = history[last].get(_HMEAN)
+        value = history[last].get(METRIC)
         shown = "" if value is None else f", {value:.4f}"
         return News(training.name, f"epoch {last}{shown}", is_progress=True)

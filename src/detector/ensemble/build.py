@@ -94,12 +94,13 @@ def build_ensemble(
         chosen, reason = choose_candidate(candidates, prefer)
         pages = cross_fit(candidates, prefer)
         taken = next(m for m in measured if m.file.name == chosen)
-        scores = score_table(taken.score, score(pages))
+        expected = score(pages)
+        scores = score_table(taken.score, expected)
         name = title(taken.file, list(models))
         card = make_card(name, first, tuned.postprocess, taken.file, scores)
         model = _write_model(taken.file, card, out_dir)
     rows = [m.score for m in measured]
-    choice = ModelChoice(rows, chosen, reason, tuned.reason, score(pages))
+    choice = ModelChoice(rows, chosen, reason, tuned.reason, expected)
     return EnsembleResult(choice, pages, tuned, model, taken.file.parity)
 
 

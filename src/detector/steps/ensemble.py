@@ -27,8 +27,8 @@ from detector.steps.prepare import Prepared
 from detector.steps.promote import compare_with_baseline
 from detector.steps.report import run_content
 from detector.steps.run import MODEL, Run
-from detector.steps.training import BEST
 from detector.tracking.opening import open_tracker
+from detector.training.result import BEST
 
 if TYPE_CHECKING:
     from detector.ensemble.build import EnsembleResult

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from detector.choosing.pages import PageScores
 from detector.choosing.ranking import Choice, Contender, choose_trial
 from detector.config.loading import apply_params
+from detector.config.metrics import METRIC
 from detector.config.schema import Config
 from detector.console import say
 from detector.data.folds import SWEEP_FOLD
@@ -22,7 +23,6 @@ from detector.sweep.protocol import Sweep
 from detector.sweep.trial import TrialRecord
 from detector.sweepfile.space import Space, off_centre
 
-COMPARED_BY = "val/hmean"
 """The metric whose counts by page every training keeps."""
 
 
@@ -90,7 +90,7 @@ def _by_curves(so_far: SweepOutcome, leader: TrialRecord) -> SweepOutcome:
     """The outcome where trials cannot be compared by page."""
     reason = (
         f"Trial {leader.number} has the best {so_far.metric}. Its lead may be noise: counts by "
-        f"page are kept for {COMPARED_BY} alone."
+        f"page are kept for {METRIC} alone."
     )
     return replace(so_far, choice=Choice(leader.number, [], [reason]))
 
@@ -100,7 +100,7 @@ def _by_pages(
 ) -> SweepOutcome | None:
     """The outcome by scores on pages; None where the sweep goes by something that pages do not
     show, or the leader has kept none."""
-    is_comparable = (so_far.metric, so_far.goal) == (COMPARED_BY, "maximize")
+    is_comparable = (so_far.metric, so_far.goal) == (METRIC, "maximize")
     if not (so_far.trains_detector and is_comparable):
         return None
     rivals = _Rivals(run, run.config, so_far.trials)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from detector.config.metrics import METRIC
 from detector.config.schema import Config
 from detector.console import say
 from detector.data.folds import Folds
@@ -59,8 +60,8 @@ def train_to_the_end(place: Training, config: Config, folds: Folds, fold: int) -
     def on_epoch(metrics: "EpochMetrics") -> bool:
         # A training that is resumed begins by reporting what it had finished.
         if metrics.epoch > epochs_before:
-            hmean = metrics.values["val/hmean"]
-            say(f"epoch {metrics.epoch}/{config.trainer.max_epochs} · val/hmean {hmean:.4f}")
+            hmean = metrics.values[METRIC]
+            say(f"epoch {metrics.epoch}/{config.trainer.max_epochs} · {METRIC} {hmean:.4f}")
             show_progress(metrics.epoch, config.trainer.max_epochs, metrics.values)
         return True
 

@@ -16,9 +16,6 @@ from detector.storage.run_store import RunFolder, RunStore
 from detector.sweep.reporting import HISTORY, read_history
 from detector.tracking.wandb import STATE as TRACKER_STATE
 
-BEST = "best.ckpt"
-"""The weights that a training keeps."""
-
 _ORIGIN, _RESULT = "origin.json", "result.json"
 
 

@@ -6,7 +6,7 @@ How a trial is trained, the objective decides; where trials are kept, the sweep'
 import difflib
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -301,7 +301,8 @@ class _Handle:
             return f"no finite value of {self.metric} was reported"
         near = difflib.get_close_matches(self.metric, self._reported, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{self.metric} was never reported, but {_listed(self._reported)} were{hint}"
+        others = ", ".join(sorted(self._reported))
+        return f"{self.metric} was never reported, but {others} were{hint}"
 
 
 def _print_event(event: AgentEvent) -> None:
@@ -314,10 +315,6 @@ def _last_value(handle: _Handle) -> str:
         return ""
     last = max(curve)
     return f" after epoch {handle.trial.epoch} · last {handle.metric} {curve[last]:.4f}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
 
 
 def _word(key: str, value: object) -> str:

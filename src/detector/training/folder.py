@@ -15,8 +15,7 @@ from detector.errors import TrainingError
 from detector.model.checkpoint import ModelCheckpoint, load_tensors, save_tensors
 from detector.model.dbnet import DBNet
 from detector.storage.atomic import write_atomically
-
-LAST, BEST = "last.ckpt", "best.ckpt"
+from detector.training.result import BEST, LAST
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+LAST, BEST = "last.ckpt", "best.ckpt"
+"""The files of a training's folder that hold its whole state, and the weights that it keeps."""
+
 Status = Literal["finished", "stopped", "preempted"]
 """A training "finished" all its epochs, was "stopped" early by `OnEpoch`, or was "preempted" by
 SIGTERM and is to be resumed."""
