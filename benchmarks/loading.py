@@ -30,7 +30,7 @@ from benchmarks.harness import (
 from detector.config.loading import load_config
 from detector.config.schema import Config
 from detector.data.batches import Batch, CropDataset, Draw, training_batches
-from detector.data.data_set import load_pages
+from detector.data.data_set import DataSet
 from detector.data.page import Page
 from detector.data.synthetic.drawing import draw_receipts
 from detector.model.dbnet import DBNet
@@ -49,7 +49,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         root = Path(folder) / "receipts"
         draw_receipts(root, train=PAGES, held_out=0, seed=SEED)
-        pages = load_pages(root)
+        pages = DataSet.read(root).pages()
         kept = CropDataset(pages, config)
         ours = [
             Contender("detsweep, first epoch", lambda i: CropDataset(pages, config)[Draw(1, i, i)]),

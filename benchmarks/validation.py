@@ -15,7 +15,7 @@ from benchmarks.inference import CHECKPOINT
 from benchmarks.loading import PRESET, SEED, training_step
 from detector.config.loading import load_config
 from detector.data.batches import training_batches
-from detector.data.data_set import load_pages
+from detector.data.data_set import DataSet
 from detector.data.synthetic.drawing import draw_receipts
 from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet
@@ -37,7 +37,7 @@ def main(checkpoint: Path = CHECKPOINT) -> None:
     with TemporaryDirectory() as folder:
         root = Path(folder) / "receipts"
         draw_receipts(root, train=config.folds.count * VALIDATED, held_out=0, seed=SEED)
-        pages = load_pages(root)
+        pages = DataSet.read(root).pages()
         validation = Validation(pages[:VALIDATED], config)
         loader, batches = training_batches(pages[VALIDATED:], config)
         validate = Contender("validation", lambda _: validation.score(network))

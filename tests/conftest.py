@@ -13,7 +13,7 @@ import s3fs
 from hypothesis import settings
 from PIL import Image
 
-from detector.data.data_set import load_pages
+from detector.data.data_set import DataSet
 from detector.data.folds import Folds, make_folds, open_folds
 from detector.data.synthetic.drawing import draw_receipts
 from tests.ports import ports_of_seaweedfs
@@ -67,7 +67,7 @@ def folds(tmp_path_factory: pytest.TempPathFactory) -> Folds:
     """Eight drawn receipts in two folds, and two held out."""
     root = tmp_path_factory.mktemp("receipts") / "data"
     draw_receipts(root, train=8, held_out=2, seed=3)
-    return open_folds(root, make_folds(load_pages(root), 2, seed=0))
+    return open_folds(root, make_folds(DataSet.read(root).pages(), 2, seed=0))
 
 
 @pytest.fixture(scope="session")

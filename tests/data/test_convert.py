@@ -7,7 +7,7 @@ import pytest
 
 from detector.data.check import check_data
 from detector.data.convert import Format, write_data_set
-from detector.data.data_set import load_pages
+from detector.data.data_set import DataSet
 from detector.data.page import Page
 from detector.errors import DataError
 
@@ -37,19 +37,19 @@ def test_copy_holds_the_same_pages(
     write_page(splits[1], "c", lines=3, suffix=".png")
     rows = [f"{splits[0]},a,x", f"{splits[0]},b,y", f"{splits[1]},c,z"]
     (root / "index.csv").write_text("\n".join(["split,name,store_group", *rows]))
-    pages = load_pages(root)
+    pages = DataSet.read(root).pages()
     write_data_set(pages, tmp_path / "copy", to)
-    assert _content(load_pages(tmp_path / "copy")) == _content(pages)
+    assert _content(DataSet.read(tmp_path / "copy").pages()) == _content(pages)
 
 
 def test_words_json_made_from_polygons_becomes_a_polygons_file(
     root: Path, write_page: WritePage, tmp_path: Path
 ) -> None:
     write_page(name="a", text="# polygons\n2,2,30,2,30,10,2,10,0,6,arc")
-    pages = load_pages(root)
+    pages = DataSet.read(root).pages()
     write_data_set(pages, tmp_path / "words", "words")
-    write_data_set(load_pages(tmp_path / "words"), tmp_path / "icdar", "icdar")
-    assert _content(load_pages(tmp_path / "icdar")) == _content(pages)
+    write_data_set(DataSet.read(tmp_path / "words").pages(), tmp_path / "icdar", "icdar")
+    assert _content(DataSet.read(tmp_path / "icdar").pages()) == _content(pages)
     assert (tmp_path / "icdar/gt/a.txt").read_text() == (
         "# polygons\n2,2,30,2,30,10,2,10,0,6,arc\n"
     )
@@ -73,7 +73,7 @@ def test_folder_in_use_is_not_written_to(root: Path, write_page: WritePage, tmp_
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy/notes.md").write_text("mine")
     with pytest.raises(DataError, match="exists already"):
-        write_data_set(load_pages(root), tmp_path / "copy", "icdar")
+        write_data_set(DataSet.read(root).pages(), tmp_path / "copy", "icdar")
     assert [path.name for path in (tmp_path / "copy").iterdir()] == ["notes.md"]
 
 
@@ -82,7 +82,7 @@ def test_copy_that_fails_leaves_nothing_behind(
 ) -> None:
     write_page(name="a")
     write_page(name="b")
-    pages = load_pages(root)
+    pages = DataSet.read(root).pages()
     (root / "images/b.jpg").unlink()
     with pytest.raises(FileNotFoundError):
         write_data_set(pages, tmp_path / "out/copy", "icdar")

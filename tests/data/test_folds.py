@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from detector.data.data_set import load_pages
+from detector.data.data_set import DataSet
 from detector.data.folds import Manifest, make_folds, open_folds
 from detector.data.page import Page, TextBox
 from detector.errors import DataError
@@ -217,7 +217,7 @@ def test_each_page_is_validated_on_once_and_trained_on_otherwise(
     root: Path, write_page: WritePage
 ) -> None:
     _write_data_set(write_page)
-    folds = open_folds(root, make_folds(load_pages(root), 3, 0))
+    folds = open_folds(root, make_folds(DataSet.read(root).pages(), 3, 0))
     trainable = {page.name for page in folds.pages if not page.held_out}
     validated: Counter[str] = Counter()
     for fold in range(3):
@@ -231,7 +231,7 @@ def test_each_page_is_validated_on_once_and_trained_on_otherwise(
 
 def test_without_a_fold_the_held_out_pages_validate(root: Path, write_page: WritePage) -> None:
     _write_data_set(write_page)
-    folds = open_folds(root, make_folds(load_pages(root), 3, 0))
+    folds = open_folds(root, make_folds(DataSet.read(root).pages(), 3, 0))
     assert [page.image.stem for page in folds.training(None)] == [f"t{i}" for i in range(8)]
     assert [page.image.stem for page in folds.validation(None)] == ["v0", "v1"]
     assert [page.image.stem for page in folds.held_out] == ["v0", "v1"]
@@ -240,7 +240,7 @@ def test_without_a_fold_the_held_out_pages_validate(root: Path, write_page: Writ
 def test_page_that_was_carved_out_is_held_out(root: Path, write_page: WritePage) -> None:
     for i in range(8):
         write_page(name=f"p{i}")
-    folds = open_folds(root, make_folds(load_pages(root), 3, 0, held_out_fraction=0.25))
+    folds = open_folds(root, make_folds(DataSet.read(root).pages(), 3, 0, held_out_fraction=0.25))
     assert len(folds.held_out) == 2
     assert all(page.held_out for page in folds.held_out)
 
@@ -248,7 +248,7 @@ def test_page_that_was_carved_out_is_held_out(root: Path, write_page: WritePage)
 @pytest.mark.parametrize("fold", [-1, 3])
 def test_fold_that_is_not_there_is_an_error(fold: int, root: Path, write_page: WritePage) -> None:
     _write_data_set(write_page)
-    folds = open_folds(root, make_folds(load_pages(root), 3, 0))
+    folds = open_folds(root, make_folds(DataSet.read(root).pages(), 3, 0))
     for pages_of in (folds.training, folds.validation):
         with pytest.raises(DataError, match=f"there is no fold {fold}"):
             pages_of(fold)
@@ -286,7 +286,7 @@ def test_data_set_that_changed_since_is_an_error_that_names_the_files(
     change: Callable[[Path], None], said: str, root: Path, write_page: WritePage
 ) -> None:
     _write_data_set(write_page)
-    manifest = make_folds(load_pages(root), 3, 0)
+    manifest = make_folds(DataSet.read(root).pages(), 3, 0)
     change(root)
     with pytest.raises(DataError, match=said):
         open_folds(root, manifest)
@@ -294,7 +294,7 @@ def test_data_set_that_changed_since_is_an_error_that_names_the_files(
 
 def test_other_files_may_change(root: Path, write_page: WritePage) -> None:
     _write_data_set(write_page)
-    manifest = make_folds(load_pages(root), 3, 0)
+    manifest = make_folds(DataSet.read(root).pages(), 3, 0)
     (root / "README.md").write_text("receipts")
     path = root / "train/gt/t3.txt"
     path.write_text(path.read_text().replace("\n", "\r\n") + "\r\n\r\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.data.data_set import load_pages, read_data_set
+from detector.data.data_set import DataSet
 from detector.errors import DataError
 
 WritePage = Callable[..., Path]
@@ -16,7 +16,7 @@ QUAD = "2,2,30,2,30,10,2,10"
 
 
 def _reasons(root: Path, level: str, group_column: str | None = None) -> dict[str, str]:
-    problems = read_data_set(root, group_column).problems
+    problems = DataSet.read(root, group_column).problems
     return {problem.file: problem.reason for problem in problems if problem.level == level}
 
 
@@ -29,7 +29,7 @@ def _write_words_json(path: Path, *names: str) -> None:
 def test_flat_data_set_has_images_and_gt(root: Path, write_page: WritePage) -> None:
     write_page(name="b")
     write_page(name="a", lines=3)
-    pages = load_pages(root)
+    pages = DataSet.read(root).pages()
     assert [page.name for page in pages] == ["images/a.jpg", "images/b.jpg"]
     assert [len(page.boxes) for page in pages] == [3, 1]
     assert pages[0].image == root / "images" / "a.jpg"
@@ -40,14 +40,14 @@ def test_flat_data_set_has_images_and_gt(root: Path, write_page: WritePage) -> N
 def test_second_split_is_held_out(held_out: str, root: Path, write_page: WritePage) -> None:
     write_page("train", "a")
     write_page(held_out, "a")
-    held = {page.name: page.held_out for page in load_pages(root)}
+    held = {page.name: page.held_out for page in DataSet.read(root).pages()}
     assert held == {"train/images/a.jpg": False, f"{held_out}/images/a.jpg": True}
 
 
 def test_annotation_may_be_named_as_icdar_2015_does(root: Path, write_page: WritePage) -> None:
     write_page(name="img_1")
     (root / "gt/img_1.txt").rename(root / "gt/gt_img_1.txt")
-    assert len(load_pages(root)[0].boxes) == 1
+    assert len(DataSet.read(root).pages()[0].boxes) == 1
 
 
 def test_image_that_is_itself_named_gt_keeps_its_annotation(
@@ -56,7 +56,9 @@ def test_image_that_is_itself_named_gt_keeps_its_annotation(
     write_page(name="gt_1", lines=2)
     write_page(name="1")
     (root / "gt/1.txt").unlink()
-    assert [(page.name, len(page.boxes)) for page in load_pages(root)] == [("images/gt_1.jpg", 2)]
+    assert [(page.name, len(page.boxes)) for page in DataSet.read(root).pages()] == [
+        ("images/gt_1.jpg", 2)
+    ]
     assert _reasons(root, "skip") == {"images/1.jpg": "no annotation file in gt/"}
 
 
@@ -64,7 +66,7 @@ def test_words_json_beside_images_annotates_them(root: Path, write_page: WritePa
     write_page(name="a")
     shutil.rmtree(root / "gt")
     _write_words_json(root / "labels.json", "a.jpg")
-    (page,) = load_pages(root)
+    (page,) = DataSet.read(root).pages()
     assert (page.name, page.boxes[0].text) == ("images/a.jpg", "TOTAL")
 
 
@@ -73,7 +75,7 @@ def test_each_split_may_have_its_words_json(root: Path, write_page: WritePage) -
         write_page(split, "a")
         shutil.rmtree(root / split / "gt")
         _write_words_json(root / split / "words.json", "a.jpg")
-    assert [(page.name, page.held_out) for page in load_pages(root)] == [
+    assert [(page.name, page.held_out) for page in DataSet.read(root).pages()] == [
         ("train/images/a.jpg", False),
         ("val/images/a.jpg", True),
     ]
@@ -86,7 +88,7 @@ def test_words_json_that_names_a_missing_image_is_an_error(
     shutil.rmtree(root / "gt")
     _write_words_json(root / "words.json", "a.jpg", "b.jpg")
     with pytest.raises(DataError, match=r"words\.json:b\.jpg: no such image"):
-        load_pages(root)
+        DataSet.read(root).pages()
 
 
 def test_size_that_a_words_json_declares_must_be_the_images(
@@ -97,7 +99,7 @@ def test_size_that_a_words_json_declares_must_be_the_images(
     words = {"images": {"a.jpg": {"words": {}, "img_w": 48, "img_h": 64}}}
     (root / "words.json").write_text(json.dumps(words))
     with pytest.raises(DataError, match=r"images/a\.jpg: is 64x48, but annotated as 48x64"):
-        load_pages(root)
+        DataSet.read(root).pages()
 
 
 def test_two_words_json_are_an_error(root: Path, write_page: WritePage) -> None:
@@ -106,7 +108,7 @@ def test_two_words_json_are_an_error(root: Path, write_page: WritePage) -> None:
     for name in ("one.json", "two.json"):
         _write_words_json(root / name, "a.jpg")
     with pytest.raises(DataError, match=r"has 2 JSON files: one\.json, two\.json"):
-        load_pages(root)
+        DataSet.read(root).pages()
 
 
 @pytest.mark.parametrize(
@@ -124,20 +126,20 @@ def test_other_layouts_are_errors_that_show_the_right_one(
     for split in splits:
         write_page(split)
     with pytest.raises(DataError, match="lay it out as images/ and gt/") as raised:
-        load_pages(root)
+        DataSet.read(root).pages()
     assert problem in raised.value.problem
 
 
 def test_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such folder"):
-        load_pages(tmp_path / "nowhere")
+        DataSet.read(tmp_path / "nowhere").pages()
 
 
 def test_image_without_annotation_is_left_out_and_said(root: Path, write_page: WritePage) -> None:
     write_page(name="a")
     write_page(name="b")
     (root / "gt/b.txt").unlink()
-    assert [page.name for page in load_pages(root)] == ["images/a.jpg"]
+    assert [page.name for page in DataSet.read(root).pages()] == ["images/a.jpg"]
     assert _reasons(root, "skip") == {"images/b.jpg": "no annotation file in gt/"}
 
 
@@ -145,7 +147,7 @@ def test_annotation_without_image_is_an_error(root: Path, write_page: WritePage)
     write_page(name="a")
     (root / "gt/lost.txt").write_text(QUAD)
     with pytest.raises(DataError, match=r"gt/lost\.txt: annotates no image"):
-        load_pages(root)
+        DataSet.read(root).pages()
 
 
 def test_image_with_two_annotations_is_an_error(root: Path, write_page: WritePage) -> None:
@@ -160,7 +162,7 @@ def test_split_without_annotations_is_left_out_as_a_whole(
     write_page("train", "a")
     write_page("test", "a")
     shutil.rmtree(root / "test/gt")
-    assert [page.name for page in load_pages(root)] == ["train/images/a.jpg"]
+    assert [page.name for page in DataSet.read(root).pages()] == ["train/images/a.jpg"]
     assert "its 1 images are not used" in _reasons(root, "skip")["test/images"]
 
 
@@ -193,19 +195,19 @@ def test_names_that_differ_by_case_alone_are_warnings(root: Path, write_page: Wr
 def test_bad_line_is_an_error_with_its_number(root: Path, write_page: WritePage) -> None:
     write_page(name="a", text=f"{QUAD},good\n1,2,3,TOTAL")
     with pytest.raises(DataError, match=r"gt/a\.txt:2: field 4 of the 8 coordinates is 'TOTAL'"):
-        load_pages(root)
+        DataSet.read(root).pages()
 
 
 def test_box_outside_its_image_is_an_error(root: Path, write_page: WritePage) -> None:
     write_page(name="a", text="500,2,530,2,530,10,500,10,far", size=(64, 48))
     with pytest.raises(DataError, match=r"gt/a\.txt:1: the box lies outside the image, 64x48"):
-        load_pages(root)
+        DataSet.read(root).pages()
 
 
 def test_error_names_the_first_few_of_many_and_a_remedy(root: Path, write_page: WritePage) -> None:
     write_page(name="a", text="\n".join(["broken"] * 8))
     with pytest.raises(DataError) as raised:
-        load_pages(root)
+        DataSet.read(root).pages()
     text = str(raised.value)
     assert "the data set has 8 errors" in text
     assert "gt/a.txt:5" in text
@@ -233,7 +235,7 @@ def test_group_column_is_asked_for_or_the_only_one_there_is(
     columns = header.split(",")
     row = {"split": "train", "name": "a", **{column: f"in {column}" for column in columns[2:]}}
     (root / "index.csv").write_text(f"{header}\n{','.join(row[c] for c in columns)}\n")
-    data_set = read_data_set(root, asked)
+    data_set = DataSet.read(root, asked)
     assert data_set.group_column == taken
     assert data_set.labelled[0].page.group == (f"in {taken}" if taken else None)
 
@@ -248,7 +250,7 @@ def test_index_of_a_flat_data_set_needs_no_split(root: Path, write_page: WritePa
     write_page(name="a")
     write_page(name="b.7")
     (root / "index.csv").write_text("name,group\na.jpg,x\nb.7,y\n")
-    assert [page.group for page in load_pages(root)] == ["x", "y"]
+    assert [page.group for page in DataSet.read(root).pages()] == ["x", "y"]
 
 
 def test_asking_for_a_column_that_is_not_there_is_an_error(
@@ -256,10 +258,10 @@ def test_asking_for_a_column_that_is_not_there_is_an_error(
 ) -> None:
     write_page(name="a")
     with pytest.raises(DataError, match=r"there is no index\.csv"):
-        load_pages(root, "shop")
+        DataSet.read(root, "shop").pages()
     (root / "index.csv").write_text("name,group\na,x\n")
     with pytest.raises(DataError, match="has no column 'shop', only name, group"):
-        load_pages(root, "shop")
+        DataSet.read(root, "shop").pages()
 
 
 def test_page_without_a_group_is_a_warning(root: Path, write_page: WritePage) -> None:
@@ -285,4 +287,4 @@ def test_data_set_without_any_annotation_is_an_error(root: Path, write_page: Wri
     write_page(name="a")
     (root / "gt/a.txt").unlink()
     with pytest.raises(DataError, match="no image has an annotation"):
-        load_pages(root)
+        DataSet.read(root).pages()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from detector.config.schema import DataConfig
-from detector.data.data_set import load_pages
+from detector.data.data_set import DataSet
 from detector.data.scaled import ScaledPages
 from detector.data.synthetic.drawing import draw_receipts
 from detector.errors import DataError
@@ -13,7 +13,7 @@ from detector.errors import DataError
 
 def test_pages_are_read_once_as_far_as_memory_goes(tmp_path: Path) -> None:
     draw_receipts(tmp_path / "receipts", train=2, held_out=0, seed=1)
-    pages = load_pages(tmp_path / "receipts")
+    pages = DataSet.read(tmp_path / "receipts").pages()
     data = DataConfig()
     one_page = ScaledPages(pages, data)[0].pixels.nbytes
     scaled = ScaledPages(pages, data, max_bytes=one_page)

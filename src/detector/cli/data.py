@@ -13,7 +13,7 @@ from rich.text import Text
 from detector.config.schema import DataConfig, FoldsConfig
 from detector.data.check import CheckReport, check_data
 from detector.data.convert import write_data_set
-from detector.data.data_set import load_pages
+from detector.data.data_set import DataSet
 from detector.data.folds import Manifest, make_folds
 from detector.data.problem import refuse_errors
 from detector.data.source import fetch
@@ -94,7 +94,7 @@ def folds(
     group_column: GroupColumn = None,
 ) -> None:
     """Split a data set into folds by whole groups."""
-    pages = load_pages(fetch(source), group_column)
+    pages = DataSet.read(fetch(source), group_column).pages()
     manifest = make_folds(pages, count, seed, held_out_fraction)
     write_atomically(out, manifest.to_json().encode())
     Console().print(_folds_table(manifest), f"wrote {out}", sep="\n")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from detector.data.data_set import LabelledImage, annotation_problems, read_data_set
+from detector.data.data_set import DataSet, LabelledImage
 from detector.data.images import MAX_PIXELS, decode_image, read_bytes
 from detector.data.page import Page
 from detector.data.problem import Level, Problem
@@ -78,7 +78,7 @@ def check_data(
     Raises:
         DataError: the folder has no layout that is known, or index.csv cannot be used.
     """
-    data_set = read_data_set(root, group_column)
+    data_set = DataSet.read(root, group_column)
     problems = list(data_set.problems)
     bad = {problem.file for problem in problems if problem.level == "error"}
     pages: list[Page] = []
@@ -121,7 +121,7 @@ def _inspect(labelled: LabelledImage, max_pixels: int) -> _Inspected:
         size = (width, height)
     except DataError as error:
         problems.append(Problem("error", page.name, error.problem))
-    problems += annotation_problems(labelled, size)
+    problems += labelled.problems(size)
     return _Inspected(page, hashlib.sha256(content).hexdigest(), problems)
 
 

@@ -32,100 +32,107 @@ class LabelledImage:
     annotation: Annotation
     annotation_file: str
 
+    def problems(self, size: tuple[float, float]) -> list[Problem]:
+        """What is wrong with the annotation.
+
+        Args:
+            size: width and height of the upright image; infinite where it is not known.
+        """
+        file, annotation = self.annotation_file, self.annotation
+        problems = [Problem("error", file, reason, place) for place, reason in annotation.faults]
+        problems += [
+            Problem(level, file, reason, annotation.places[i])
+            for i, level, reason in box_problems(annotation.boxes, size)
+        ]
+        if not annotation.boxes and not annotation.faults:
+            reason = "has no boxes: the page counts as one without text"
+            problems.append(Problem("warning", self.page.name, reason))
+        declared = annotation.declared_size
+        if declared is not None and float("inf") not in size and declared != size:
+            reason = f"is {size[0]}x{size[1]}, but annotated as {declared[0]}x{declared[1]}"
+            problems.append(Problem("error", self.page.name, reason))
+        return problems
+
 
 @dataclass(frozen=True)
 class DataSet:
     """A data set as its folder names and annotations describe it.
 
     Attributes:
+        root: its folder.
         labelled: the images that have annotations, by name.
         problems: what is wrong with the layout and the annotation files, boxes apart.
         group_column: the column of index.csv that groups pages, if any.
     """
 
+    root: Path
     labelled: list[LabelledImage]
     problems: list[Problem]
     group_column: str | None
 
+    @classmethod
+    def read(cls, root: Path, group_column: str | None = None) -> "DataSet":
+        """Everything that folder names and annotation files say, with what is wrong about it.
 
-def load_pages(root: Path, group_column: str | None = None) -> list[Page]:
-    """The pages of a data set, if nothing but the images' pixels could be wrong with it.
+        Args:
+            root: a folder in one of the layouts of `detector.data.formats.layout`.
+            group_column: the column of index.csv that groups pages (see `layout.read_groups`).
 
-    Images are not decoded: `read_image` refuses a damaged one.
+        Raises:
+            DataError: the folder has no layout that is known, or index.csv cannot be used.
+        """
+        splits = layout.find_splits(root)
+        groups = layout.read_groups(root, splits, group_column)
+        labelled: list[LabelledImage] = []
+        problems = list(groups.problems)
+        for split in splits:
+            of_split, problems_of_split = _read_split(root, split, groups)
+            labelled += of_split
+            problems += problems_of_split
+        if not labelled:
+            problems.append(Problem("error", ".", "no image has an annotation"))
+        if groups.column is not None:
+            problems += _group_problems([item.page for item in labelled], groups.column)
+        return cls(root, labelled, problems, groups.column)
 
-    Args:
-        root: a folder in one of the layouts of `detector.data.formats.layout`.
-        group_column: the column of index.csv that groups pages (see `layout.read_groups`).
+    def pages(self) -> list[Page]:
+        """The pages, if nothing but the images' pixels could be wrong with the data set.
 
-    Raises:
-        DataError: the data set has errors (the first few are named) or no pages.
-    """
-    data_set = read_data_set(root, group_column)
-    problems = list(data_set.problems)
-    for labelled in data_set.labelled:
-        try:
-            size = image_size(labelled.page.image)
-        except DataError as error:
-            problems.append(Problem("error", labelled.page.name, error.problem))
-        else:
-            problems += annotation_problems(labelled, size)
-    refuse_errors(problems, str(root))
-    return [labelled.page for labelled in data_set.labelled]
+        Images are not decoded: `read_image` refuses a damaged one.
 
-
-def read_data_set(root: Path, group_column: str | None = None) -> DataSet:
-    """Everything that folder names and annotation files say, with what is wrong about it.
-
-    Raises:
-        DataError: the folder has no layout that is known, or index.csv cannot be used.
-    """
-    splits = layout.find_splits(root)
-    groups = layout.read_groups(root, splits, group_column)
-    labelled: list[LabelledImage] = []
-    problems = list(groups.problems)
-    for split in splits:
-        images, image_problems = layout.find_images(root, split)
-        annotations, annotation_problems = _read_annotations(root, split, images)
-        problems += image_problems + annotation_problems
-        for path in images:
-            if path.name in annotations:
-                file, annotation = annotations[path.name]
-                page = Page(
-                    name=layout.relative(path, root),
-                    image=path,
-                    boxes=tuple(annotation.boxes),
-                    held_out=split.held_out,
-                    group=groups.by_page.get((split.name, path.stem)),
-                )
-                labelled.append(LabelledImage(page, annotation, file))
-    if not labelled:
-        problems.append(Problem("error", ".", "no image has an annotation"))
-    if groups.column is not None:
-        problems += _group_problems([item.page for item in labelled], groups.column)
-    return DataSet(labelled, problems, groups.column)
+        Raises:
+            DataError: the data set has errors (the first few are named) or no pages.
+        """
+        problems = list(self.problems)
+        for labelled in self.labelled:
+            try:
+                size = image_size(labelled.page.image)
+            except DataError as error:
+                problems.append(Problem("error", labelled.page.name, error.problem))
+            else:
+                problems += labelled.problems(size)
+        refuse_errors(problems, str(self.root))
+        return [labelled.page for labelled in self.labelled]
 
 
-def annotation_problems(labelled: LabelledImage, size: tuple[float, float]) -> list[Problem]:
-    """What is wrong with the annotation of one image.
-
-    Args:
-        labelled: the image and its annotation.
-        size: width and height of the upright image; infinite where it is not known.
-    """
-    file, annotation = labelled.annotation_file, labelled.annotation
-    problems = [Problem("error", file, reason, place) for place, reason in annotation.faults]
-    problems += [
-        Problem(level, file, reason, annotation.places[i])
-        for i, level, reason in box_problems(annotation.boxes, size)
-    ]
-    if not annotation.boxes and not annotation.faults:
-        reason = "has no boxes: the page counts as one without text"
-        problems.append(Problem("warning", labelled.page.name, reason))
-    declared = annotation.declared_size
-    if declared is not None and float("inf") not in size and declared != size:
-        reason = f"is {size[0]}x{size[1]}, but annotated as {declared[0]}x{declared[1]}"
-        problems.append(Problem("error", labelled.page.name, reason))
-    return problems
+def _read_split(
+    root: Path, split: layout.Split, groups: layout.Groups
+) -> tuple[list[LabelledImage], list[Problem]]:
+    images, problems = layout.find_images(root, split)
+    annotations, annotation_problems = _read_annotations(root, split, images)
+    labelled = []
+    for path in images:
+        if path.name in annotations:
+            file, annotation = annotations[path.name]
+            page = Page(
+                name=layout.relative(path, root),
+                image=path,
+                boxes=tuple(annotation.boxes),
+                held_out=split.held_out,
+                group=groups.by_page.get((split.name, path.stem)),
+            )
+            labelled.append(LabelledImage(page, annotation, file))
+    return labelled, [*problems, *annotation_problems]
 
 
 _Found = tuple[dict[str, tuple[str, Annotation]], list[Problem]]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from detector.data.data_set import read_data_set
+from detector.data.data_set import DataSet
 from detector.data.images import image_size, read_bytes
 from detector.data.page import Page
 from detector.data.problem import refuse_errors
@@ -174,7 +174,7 @@ def open_folds(root: Path, manifest: Manifest, group_column: str | None = None) 
         DataError: an image or an annotation is missing, was changed or was added since the
             manifest was made, or the data set has errors.
     """
-    data_set = read_data_set(root, group_column)
+    data_set = DataSet.read(root, group_column)
     refuse_errors(data_set.problems, str(root))
     pages = {item.page.name: item.page for item in data_set.labelled}
     expected = {entry.name: entry for entry in manifest.pages}

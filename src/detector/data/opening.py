@@ -1,7 +1,7 @@
 """From where a data set lies to the pages that a command works on."""
 
 from detector.config.schema import Config
-from detector.data.data_set import load_pages
+from detector.data.data_set import DataSet
 from detector.data.folds import Folds, make_folds, open_folds
 from detector.data.page import Page
 from detector.data.source import fetch
@@ -15,7 +15,7 @@ def split_pages(config: Config) -> Folds:
     """
     data = config.data
     root = fetch(data.path)
-    pages = load_pages(root, data.group_column)
+    pages = DataSet.read(root, data.group_column).pages()
     manifest = make_folds(pages, config.folds.count, config.seed, data.held_out_fraction)
     return open_folds(root, manifest, data.group_column)
 
@@ -29,6 +29,6 @@ def pages_to_measure(data: str, everything: bool = False) -> list[Page]:
     Raises:
         DataError: the data set cannot be read.
     """
-    pages = load_pages(fetch(data))
+    pages = DataSet.read(fetch(data)).pages()
     held_out = [page for page in pages if page.held_out]
     return pages if everything or not held_out else held_out
