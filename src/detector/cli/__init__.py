@@ -1,0 +1,1 @@
+"""The `detsweep` command: a file for each group of commands."""

@@ -1,0 +1,1 @@
+"""DBNet as plain modules, its loss and its checkpoints. No training."""
