@@ -36,7 +36,8 @@ class Resources:
         >>> Resources("2500m", "4", "1Gi", "2Gi").threads
         3
         """
-        return max(1, math.ceil(parse_quantity(self.cpu)))
+        cores: Decimal = parse_quantity(self.cpu)
+        return max(1, math.ceil(cores))
 
     def times(self, count: int) -> "Resources":
         """What `count` processes ask for together.

@@ -291,7 +291,8 @@ def build_pipeline(settings: Settings) -> Any:
             folds=dsl.Collected(trained.outputs["scores"]),
         )
         pods.build(built, "Build the ensemble", _S3, _WANDB)
-        return built.outputs["Output"]
+        verdict: str = built.outputs["Output"]
+        return verdict
 
     return sweep_pipeline
 

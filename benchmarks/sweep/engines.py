@@ -14,8 +14,8 @@ import optuna
 from benchmarks.sweep.problems import EPOCHS, Curve, Params, Problem
 from detector.search.adaptive import AdaptiveSearch
 from detector.search.axes import Coordinate, Interval
-from detector.search.curves import Trial
-from detector.sweep.backends.optuna import distribution_of
+from detector.search.curves import State, Trial
+from detector.sweep.backends.searching import distribution_of
 from detector.sweepfile import space
 from detector.sweepfile.space import Categorical
 
@@ -45,7 +45,7 @@ class Detsweep:
 
     def end(self, number: int) -> None:
         trial = self._trials[number]
-        state = "finished" if len(trial.curve) == EPOCHS else "stopped"
+        state: State = "finished" if len(trial.curve) == EPOCHS else "stopped"
         self._trials[number] = replace(trial, state=state)
 
     def remember(self, point: Point, values: Curve) -> None:
@@ -65,13 +65,13 @@ class WAndB:
             warnings.simplefilter("ignore")
             import sweeps  # noqa: PLC0415
         logging.getLogger("sweeps").setLevel(logging.ERROR)
-        self._sweeps = sweeps
+        self._sweeps: Any = sweeps  # untyped
         self._space = problem.space
         # The engine draws from the global generators.
         np.random.seed(seed)
         random.seed(seed)
         self._config = dict(
-            sweeps.SweepConfig(
+            self._sweeps.SweepConfig(
                 {
                     "method": "bayes",
                     "metric": {"name": "score", "goal": "maximize"},
@@ -85,7 +85,7 @@ class WAndB:
             )
         )
         self._runs: dict[int, Any] = {}
-        self._told_to_stop: set[str] = set()
+        self._stopped: set[str] = set()
 
     def ask(self, number: int) -> Params:
         with warnings.catch_warnings():
@@ -101,8 +101,8 @@ class WAndB:
         run.summary_metrics["score"] = value
         if len(run.history) >= _FIRST_BAND:
             stopped = self._sweeps.stop_runs(self._config, list(self._runs.values()))
-            self._told_to_stop.update(run.name for run in stopped)
-        return str(number) in self._told_to_stop
+            self._stopped.update(run.name for run in stopped)
+        return str(number) in self._stopped
 
     def end(self, number: int) -> None:
         self._runs[number].state = self._sweeps.RunState.finished

@@ -119,11 +119,13 @@ class DetectorTraining:
         risky = rates.max() > 1.3 * self._critical_rate
         if risky and rng.random() < _CHANCE_TO_DIVERGE:
             values[rng.integers(1, EPOCHS) :] = 0.0
-        return np.clip(values, 0.0, 1.0)
+        clipped: Curve = np.clip(values, 0.0, 1.0)
+        return clipped
 
     def _rates(self, params: Params) -> Curve:
         rate, low, t_max = (float(str(params[key])) for key in (_LR, _ETA_MIN, _T_MAX))
-        return low + 0.5 * (rate - low) * (1 + np.cos(np.pi * np.arange(EPOCHS) / t_max))
+        rates: Curve = low + 0.5 * (rate - low) * (1 + np.cos(np.pi * np.arange(EPOCHS) / t_max))
+        return rates
 
     def _decay_error(self, params: Params, first: float) -> float:
         decay = float(str(params[_DECAY]))

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Barrier
+from typing import ParamSpec, TypeVar
 
 import detector.sweep.backends.optuna
 import detector.sweep.backends.storages  # noqa: F401  # imported once, for agents that are forked
@@ -34,6 +35,9 @@ metric: {name: score, goal: maximize}
 run_cap: %d
 parameters: {lr: {min: 0.0, max: 1.0}}
 """
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass
@@ -147,9 +151,9 @@ class SilenceCounter(logging.Handler):
         self.count += 1
 
 
-def timed(into: list[float], call: Callable, *args: object):
+def timed(into: list[float], call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     begun = time.monotonic()
-    result = call(*args)
+    result = call(*args, **kwargs)
     into.append(time.monotonic() - begun)
     return result
 

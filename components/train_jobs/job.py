@@ -177,7 +177,8 @@ class FoundJob:
     @property
     def owner_uid(self) -> str | None:
         owners = self.metadata.get("ownerReferences") or [{}]
-        return owners[0].get("uid")
+        uid: str | None = owners[0].get("uid")
+        return uid
 
     def condition(self, kind: str) -> Json | None:
         """The condition of that type, if it is true."""

@@ -76,7 +76,8 @@ def warnings_about(job: FoundJob, events: Iterable[Any]) -> Iterator[str]:
 
 def _before(time: Any, job: FoundJob) -> bool:
     created: str = job.metadata.get("creationTimestamp", "")
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ") < created
+    moment: str = time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment < created
 
 
 def _is_taken_away(condition: Any) -> bool:

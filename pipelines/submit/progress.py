@@ -16,7 +16,7 @@ from detector.errors import StoreError
 from detector.steps.run import Run
 from detector.steps.training import Training
 from detector.storage.object_store import ENDPOINT, REGION
-from pipelines.local import without_executor_log
+from pipelines.kfp_local import without_executor_log
 from pipelines.submit.server import Kubeflow
 
 _EPOCH = re.compile(r"epoch (\d+(?:/\d+)?) · \S+ (\S+)$")

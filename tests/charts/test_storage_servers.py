@@ -286,7 +286,7 @@ def test_a_container_beside_a_server_stays_and_ends_when_it_is_asked_to(tmp_path
     done.touch()
     attempts = tmp_path / "attempts"
     script = f'echo >>{attempts}; test "$(wc -l <{attempts})" -ge 2'
-    words = [SCRIPTS / "stay.sh", "sh", "-c", script]
+    words = [str(SCRIPTS / "stay.sh"), "sh", "-c", script]
     beside = subprocess.Popen(words, env={"PATH": os.environ["PATH"], "DONE": str(done)})
     try:
         deadline = time.monotonic() + START_S
@@ -304,7 +304,7 @@ def test_a_container_beside_a_server_stays_and_ends_when_it_is_asked_to(tmp_path
 
 
 def test_trying_again_comes_to_an_end() -> None:
-    words = [SCRIPTS / "try.sh", "sh", "-c", "echo no >&2; exit 3"]
+    words = [str(SCRIPTS / "try.sh"), "sh", "-c", "echo no >&2; exit 3"]
     environ = {"PATH": os.environ["PATH"], "PATIENCE": "1"}
     ended = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
@@ -330,7 +330,7 @@ class Postgresql:
         password.write_text(environ["POSTGRES_PASSWORD"])
         password.chmod(0o644)
         initdb = [
-            programs / "initdb",
+            str(programs / "initdb"),
             f"-D{folder / 'pgdata'}",
             "--username=postgres",
             f"--pwfile={password}",

@@ -3,8 +3,10 @@ import html
 import json
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,6 +22,7 @@ from detector.sweep.agent import run_agent
 from detector.sweep.backends.urls import redact
 from detector.sweep.opening import open_backend
 from detector.sweep.outcome import SweepOutcome
+from detector.sweep.trial import TrialEnd, TrialHandle
 from detector.sweepfile.spec import read_sweep
 
 SWEEP = """
@@ -30,16 +33,16 @@ parameters: {models.optimizer.lr: {values: [0.001, 0.0003]}}
 
 
 @pytest.fixture
-def url(tmp_path):
+def url(tmp_path: Path) -> str:
     return f"journal:///{tmp_path}/sweeps.log"
 
 
 @pytest.fixture
-def sweep_id(url):
+def sweep_id(url: str) -> str:
     """A sweep of two trials. The second is the better one."""
 
-    def train(trial):
-        trial.report(1, {"val/hmean": 1 - trial.params["models.optimizer.lr"]})
+    def train(trial: TrialHandle) -> TrialEnd:
+        trial.report(1, {"val/hmean": 1 - float(str(trial.params["models.optimizer.lr"]))})
         return "finished"
 
     sweep = open_backend(url).create(read_sweep(SWEEP, "f"))
@@ -47,13 +50,13 @@ def sweep_id(url):
     return sweep.id
 
 
-def detsweep_sweep(*words):
+def detsweep_sweep(*words: str) -> str:
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
 
 
-def test_best_gives_the_same_trial_in_every_form(url, sweep_id):
+def test_best_gives_the_same_trial_in_every_form(url: str, sweep_id: str) -> None:
     words = ["best", sweep_id, "--backend", url]
     content = json.loads(detsweep_sweep(*words, "--json"))
     assert content == {
@@ -70,7 +73,7 @@ def test_best_gives_the_same_trial_in_every_form(url, sweep_id):
     assert f"detsweep train {overrides}" in detsweep_sweep(*words)
 
 
-def test_best_refuses_two_forms_and_a_sweep_without_scores(url, sweep_id):
+def test_best_refuses_two_forms_and_a_sweep_without_scores(url: str, sweep_id: str) -> None:
     with pytest.raises(SweepError, match="more than one form"):
         detsweep_sweep("best", sweep_id, "--backend", url, "--json", "--yaml")
     empty = open_backend(url).create(read_sweep(SWEEP, "f")).id
@@ -79,8 +82,8 @@ def test_best_refuses_two_forms_and_a_sweep_without_scores(url, sweep_id):
 
 
 def test_best_names_what_the_pipeline_selected_and_says_which_trial_scored_higher(
-    url, sweep_id, tmp_path
-):
+    url: str, sweep_id: str, tmp_path: Path
+) -> None:
     run = Run(str(tmp_path / "run"), sweep_id)
     outcome = SweepOutcome.so_far(open_backend(url).open(sweep_id))
     run.write_outcome(replace(outcome, choice=Choice(0, [], ["A tie."])))
@@ -94,7 +97,9 @@ def test_best_names_what_the_pipeline_selected_and_says_which_trial_scored_highe
     assert shlex.split(detsweep_sweep(*words, "--overrides")) == ["models.optimizer.lr=0.001"]
 
 
-def test_overrides_begin_with_those_of_the_sweeps_own_store(url, sweep_id, tmp_path):
+def test_overrides_begin_with_those_of_the_sweeps_own_store(
+    url: str, sweep_id: str, tmp_path: Path
+) -> None:
     run = Run(str(tmp_path / "run"))
     config = load_config(["preset=quickstart", "data.path=receipts", "models.optimizer.lr=0.5"])
     run.write_preparation(config, Manifest(2, 0, ()))
@@ -108,8 +113,8 @@ def test_overrides_begin_with_those_of_the_sweeps_own_store(url, sweep_id, tmp_p
 
 
 def test_export_writes_a_row_for_each_trial_and_for_each_epoch(
-    url, sweep_id, tmp_path, monkeypatch
-):
+    url: str, sweep_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     said = detsweep_sweep("export", sweep_id, "--backend", url)
     assert "no other metric than val/hmean is in runs/sweep" in said
@@ -125,8 +130,8 @@ def test_export_writes_a_row_for_each_trial_and_for_each_epoch(
 
 
 def test_report_writes_one_page_into_the_store_or_where_it_is_asked_to(
-    url, sweep_id, tmp_path, monkeypatch
-):
+    url: str, sweep_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     said = detsweep_sweep("report", sweep_id, "--backend", url, "--store", "run")
     page = tmp_path / "run" / "sweeps" / sweep_id / "report.html"
@@ -136,7 +141,7 @@ def test_report_writes_one_page_into_the_store_or_where_it_is_asked_to(
     assert "Learning curves" in (tmp_path / "mine.html").read_text()
 
 
-def test_status_shows_every_trial_as_table_and_as_json(url, sweep_id):
+def test_status_shows_every_trial_as_table_and_as_json(url: str, sweep_id: str) -> None:
     table = detsweep_sweep("status", sweep_id, "--backend", url)
     assert f"sweep {sweep_id} · grid · 2 of 2 trials" in table
     assert "2 finished" in table
@@ -145,7 +150,9 @@ def test_status_shows_every_trial_as_table_and_as_json(url, sweep_id):
     assert [trial["state"] for trial in status["trials"]] == ["finished", "finished"]
 
 
-def test_watching_without_a_terminal_prints_lines_until_the_sweep_is_over(url, sweep_id):
+def test_watching_without_a_terminal_prints_lines_until_the_sweep_is_over(
+    url: str, sweep_id: str
+) -> None:
     shown = detsweep_sweep("status", sweep_id, "--backend", url, "--watch")
     assert shown.count("\n") == 1
     assert "2 finished · 0 agents at work · 2 epochs · best val/hmean 0.9997 (trial 1)" in shown
@@ -153,7 +160,7 @@ def test_watching_without_a_terminal_prints_lines_until_the_sweep_is_over(url, s
     assert status["is_over"]
 
 
-def test_stop_ends_a_sweep(url, sweep_id):
+def test_stop_ends_a_sweep(url: str, sweep_id: str) -> None:
     detsweep_sweep("stop", sweep_id, "--backend", url)
     assert open_backend(url).open(sweep_id).is_stopped()
 
@@ -167,19 +174,21 @@ def test_stop_ends_a_sweep(url, sweep_id):
         "mysql://me:s3cret@127.0.0.1:1/sweeps",
     ],
 )
-def test_no_error_shows_the_password_of_a_backend(url):
+def test_no_error_shows_the_password_of_a_backend(url: str) -> None:
     with pytest.raises(SweepError) as caught:
         open_backend(url)
     assert "s3cr" not in str(caught.value)
     assert redact(url) in str(caught.value)
 
 
-def test_a_url_of_an_unknown_kind_is_refused_with_those_there_are():
+def test_a_url_of_an_unknown_kind_is_refused_with_those_there_are() -> None:
     with pytest.raises(SweepError, match="sqlite:///FILE"):
         open_backend("sweeps.db")
 
 
-def test_init_prepares_the_run_and_ends_with_the_id(url, tmp_path, write_page):
+def test_init_prepares_the_run_and_ends_with_the_id(
+    url: str, tmp_path: Path, write_page: Callable[..., Any]
+) -> None:
     for number in range(8):
         write_page("", f"page{number}")
     file = tmp_path / "sweep.yaml"
@@ -193,8 +202,8 @@ def test_init_prepares_the_run_and_ends_with_the_id(url, tmp_path, write_page):
 
 
 def test_the_report_has_the_command_that_creates_the_sweep_again(
-    url, tmp_path, write_page, monkeypatch
-):
+    url: str, tmp_path: Path, write_page: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(8):
         write_page("", f"page{number}")
     file = tmp_path / "my sweep.yaml"

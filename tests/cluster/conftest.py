@@ -8,6 +8,7 @@ What reaches further, such as a drained node, needs the fixture `own_cluster`.
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -46,7 +47,7 @@ def _leaving(cluster: Cluster) -> Iterator[list[str]]:
     yield names
     for name in names:
         listed = ("get", "namespace", name, "--ignore-not-found")
-        eventually(lambda words=listed: not cluster.kubectl(*words), f"{name} is gone")
+        eventually(partial(_is_empty, cluster, *listed), f"{name} is gone")
 
 
 @pytest.fixture
@@ -125,3 +126,8 @@ def trainer_image(cluster: Cluster) -> str:
     if not cluster.has_image(image):
         pytest.skip(f"{image} is not on the node: load it, or name one by DETSWEEP_TEST_IMAGE")
     return image
+
+
+def _is_empty(cluster: Cluster, *words: str) -> bool:
+    """Whether kubectl has nothing to show."""
+    return not cluster.kubectl(*words)

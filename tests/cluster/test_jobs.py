@@ -58,7 +58,8 @@ def end_pod(namespace: Namespace, index: int, exit_code: int, *, disrupted: bool
     Returns:
         The name of the pod.
     """
-    pod = eventually(lambda: pods_by_index(namespace).get(index), f"there is a pod {index}")
+    eventually(lambda: index in pods_by_index(namespace), f"there is a pod {index}")
+    pod = pods_by_index(namespace)[index]
     state = {"terminated": {"exitCode": exit_code, "reason": "Error"}}
     container = {"name": "agent", "image": "", "imageID": "", "ready": False, "restartCount": 0}
     status: dict[str, Any] = {
@@ -306,7 +307,8 @@ def test_a_pod_on_a_dead_node_is_replaced_when_the_node_is_said_to_be_off(
 
 def on_node(name: str) -> dict[str, Any]:
     """The template of a run's pods, bound to a node, which they leave at once when it is lost."""
-    template = copy.deepcopy(find(build("jobs"), "Job", "detsweep")["spec"]["template"])
+    job = find(build("jobs"), "Job", "detsweep")
+    template: dict[str, Any] = copy.deepcopy(job["spec"]["template"])
     leave = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
     kinds = ("unreachable", "not-ready")
     tolerations = [{"key": f"node.kubernetes.io/{kind}", **leave} for kind in kinds]

@@ -87,12 +87,10 @@ def test_as_many_agents_are_admitted_as_there_are_gpus(
 ) -> None:
     queue(cpu="64", memory="400Gi", gpu="3", nowhere=True)
     namespace.apply(*build_folder(ROOT / "k8s/base"), *build("gpu-cluster"))
-    job = eventually(
-        lambda: (job := namespace.get("job", "detsweep")) and not job["spec"]["suspend"] and job,
-        "the run is admitted",
-    )
-    assert job["spec"]["parallelism"] == 3
-    pods = eventually(lambda: len(pods := namespace.pods()) == 3 and pods, "it has its pods")
+    eventually(lambda: admitted(namespace), "the run is admitted")
+    assert namespace.get("job", "detsweep")["spec"]["parallelism"] == 3
+    eventually(lambda: len(namespace.pods()) == 3, "it has its pods")
+    pods = namespace.pods()
     label = "batch.kubernetes.io/job-completion-index"
     assert sorted(pod["metadata"]["labels"][label] for pod in pods) == ["0", "1", "2"]
 
@@ -159,4 +157,11 @@ def urgent_pod(run: Run, image: str) -> dict[str, Any]:
         "limits": {"cpu": "1", "memory": "512Mi"},
     }
     template["metadata"]["labels"] = {"app": "urgent"}
-    return template
+    urgent: dict[str, Any] = template
+    return urgent
+
+
+def admitted(namespace: Namespace) -> bool:
+    """Whether Kueue has let the run go."""
+    job = namespace.get("job", "detsweep")
+    return bool(job) and not job["spec"]["suspend"]

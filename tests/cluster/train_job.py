@@ -102,7 +102,8 @@ class Step:
         api = as_step(self.namespace)
         jobs = TrainJobs(api, self.namespace.name, self.owner, self.lines.append, poll_s=0.2)
         try:
-            self.ended.set_result(jobs.run(self.job))
+            jobs.run(self.job)
+            self.ended.set_result(None)
         except BaseException as error:
             self.ended.set_exception(error)
 

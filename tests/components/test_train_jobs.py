@@ -233,7 +233,7 @@ def test_a_job_that_no_controller_takes_up_says_so(monkeypatch: pytest.MonkeyPat
         server.jobs[JOB.name]["status"] = {}
         write = said("no controller has taken it up", known, lines)
         # Once it was said, the job ends.
-        threading.Thread(target=lambda: (known.wait(), server.jobs.clear())).start()
+        after(known, server.jobs.clear)
         with pytest.raises(TrainJobError, match="was deleted before it was done"):
             run(server, lines, write=write)
     assert sum("no controller has taken it up" in line for line in lines) == 1
@@ -447,9 +447,7 @@ def test_sigterm_removes_the_job() -> None:
     running_now = threading.Event()
     lines: list[str] = []
     with cluster([RUNNING], LOG) as server:
-        threading.Thread(
-            target=lambda: (running_now.wait(), os.kill(os.getpid(), signal.SIGTERM))
-        ).start()
+        after(running_now, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(PreemptedError):
             run(server, lines, write=said("epoch 2", running_now, lines))
     assert server.deleted == [JOB.name]
@@ -475,7 +473,11 @@ def test_sigterm_is_heard_in_each_wait(wait: str) -> None:
         begun = threading.Event()
 
         def fault(answer: Fault) -> Fault:
-            return lambda: (begun.set(), answer())[1]
+            def begins() -> Any:
+                begun.set()
+                return answer()
+
+            return begins
 
         match wait:
             case "quota":
@@ -557,7 +559,9 @@ def pod_patch(pods: FoldPods) -> JSON:
 
 def test_nodes_tolerations_affinity_and_pull_secrets_reach_the_pods() -> None:
     taint = {"key": "gpu", "operator": "Exists"}
-    affinity = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
+    affinity: dict[str, Any] = {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}
+    }
     found = pod_patch(
         replace(
             PODS,
@@ -643,3 +647,13 @@ def test_job_and_runtime_are_those_of_the_trainers_api() -> None:
         read = model.from_dict(document)
         # What a model does not know it drops.
         assert read.to_dict() == document
+
+
+def after(event: threading.Event, action: Callable[[], object]) -> None:
+    """Do something in a thread of its own once an event has come."""
+
+    def wait_and_act() -> None:
+        event.wait()
+        action()
+
+    threading.Thread(target=wait_and_act).start()

@@ -20,6 +20,6 @@ def build(overlay: str, root: Path = ROOT) -> list[dict[str, Any]]:
 def build_folder(folder: Path) -> list[dict[str, Any]]:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
-    command = ["kubectl", "kustomize", folder]
+    command = ["kubectl", "kustomize", str(folder)]
     built = subprocess.run(command, check=True, capture_output=True, text=True)
     return list(yaml.safe_load_all(built.stdout))

@@ -23,7 +23,8 @@ every_overlay_of_jobs = pytest.mark.parametrize("overlay", OF_JOBS)
 def gpus(manifest: dict[str, Any]) -> str | None:
     (container,) = manifest["spec"]["template"]["spec"]["containers"]
     limits = container["resources"]["limits"]
-    return limits.get("nvidia.com/gpu")
+    count: str | None = limits.get("nvidia.com/gpu")
+    return count
 
 
 # successPolicy is from 1.31, as is what the server takes of podFailurePolicy.

@@ -29,9 +29,18 @@ class Finished:
         self.output = self.run_again().stdout
 
     def run_again(self) -> subprocess.CompletedProcess[str]:
-        command = [DETSWEEP, "run", "--data", self.data, "--sweep", self.sweep, "--baseline", "0"]
+        command: list[str | Path] = [
+            DETSWEEP,
+            "run",
+            "--data",
+            self.data,
+            "--sweep",
+            self.sweep,
+            "--baseline",
+            "0",
+        ]
         return subprocess.run(
-            [*command, "--store", self.store, *overrides(epochs=2)],
+            [*command, "--store", str(self.store), *overrides(epochs=2)],
             check=True,
             text=True,
             stdout=subprocess.PIPE,
@@ -82,7 +91,7 @@ def test_the_choices_are_given_with_their_reasons_and_intervals(finished: Finish
     assert any("best H-Mean" in reason for reason in finished.sweep_outcome.reasons)
     assert model.out_of_fold.pages == sum(row.pages for row in model.folds)
     for row in (*model.folds, model.out_of_fold, *model.choice.candidates):
-        assert row.interval is not None
+        assert row.interval is not None and row.hmean is not None
         assert row.interval[0] <= row.hmean <= row.interval[1]
     report = finished.run.ensemble.report
     assert f"The model is {model.choice.chosen}" in report

@@ -69,8 +69,8 @@ def gpus_of(pipeline: dict[str, Any]) -> dict[str, str]:
 
 
 def test_the_compiled_pipeline_is_that_of_its_source(tmp_path: Path) -> None:
-    command = [KFP, "dsl", "compile", "--py", "pipelines/sweep.py"]
-    command += ["--output", tmp_path / "sweep.yaml"]
+    command = [str(KFP), "dsl", "compile", "--py", "pipelines/sweep.py"]
+    command += ["--output", str(tmp_path / "sweep.yaml")]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     assert (tmp_path / "sweep.yaml").read_text() == GOLDEN.read_text(), (
         "`make pipeline` brings sweep.yaml up to date"

@@ -203,7 +203,8 @@ class Browser:
             elif "error" in message:
                 raise RuntimeError(f"{method}: {message['error']}")
             else:
-                return message["result"]
+                result: dict[str, Any] = message["result"]
+                return result
 
 
 _IS_DRAWN = """
@@ -228,7 +229,8 @@ def _first_tab(port_file: Path) -> str:
     port = port_file.read_text().split()[0]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
         tabs = json.load(answer)
-    return next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
+    url: str = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
+    return url
 
 
 def _wait_for(condition: Any, what: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from detector.report.content import ReportData
 from detector.report.html import render_report
+from tests.report.conftest import Browser
 
 _MARKS = """
 [...document.querySelectorAll(".chart")].map(
@@ -23,33 +24,35 @@ def report(full_report: ReportData, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.mark.parametrize("width", [400, 1600])
-def test_it_fits_the_window_without_scrolling_sideways(browser, report: Path, width: int) -> None:
+def test_it_fits_the_window_without_scrolling_sideways(
+    browser: Browser, report: Path, width: int
+) -> None:
     page = browser.open(report, width=width)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert page.evaluate("document.querySelector('#curves svg').clientWidth") <= width
 
 
-def test_every_chart_has_marks_and_the_console_stays_silent(browser, report: Path) -> None:
+def test_every_chart_has_marks_and_the_console_stays_silent(browser: Browser, report: Path) -> None:
     page = browser.open(report, width=1200)
     marks = page.evaluate(_MARKS)
     assert len(marks) == 6 and all(marks)
     assert page.complaints == []
 
 
-def test_nothing_but_the_file_itself_is_asked_for(browser, report: Path) -> None:
+def test_nothing_but_the_file_itself_is_asked_for(browser: Browser, report: Path) -> None:
     page = browser.open(report, width=1200)
     loaded = {url for url in page.requests if not url.startswith("data:")}
     assert loaded == {report.as_uri()}
 
 
-def test_charts_follow_the_color_scheme(browser, report: Path) -> None:
+def test_charts_follow_the_color_scheme(browser: Browser, report: Path) -> None:
     light = browser.open(report, width=1200, scheme="light").evaluate(_CHART_TEXT_COLOR)
     dark = browser.open(report, width=1200, scheme="dark").evaluate(_CHART_TEXT_COLOR)
     assert light == "rgb(92, 102, 117)"
     assert dark == "rgb(154, 165, 180)"
 
 
-def test_charts_go_to_paper_narrow_and_light_and_come_back(browser, report: Path) -> None:
+def test_charts_go_to_paper_narrow_and_light_and_come_back(browser: Browser, report: Path) -> None:
     page = browser.open(report, width=1600, scheme="dark")
     page.evaluate(
         """

@@ -78,7 +78,9 @@ def test_short_runs_are_drawn_in_minutes_and_long_ones_in_hours(full_report: Rep
     def unit(ended: float) -> str:
         trials = [replace(t, ended=ended if t.ended else None) for t in full_report.sweep.trials]
         figure = timeline(replace(full_report.sweep, trials=trials))
-        return figure.layout.xaxis.title.text
+        assert figure is not None
+        title: str = figure.layout.xaxis.title.text
+        return title
 
     assert (unit(700.0), unit(100.0 + 3 * 3600)) == ("minutes", "hours")
 

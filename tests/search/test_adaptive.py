@@ -1,12 +1,16 @@
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 
 from detector.search.adaptive import SPREAD_TRIALS, AdaptiveSearch
-from detector.search.curves import Trial
+from detector.search.curves import State, Trial
+from detector.search.hyperband import Goal
 from detector.search.rungs import rungs
 from detector.sweepfile import space
+from detector.sweepfile.space import Space
 
 HORIZON = 20
 SPACE = {
@@ -15,45 +19,55 @@ SPACE = {
     "norm": space.Categorical(values=["batch", "layer"]),
 }
 
+Point = Mapping[str, Any]
 
-def search(searched=SPACE, goal="maximize", horizon=HORIZON, seed=1):
+
+def search(
+    searched: Space = SPACE, goal: Goal = "maximize", horizon: int | None = HORIZON, seed: int = 1
+) -> AdaptiveSearch:
     return AdaptiveSearch(space.axes(searched), goal, horizon, seed)
 
 
-def score(point):
+def score(point: Point) -> float:
     """Best at lr 1e-4, width 6, layer."""
-    distance = abs(math.log10(point["lr"]) + 4) + abs(point["width"] - 6) / 5
+    distance: float = abs(math.log10(point["lr"]) + 4) + abs(point["width"] - 6) / 5
     return 0.95 - 0.2 * distance - (0.05 if point["norm"] == '"batch"' else 0.0)
 
 
-def curve(point, epochs, sign=1):
+def curve(point: Point, epochs: int, sign: int = 1) -> dict[int, float]:
     final = score(point)
     return {e: sign * (final - 0.6 * math.exp(-e / 4)) for e in range(1, epochs + 1)}
 
 
-def trial(number, point, epochs=HORIZON, state=None, sign=1):
+def trial(
+    number: int,
+    point: Point,
+    epochs: int = HORIZON,
+    state: State | None = None,
+    sign: int = 1,
+) -> Trial:
     state = state or ("finished" if epochs == HORIZON else "stopped")
     return Trial(number, point, curve(point, epochs, sign), state)
 
 
-def run(searcher, count, epochs=HORIZON, sign=1):
-    trials = []
+def run(searcher: AdaptiveSearch, count: int, epochs: int = HORIZON, sign: int = 1) -> list[Trial]:
+    trials: list[Trial] = []
     for number in range(count):
         trials.append(trial(number, searcher.suggest(trials, number), epochs, sign=sign))
     return trials
 
 
-def test_first_trials_are_spread_over_the_space():
+def test_first_trials_are_spread_over_the_space() -> None:
     searcher = search()
 
     points = [searcher.suggest([], number) for number in range(SPREAD_TRIALS)]
 
-    exponents = sorted(math.log10(point["lr"]) for point in points)
+    exponents = sorted(math.log10(float(point["lr"])) for point in points)
     assert max(np.diff([-5, *exponents, -3])) < 0.75
     assert {point["norm"] for point in points} == {'"batch"', '"layer"'}
 
 
-def test_later_trials_are_better_than_those_before():
+def test_later_trials_are_better_than_those_before() -> None:
     trials = run(search(), SPREAD_TRIALS + 8)
 
     spread = [score(t.point) for t in trials[:SPREAD_TRIALS]]
@@ -62,36 +76,36 @@ def test_later_trials_are_better_than_those_before():
     assert np.median(searched) > np.median(spread)
 
 
-def test_the_same_trials_give_the_same_suggestion():
+def test_the_same_trials_give_the_same_suggestion() -> None:
     trials = run(search(), SPREAD_TRIALS)
 
     assert search().suggest(trials, 8) == search().suggest(trials, 8)
     assert search(seed=2).suggest(trials, 8) != search().suggest(trials, 8)
 
 
-def test_minimising_a_loss_is_maximising_its_negative():
+def test_minimising_a_loss_is_maximising_its_negative() -> None:
     up = run(search(), SPREAD_TRIALS)
     down = run(search(goal="minimize"), SPREAD_TRIALS, sign=-1)
 
     assert search(goal="minimize").suggest(down, 8) == search().suggest(up, 8)
 
 
-def test_agents_that_ask_at_once_get_different_places():
+def test_agents_that_ask_at_once_get_different_places() -> None:
     searcher = search()
     trials = run(searcher, SPREAD_TRIALS)
     rows = []
     for number in range(8, 14):
         point = searcher.suggest(trials, number)
         trials.append(Trial(number, point, {}, "running"))
-        rows.append((round(math.log10(point["lr"]), 2), point["width"], point["norm"]))
+        rows.append((round(math.log10(float(point["lr"])), 2), point["width"], point["norm"]))
 
     assert len(set(rows)) == len(rows)
 
 
-def test_what_was_tried_is_not_tried_again():
+def test_what_was_tried_is_not_tried_again() -> None:
     few = {"a": space.Categorical(values=list(range(16)))}
     searcher = search(few)
-    trials = []
+    trials: list[Trial] = []
     for number in range(16):
         point = searcher.suggest(trials, number)
         trials.append(Trial(number, point, {1: 0.1, 2: int(point["a"]) / 16}, "finished"))
@@ -102,9 +116,9 @@ def test_what_was_tried_is_not_tried_again():
 
 
 @pytest.mark.parametrize("name", sorted(space.FAMILIES))
-def test_every_distribution_can_be_searched(name):
+def test_every_distribution_can_be_searched(name: str) -> None:
     family = space.FAMILIES[name]
-    given = {
+    given: dict[str, dict[str, object]] = {
         "constant": {"value": 1},
         "categorical": {"values": [1, "a", None]},
         "categorical_w_probabilities": {"values": [1, 2], "probabilities": [0.3, 0.7]},
@@ -113,52 +127,52 @@ def test_every_distribution_can_be_searched(name):
     distribution = family.model_validate({"distribution": name, **given.get(name, limits)})
     searched = {"x": distribution, "y": space.Uniform(distribution="uniform", min=0, max=1)}
     searcher = search(searched)
-    trials = []
+    trials: list[Trial] = []
 
     for number in range(SPREAD_TRIALS + 3):
         point = searcher.suggest(trials, number)
-        trials.append(Trial(number, point, {1: 0.2, 2: point["y"]}, "finished"))
+        trials.append(Trial(number, point, {1: 0.2, 2: float(point["y"])}, "finished"))
 
     for known in trials:
         value = space.values(searched, known.point)["x"]
         assert value is None or isinstance(value, int | float | str)
 
 
-def test_rungs_lie_within_the_trial():
+def test_rungs_lie_within_the_trial() -> None:
     assert all(0 < rung < horizon for horizon in range(1, 200) for rung in rungs(horizon))
     assert rungs(1) == ()
 
 
-GOOD = {"lr": 1e-4, "width": 6, "norm": '"layer"'}
-BAD = {"lr": 1e-5, "width": 1, "norm": '"batch"'}
+GOOD: Point = {"lr": 1e-4, "width": 6, "norm": '"layer"'}
+BAD: Point = {"lr": 1e-5, "width": 1, "norm": '"batch"'}
 
 
-def test_a_hopeless_trial_is_stopped_at_a_rung():
+def test_a_hopeless_trial_is_stopped_at_a_rung() -> None:
     searcher = search()
     trials = [*run(searcher, SPREAD_TRIALS), trial(8, BAD, epochs=2, state="running")]
 
     assert searcher.should_stop(8, trials)
 
 
-def test_a_promising_trial_goes_on():
+def test_a_promising_trial_goes_on() -> None:
     searcher = search()
     trials = [*run(searcher, SPREAD_TRIALS), trial(8, GOOD, epochs=2, state="running")]
 
     assert not searcher.should_stop(8, trials)
 
 
-def test_nothing_is_judged_between_the_rungs():
+def test_nothing_is_judged_between_the_rungs() -> None:
     searcher = search()
     trials = [*run(searcher, SPREAD_TRIALS), trial(8, BAD, epochs=3, state="running")]
 
     assert not searcher.should_stop(8, trials)
 
 
-def test_nothing_is_judged_before_there_is_something_to_compare_with():
+def test_nothing_is_judged_before_there_is_something_to_compare_with() -> None:
     assert not search().should_stop(0, [trial(0, BAD, epochs=2, state="running")])
 
 
-def test_without_a_horizon_nothing_is_stopped_before_a_trial_finished():
+def test_without_a_horizon_nothing_is_stopped_before_a_trial_finished() -> None:
     searcher = search(horizon=None)
     young = [trial(n, t.point, epochs=2, state="running") for n, t in enumerate(run(search(), 8))]
     young[0] = trial(0, BAD, epochs=2, state="running")
@@ -167,7 +181,7 @@ def test_without_a_horizon_nothing_is_stopped_before_a_trial_finished():
     assert searcher.should_stop(0, [young[0], *run(search(seed=3), 9)[1:]])
 
 
-def test_a_trial_that_collapses_is_stopped():
+def test_a_trial_that_collapses_is_stopped() -> None:
     searcher = search()
     collapsed = {**curve(GOOD, 6), 7: -1.0, 8: -1.0}
     trials = [*run(searcher, SPREAD_TRIALS), Trial(8, GOOD, collapsed, "running")]
@@ -175,36 +189,36 @@ def test_a_trial_that_collapses_is_stopped():
     assert searcher.should_stop(8, trials)
 
 
-def test_the_search_turns_away_from_where_trials_collapse():
-    def collapses(point):
-        return point["lr"] > 5e-5
+def test_the_search_turns_away_from_where_trials_collapse() -> None:
+    def collapses(point: Point) -> bool:
+        return bool(point["lr"] > 5e-5)
 
     searcher = search()
-    trials = []
+    trials: list[Trial] = []
     for number in range(SPREAD_TRIALS + 8):
         point = searcher.suggest(trials, number)
         if collapses(point):
-            values, state = curve(point, 4) | {5: -1.0, 6: -1.0}, "stopped"
+            fallen = curve(point, 4) | {5: -1.0, 6: -1.0}
+            trials.append(Trial(number, point, fallen, "stopped"))
         else:
-            values, state = curve(point, HORIZON), "finished"
-        trials.append(Trial(number, point, values, state))
+            trials.append(Trial(number, point, curve(point, HORIZON), "finished"))
 
     assert sum(collapses(t.point) for t in trials[SPREAD_TRIALS:]) <= 4
     assert max(score(t.point) for t in trials if not collapses(t.point)) > 0.8
 
 
-def test_one_collapse_among_many_is_bad_luck():
+def test_one_collapse_among_many_is_bad_luck() -> None:
     trials = run(search(), SPREAD_TRIALS + 6)
     best = max(trials, key=lambda t: max(t.curve.values()))
     stopped = Trial(14, best.point, curve(best.point, 4), "stopped")
-    collapsed = Trial(14, best.point, stopped.curve | {5: -1.0, 6: -1.0}, "stopped")
+    collapsed = Trial(14, best.point, {**stopped.curve, 5: -1.0, 6: -1.0}, "stopped")
 
     as_if_stopped = search().suggest([*trials, stopped], 15)
 
     assert search().suggest([*trials, collapsed], 15) == as_if_stopped
 
 
-def test_a_thousand_trials_are_answered_from_a_sample():
+def test_a_thousand_trials_are_answered_from_a_sample() -> None:
     rng = np.random.default_rng(0)
     trials = [
         trial(n, space.draw(SPACE, rng), epochs=int(rng.integers(1, 21))) for n in range(1000)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.search.hyperband import Hyperband, finite_values
+from detector.search.hyperband import Goal, Hyperband, finite_values
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from detector.search.hyperband import Hyperband, finite_values
         (Hyperband(min_iter=5, eta=1.1), [5, 5, 6, 6, 7, 8]),
     ],
 )
-def test_bands_rise_from_min_iter(rule, bands):
+def test_bands_rise_from_min_iter(rule: Hyperband, bands: list[int]) -> None:
     assert rule.bands()[:6] == bands
 
 
@@ -31,7 +31,9 @@ def test_bands_rise_from_min_iter(rule, bands):
         (Hyperband(min_iter=5, max_iter=20, s=2), [2, 6]),
     ],
 )
-def test_bands_fall_from_max_iter_which_wins_over_min_iter(rule, bands):
+def test_bands_fall_from_max_iter_which_wins_over_min_iter(
+    rule: Hyperband, bands: list[int]
+) -> None:
     assert rule.bands() == bands
 
 
@@ -39,7 +41,7 @@ def test_bands_fall_from_max_iter_which_wins_over_min_iter(rule, bands):
     ("trials", "survivors"),
     [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2), (6, 3), (8, 3), (9, 4), (12, 5)],
 )
-def test_a_third_and_one_survive_a_band(trials, survivors):
+def test_a_third_and_one_survive_a_band(trials: int, survivors: int) -> None:
     histories = [[float(loss)] for loss in range(trials)]
     rule = Hyperband(min_iter=1)
     stopped = [rule.should_stop(h, histories, "minimize") for h in histories]
@@ -47,31 +49,31 @@ def test_a_third_and_one_survive_a_band(trials, survivors):
     assert stopped == sorted(stopped), "the worse ones are stopped"
 
 
-def test_no_trial_is_stopped_before_the_first_band():
+def test_no_trial_is_stopped_before_the_first_band() -> None:
     histories = [[0.9] * 5, [0.1] * 4]
     assert not Hyperband(min_iter=5).should_stop(histories[1], histories, "maximize")
 
 
-def test_a_tie_with_the_threshold_goes_on():
+def test_a_tie_with_the_threshold_goes_on() -> None:
     histories = [[0.5], [0.5], [0.5]]
     assert not Hyperband(min_iter=1).should_stop([0.5], histories, "maximize")
 
 
-def test_a_trial_that_passed_a_band_is_stopped_there_later_when_better_ones_came():
+def test_a_trial_that_passed_a_band_is_stopped_there_later_when_better_ones_came() -> None:
     rule = Hyperband(min_iter=2)
     early, better = [0.1, 0.5, 0.9], [0.1, 0.8]
     assert not rule.should_stop(early, [early], "maximize")
     assert rule.should_stop(early, [early, better], "maximize")
 
 
-def test_strict_judges_the_value_at_the_band_and_not_strict_the_best_so_far():
+def test_strict_judges_the_value_at_the_band_and_not_strict_the_best_so_far() -> None:
     spike = [0.9, 0.2]
     histories = [spike, [0.1, 0.6]]
     assert Hyperband(min_iter=2).should_stop(spike, histories, "maximize")
     assert not Hyperband(min_iter=2, strict=False).should_stop(spike, histories, "maximize")
 
 
-def test_only_the_last_band_passed_decides():
+def test_only_the_last_band_passed_decides() -> None:
     fell_behind_at_the_first = [0.1, 0.1, 0.9]
     histories = [fell_behind_at_the_first, [0.9, 0.9, 0.8], [0.8, 0.8, 0.7]]
     rule = Hyperband(min_iter=1)
@@ -79,7 +81,7 @@ def test_only_the_last_band_passed_decides():
     assert not rule.should_stop(fell_behind_at_the_first, histories, "maximize")
 
 
-def test_epochs_without_a_finite_metric_are_no_iterations():
+def test_epochs_without_a_finite_metric_are_no_iterations() -> None:
     assert finite_values({3: 0.2, 1: float("nan"), 2: 0.1, 4: float("inf")}) == [0.1, 0.2]
 
 
@@ -87,7 +89,7 @@ def test_epochs_without_a_finite_metric_are_no_iterations():
     st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=12), min_size=1, max_size=12),
     st.sampled_from(["minimize", "maximize"]),
 )
-def test_the_best_at_a_band_is_never_stopped(histories, goal):
+def test_the_best_at_a_band_is_never_stopped(histories: list[list[float]], goal: Goal) -> None:
     rule = Hyperband(min_iter=2)
     sign = -1 if goal == "maximize" else 1
     for history in histories:

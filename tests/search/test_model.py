@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from detector.search.model import CurveModel, Observed
 
@@ -7,7 +8,7 @@ HORIZON = 12
 ONE = np.zeros(1, dtype=int)
 
 
-def crossing_curves(count, epochs):
+def crossing_curves(count: int, epochs: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of one parameter: high values begin well and end badly."""
     x = np.linspace(0, 1, count)
     gone = np.arange(HORIZON) / (HORIZON - 1)
@@ -16,14 +17,16 @@ def crossing_curves(count, epochs):
     return x[:, None], values
 
 
-def fitted(features, values, steps=15):
+def fitted(
+    features: NDArray[np.float64], values: NDArray[np.float64], steps: int = 15
+) -> CurveModel:
     model = CurveModel(np.arange(features.shape[1]), values.shape[1])
     model.fit(Observed(features, values), steps)
     return model
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_gradient_is_that_of_the_loss(seed):
+def test_gradient_is_that_of_the_loss(seed: int) -> None:
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(9, HORIZON)).cumsum(axis=1) / 3
     for row in values:
@@ -42,7 +45,7 @@ def test_gradient_is_that_of_the_loss(seed):
     assert gradient == pytest.approx(numeric, rel=1e-3, abs=1e-3)
 
 
-def test_fitting_lowers_the_loss():
+def test_fitting_lowers_the_loss() -> None:
     features, values = crossing_curves(8, HORIZON)
     model = CurveModel(ONE, HORIZON)
     model.fit(Observed(features, values), steps=0)
@@ -53,7 +56,7 @@ def test_fitting_lowers_the_loss():
     assert model.loss(model.theta)[0] < before
 
 
-def test_finished_curves_are_believed():
+def test_finished_curves_are_believed() -> None:
     features, values = crossing_curves(8, HORIZON)
 
     belief = fitted(features, values).believe(features, np.arange(8))
@@ -62,7 +65,7 @@ def test_finished_curves_are_believed():
     assert np.corrcoef(belief.mean, values[:, -1])[0, 1] > 0.99
 
 
-def test_curves_that_cross_are_foreseen_once_some_have_crossed():
+def test_curves_that_cross_are_foreseen_once_some_have_crossed() -> None:
     features, values = crossing_curves(9, HORIZON)
     values[1:8, 4:] = np.nan  # Only the two extremes have run to their end.
     assert values[6, 3] > values[2, 3]
@@ -72,7 +75,7 @@ def test_curves_that_cross_are_foreseen_once_some_have_crossed():
     assert belief.mean[6] < belief.mean[2]
 
 
-def test_more_epochs_leave_less_doubt():
+def test_more_epochs_leave_less_doubt() -> None:
     young = fitted(*crossing_curves(6, 2), steps=0)
     old = fitted(*crossing_curves(6, 9), steps=0)
     features, _ = crossing_curves(6, 2)
@@ -80,7 +83,7 @@ def test_more_epochs_leave_less_doubt():
     assert (old.believe(features).variance < young.believe(features).variance).all()
 
 
-def test_doubt_grows_with_the_distance_from_what_was_tried():
+def test_doubt_grows_with_the_distance_from_what_was_tried() -> None:
     model = fitted(np.array([[0.1], [0.2], [0.3], [0.4]]), crossing_curves(4, HORIZON)[1])
 
     near, far = model.believe(np.array([[0.25], [0.95]])).variance
@@ -88,7 +91,7 @@ def test_doubt_grows_with_the_distance_from_what_was_tried():
     assert far > near
 
 
-def test_an_assumed_level_takes_away_doubt_but_changes_no_expectation():
+def test_an_assumed_level_takes_away_doubt_but_changes_no_expectation() -> None:
     features, values = crossing_curves(6, 6)
     model = fitted(features, values)
     new = np.array([[0.55]])
@@ -101,7 +104,7 @@ def test_an_assumed_level_takes_away_doubt_but_changes_no_expectation():
     assert after.variance < before.variance
 
 
-def test_missing_epochs_are_no_values():
+def test_missing_epochs_are_no_values() -> None:
     features, values = crossing_curves(5, HORIZON)
     values[:, 3] = np.nan
 

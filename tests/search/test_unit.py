@@ -1,7 +1,10 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from detector.search.unit import UnitCube
 from detector.sweepfile import space
@@ -23,20 +26,20 @@ CUBE = UnitCube(space.axes(SPACE))
 ROWS = st.lists(st.floats(0, 1), min_size=CUBE.dimensions, max_size=CUBE.dimensions).map(np.array)
 
 
-def edge(name):
+def edge(name: str) -> int:
     return CUBE.names.index(name)
 
 
-def test_constants_have_no_edge():
+def test_constants_have_no_edge() -> None:
     assert "seed" not in CUBE.names
     assert CUBE.dimensions == len(SPACE) - 1
 
 
 @given(ROWS)
-def test_every_row_is_a_point_that_can_be_run(row):
+def test_every_row_is_a_point_that_can_be_run(row: NDArray[np.float64]) -> None:
     point = CUBE.point(CUBE.snap(row[None])[0])
 
-    params = space.values(SPACE, point)
+    params: dict[str, Any] = space.values(SPACE, point)
 
     assert 1e-5 <= params["lr"] <= 2e-4
     assert params["epochs"] in range(10, 31)
@@ -49,20 +52,20 @@ def test_every_row_is_a_point_that_can_be_run(row):
 
 
 @given(ROWS)
-def test_a_snapped_row_comes_back_from_its_point(row):
+def test_a_snapped_row_comes_back_from_its_point(row: NDArray[np.float64]) -> None:
     snapped = CUBE.snap(row[None])[0]
 
     assert CUBE.row(CUBE.point(snapped)) == pytest.approx(snapped, abs=1e-9)
 
 
-def test_faces_of_the_cube_are_the_ends_of_the_ranges():
+def test_faces_of_the_cube_are_the_ends_of_the_ranges() -> None:
     low, high = CUBE.point(np.zeros(CUBE.dimensions)), CUBE.point(np.ones(CUBE.dimensions))
 
     assert (low["lr"], high["lr"]) == (1e-5, 2e-4)
     assert (low["epochs"], high["epochs"]) == (10, 30)
 
 
-def test_numbers_among_choices_lie_in_their_order():
+def test_numbers_among_choices_lie_in_their_order() -> None:
     positions = {
         label: CUBE.row({**centre(), "t_max": label})[edge("t_max")]
         for label in ("15", "18", "20", "25")
@@ -71,7 +74,7 @@ def test_numbers_among_choices_lie_in_their_order():
     assert list(positions.values()) == pytest.approx([0, 1 / 3, 2 / 3, 1])
 
 
-def test_other_choices_are_equally_far_apart():
+def test_other_choices_are_equally_far_apart() -> None:
     rows = np.array(
         [CUBE.row({**centre(), "norm": label}) for label in ('"batch"', '"layer"', "null")]
     )
@@ -82,14 +85,14 @@ def test_other_choices_are_equally_far_apart():
     assert distances == pytest.approx([1, 1, 1])
 
 
-def test_features_of_one_choice_belong_to_one_parameter():
+def test_features_of_one_choice_belong_to_one_parameter() -> None:
     columns = CUBE.parameter_of_feature == edge("norm")
 
     assert columns.sum() == 3
     assert len(CUBE.parameter_of_feature) == CUBE.dimensions + 2
 
 
-def test_quantiles_follow_the_prior():
+def test_quantiles_follow_the_prior() -> None:
     uniform = np.random.default_rng(0).random((4000, CUBE.dimensions))
 
     rows = CUBE.at_quantiles(uniform)
@@ -101,7 +104,7 @@ def test_quantiles_follow_the_prior():
     assert epochs == pytest.approx([1 / 21] * 21, abs=0.02)
 
 
-def test_quantiles_follow_the_probabilities_of_choices():
+def test_quantiles_follow_the_probabilities_of_choices() -> None:
     weighted = space.Categorical(
         distribution="categorical_w_probabilities",
         values=[1, 2, 3],
@@ -115,5 +118,5 @@ def test_quantiles_follow_the_probabilities_of_choices():
     assert [labels.count(label) for label in ("1", "2", "3")] == [200, 0, 800]
 
 
-def centre():
+def centre() -> dict[str, float | str]:
     return CUBE.point(CUBE.snap(np.full((1, CUBE.dimensions), 0.5))[0])

@@ -6,7 +6,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from signal import Signals
+from typing import Any
 
 import pytest
 
@@ -16,17 +19,19 @@ from detector.steps.memory import Memory
 from tests.steps import child_work
 
 
-def work(function, *arguments, **settings):
+def work(
+    function: Callable[..., Any], *arguments: int | Path | Signals, **settings: Any
+) -> Work[Any]:
     return Work("work", function, lambda: arguments, **settings)
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detector.steps.child._FIRST_WAIT_S", 0.0)
 
 
 @pytest.fixture
-def marks(tmp_path):
+def marks(tmp_path: Path) -> Path:
     (tmp_path / "marks").mkdir()
     return tmp_path / "marks"
 
@@ -42,12 +47,12 @@ def send_when(path: Path, signum: signal.Signals) -> None:
     threading.Thread(target=send, daemon=True).start()
 
 
-def test_the_work_is_done_in_another_process_and_its_result_handed_over():
+def test_the_work_is_done_in_another_process_and_its_result_handed_over() -> None:
     assert work(child_work.add, 2, 3).done() == 5
     assert work(os.getpid).done() != os.getpid()
 
 
-def test_an_error_of_the_work_keeps_its_remedy():
+def test_an_error_of_the_work_keeps_its_remedy() -> None:
     with pytest.raises(ConfigError) as caught:
         work(child_work.refuse).done()
     error = caught.value
@@ -60,39 +65,44 @@ def test_an_error_of_the_work_keeps_its_remedy():
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-def test_work_that_a_signal_ends_is_started_again(signum, marks, capsys):
-    lost = []
+def test_work_that_a_signal_ends_is_started_again(
+    signum: Signals, marks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost: list[bool] = []
     again = work(child_work.die_at_first, marks, signum, on_loss=lost.append)
     assert again.done() == "attempt 1"
     assert lost == [False]
     assert f"work was killed by {signum.name}; started again" in capsys.readouterr().out
 
 
-def test_work_that_was_asked_to_end_alone_is_started_again(marks, capsys):
+def test_work_that_was_asked_to_end_alone_is_started_again(
+    marks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert work(child_work.ask_oneself_to_end, marks).done() == "done"
     assert "work was asked to end; started again" in capsys.readouterr().out
 
 
-def test_work_that_ends_without_a_word_is_started_again(marks):
+def test_work_that_ends_without_a_word_is_started_again(marks: Path) -> None:
     with pytest.raises(WorkLostError, match="ended with exit code 3"):
         work(os._exit, 3, losses_in_a_row=2).done()
 
 
-def test_work_is_given_up_when_it_is_lost_again_and_again(marks):
+def test_work_is_given_up_when_it_is_lost_again_and_again(marks: Path) -> None:
     with pytest.raises(WorkLostError, match=r"lost 3 times in a row, .* killed by SIGKILL"):
         work(child_work.die, 0, marks, losses_in_a_row=3).done()
     assert len(list(marks.iterdir())) == 3
 
 
-def test_losses_with_progress_between_them_do_not_count(marks):
+def test_losses_with_progress_between_them_do_not_count(marks: Path) -> None:
     with pytest.raises(WorkLostError):
         work(child_work.die, 4, marks, losses_in_a_row=2).done()
     # Four losses each after an epoch; the last of them and the fifth make two in a row.
     assert len(list(marks.iterdir())) == 5
 
 
-def test_when_the_step_is_asked_to_end_what_the_work_holds_is_given_back(tmp_path):
-    heard, lost = [], []
+def test_when_the_step_is_asked_to_end_what_the_work_holds_is_released(tmp_path: Path) -> None:
+    heard: list[Any] = []
+    lost: list[bool] = []
     held = work(
         child_work.hold_and_wait,
         3,
@@ -109,19 +119,21 @@ def test_when_the_step_is_asked_to_end_what_the_work_holds_is_given_back(tmp_pat
     assert lost == [True]
 
 
-def test_work_has_time_to_end_in_good_order(tmp_path):
+def test_work_has_time_to_end_in_good_order(tmp_path: Path) -> None:
     send_when(tmp_path / "ready", signal.SIGTERM)
     with pytest.raises(PreemptedError):
         work(child_work.end_in_good_order, tmp_path / "ready", grace_s=30.0).done()
 
 
-def test_sigterm_that_finds_the_work_nearly_done_is_not_lost(tmp_path):
+def test_sigterm_that_finds_the_work_nearly_done_is_not_lost(tmp_path: Path) -> None:
     send_when(tmp_path / "ready", signal.SIGTERM)
     with pytest.raises(PreemptedError, match="as it was done"):
         work(child_work.finish_when_asked_to_end, tmp_path / "ready", grace_s=30.0).done()
 
 
-def test_work_ends_before_the_kernel_ends_the_container(tmp_path, capsys):
+def test_work_ends_before_the_kernel_ends_the_container(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.oom.group").write_text("1\n")
     stat = tmp_path / "memory.stat"
@@ -139,14 +151,16 @@ def test_work_ends_before_the_kernel_ends_the_container(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("limit", "group"), [("max", "1"), ("1000", "0"), (None, None)])
-def test_memory_is_not_watched_where_the_kernel_spares_the_container(limit, group, tmp_path):
+def test_memory_is_not_watched_where_the_kernel_spares_the_container(
+    limit: str | None, group: str | None, tmp_path: Path
+) -> None:
     if limit is not None:
         (tmp_path / "memory.max").write_text(f"{limit}\n")
         (tmp_path / "memory.oom.group").write_text(f"{group}\n")
     assert Memory.of_this_container(tmp_path) is None
 
 
-def test_a_step_that_is_killed_leaves_no_work_behind(tmp_path):
+def test_a_step_that_is_killed_leaves_no_work_behind(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; from detector.steps.child import Work;"
         "from tests.steps import child_work;"

@@ -95,7 +95,7 @@ def test_processes_that_get_no_further_are_given_up(tmp_path: Path) -> None:
         train_fold(Run(store, SWEEP), 1, elsewhere=lambda: None)
 
 
-def node(store: str, rank: int, port: int, out: Path) -> "subprocess.Popen[bytes]":
+def node(store: str, rank: int, port: int, out: Path) -> "subprocess.Popen[str]":
     """One of two nodes, as the Trainer starts it."""
     pet = {"NNODES": "2", "NPROC_PER_NODE": "1", "NODE_RANK": str(rank)}
     pet |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

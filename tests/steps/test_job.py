@@ -15,6 +15,7 @@ from detector.steps import job
 from detector.steps.job import Job
 from detector.sweep.opening import SweepAddress
 from detector.sweep.protocol import Idle, Sweep
+from tests.sweep.taking import take
 
 PROGRAM = """
 import sys
@@ -75,7 +76,7 @@ def test_the_leader_waits_for_a_trial_that_another_agent_trains(
     tmp_path: Path, aside: ThreadPoolExecutor
 ) -> None:
     leader, address, sweep = a_run(tmp_path)
-    other = sweep.claim("agent-1")
+    other = take(sweep, "agent-1")
     leading = aside.submit(leader.see_trials_through, address)
     wait_until(lambda: ended(sweep) == 5)
     assert still_waits(leading)
@@ -89,7 +90,7 @@ def test_the_leader_trains_what_another_agent_has_left(
     tmp_path: Path, aside: ThreadPoolExecutor
 ) -> None:
     leader, address, sweep = a_run(tmp_path)
-    other = sweep.claim("agent-1")
+    other = take(sweep, "agent-1")
     leading = aside.submit(leader.see_trials_through, address)
     wait_until(lambda: ended(sweep) == 5)
     other.release()
@@ -101,7 +102,7 @@ def test_a_leader_that_gave_up_waits_for_others_and_fails_when_nobody_is_left(
     tmp_path: Path, aside: ThreadPoolExecutor
 ) -> None:
     leader, address, sweep = a_run(tmp_path, broken=True)
-    other = sweep.claim("agent-1")
+    other = take(sweep, "agent-1")
     leading = aside.submit(leader.see_trials_through, address)
     wait_until(lambda: sum(t.attempts > 0 for t in sweep.trials()) > 3)
     assert still_waits(leading)
@@ -114,7 +115,7 @@ def test_a_leader_that_gave_up_goes_on_when_others_have_trained_everything(
     tmp_path: Path, aside: ThreadPoolExecutor
 ) -> None:
     leader, address, sweep = a_run(tmp_path, broken=True)
-    held = [sweep.claim(f"agent-{index}") for index in range(1, 4)]
+    held = [take(sweep, f"agent-{index}") for index in range(1, 4)]
     leading = aside.submit(leader.see_trials_through, address)
     wait_until(lambda: len(sweep.trials()) == 6)
     assert still_waits(leading)
@@ -122,9 +123,9 @@ def test_a_leader_that_gave_up_goes_on_when_others_have_trained_everything(
     for trial in held[1:]:
         trial.report(1, 1.0)
         trial.finish()
-    while (trial := sweep.claim("agent-1")) and not isinstance(trial, Idle):
-        trial.report(1, 1.0)
-        trial.finish()
+    while not isinstance(claim := sweep.claim("agent-1"), Idle):
+        claim.report(1, 1.0)
+        claim.finish()
     held[0].report(1, 1.0)
     held[0].finish()
     leading.result(60)

@@ -35,7 +35,7 @@ def swept(folder: Path, target: str = "") -> dict[int, dict[int, float]]:
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     sweep = open_backend(url).open(result.stdout.splitlines()[-1])
     run_sweep_agent(Run(store), sweep, "a1")
-    return {trial.params["width"]: dict(trial.curve) for trial in sweep.trials()}
+    return {int(str(trial.params["width"])): dict(trial.curve) for trial in sweep.trials()}
 
 
 def test_every_trial_is_a_run_of_the_program_with_its_parameters(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from detector.storage.object_store import ENDPOINT, KEY, REGION, SECRET, is_outa
 
 def refusal(status: int, code: str) -> ClientError:
     return ClientError(
-        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]  # a part of an answer
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},
         "PutObject",
     )
 

@@ -1,28 +1,30 @@
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from detector.sweep.backends.wandb import LACKS
 from detector.sweep.opening import open_backend
-from detector.sweep.protocol import Sweep
+from detector.sweep.protocol import Backend, Sweep
 from detector.sweepfile.spec import read_sweep
 from tests.ports import free_port
-from tests.sweep.servers import find_postgresql, grpc_proxy, postgresql
-from tests.sweep.wandb_server import wandb_environment
+from tests.sweep.servers import Postgresql, find_postgresql, grpc_proxy, postgresql
+from tests.sweep.wandb_server import WandbServer, wandb_environment
 
 OWN_STORAGES = ["sqlite", "journal", "postgresql", "grpc"]
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "faults: kills agents and servers at random moments")
     config.addinivalue_line("markers", "keeps(capability): of backends that do not lack it")
     config.addinivalue_line("markers", "instead(capability): what W&B does, which lacks it")
 
 
-def pytest_generate_tests(metafunc):
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests that take the `url` of a backend with each kind that can do what they ask."""
     if "url" in metafunc.fixturenames:
         asked = {marker.args[0] for marker in metafunc.definition.iter_markers("keeps")}
@@ -31,7 +33,7 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture(scope="session")
-def postgresql_server():
+def postgresql_server() -> Iterator[Postgresql]:
     """A PostgreSQL server of the tests' own; skips where PostgreSQL or its driver is missing."""
     pytest.importorskip("psycopg2", reason="detsweep[postgresql] is not installed")
     programs = find_postgresql()
@@ -42,19 +44,19 @@ def postgresql_server():
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(postgresql_server):
+def postgresql_url(postgresql_server: Postgresql) -> str:
     return postgresql_server.create("sweeps")
 
 
 @pytest.fixture(scope="session")
-def grpc_url(postgresql_server):
+def grpc_url(postgresql_server: Postgresql) -> Iterator[str]:
     pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
     with grpc_proxy(postgresql_server.create("proxied"), free_port()) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def wandb_service(tmp_path_factory):
+def wandb_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WandbServer]:
     """A server that the client of this process finds in its environment."""
     with wandb_environment(tmp_path_factory.mktemp("wandb")) as server:
         yield server
@@ -64,28 +66,29 @@ def wandb_service(tmp_path_factory):
 
 
 @pytest.fixture
-def wandb_url(wandb_service):
+def wandb_url(wandb_service: WandbServer) -> str:
     wandb_service.calls.clear()
     return "wandb://team/receipts"
 
 
 @pytest.fixture
-def url(request, tmp_path):
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a backend of each kind; see `pytest_generate_tests`."""
     if request.param in {"postgresql", "grpc", "wandb"}:
-        return request.getfixturevalue(f"{request.param}_url")
+        served: str = request.getfixturevalue(f"{request.param}_url")
+        return served
     return f"{request.param}:///{tmp_path}/sweeps"
 
 
 @pytest.fixture
-def backend(url):
+def backend(url: str) -> Backend:
     backend = open_backend(url, lease_seconds=30)
     backend.poll_seconds = min(0.1, backend.poll_seconds)
     return backend
 
 
 @pytest.fixture
-def new_sweep(backend):
+def new_sweep(backend: Backend) -> Callable[..., Any]:
     """Creates a sweep for the metric `score`, to be maximised, of the parameter `x` in 0..1."""
 
     def create(**keys: object) -> Sweep:
@@ -101,11 +104,11 @@ def new_sweep(backend):
 
 
 @pytest.fixture
-def start_agent(url, tmp_path):
+def start_agent(url: str, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Starts an agent process (see toy_agent.py); what still runs is killed after the test."""
     processes = []
 
-    def start(sweep: str, name: str, lease: float = 6, **options: int) -> subprocess.Popen:
+    def start(sweep: str, name: str, lease: float = 6, **options: int) -> "subprocess.Popen[str]":
         words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
         script = Path(__file__).with_name("toy_agent.py")
         folder = tmp_path / "trials"
@@ -125,7 +128,7 @@ def start_agent(url, tmp_path):
 
 
 @pytest.fixture
-def epochs_of(tmp_path):
+def epochs_of(tmp_path: Path) -> Callable[..., Any]:
     """Which agent finished which epoch of a trial, in order."""
 
     def read(number: int) -> list[tuple[str, int]]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.ports import free_port
 
@@ -43,7 +44,7 @@ def find_postgresql() -> Path | None:
 class Postgresql:
     """A server with one role, `USER`, and as many databases as are asked for."""
 
-    def __init__(self, programs: Path, folder: Path, port: int):
+    def __init__(self, programs: Path, folder: Path, port: int) -> None:
         self.programs, self.folder, self.port = programs, folder, port
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -65,7 +66,12 @@ class Postgresql:
 
         options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
         self._process = subprocess.Popen(
-            [self.programs / "postgres", f"-D{self.folder / 'data'}", f"-p{self.port}", *options],
+            [
+                str(self.programs / "postgres"),
+                f"-D{self.folder / 'data'}",
+                f"-p{self.port}",
+                *options,
+            ],
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "log").open("ab"),
             **_not_root(),
@@ -102,10 +108,10 @@ class Postgresql:
             "--wal-segsize=1",
         ]
         subprocess.run(
-            [self.programs / "initdb", *words], check=True, capture_output=True, **_not_root()
+            [str(self.programs / "initdb"), *words], check=True, capture_output=True, **_not_root()
         )
 
-    def _connect(self):
+    def _connect(self) -> Any:
         import psycopg2
 
         return psycopg2.connect(
@@ -157,7 +163,7 @@ def grpc_proxy(database: str, port: int) -> Iterator[str]:
 def small_disk(megabytes: int) -> Iterator[Path | None]:
     """A disk in memory that a test can fill; None where the tests may not mount one."""
     folder = Path(tempfile.mkdtemp(prefix="detsweep-disk-"))
-    options = ["-o", f"size={megabytes}m,mode=0755", "tmpfs", folder]
+    options = ["-o", f"size={megabytes}m,mode=0755", "tmpfs", str(folder)]
     mounted = subprocess.run(["mount", "-t", "tmpfs", *options], capture_output=True, check=False)
     try:
         yield folder if mounted.returncode == 0 else None
@@ -172,7 +178,8 @@ def _unprivileged() -> str:
     return "postgres" if "postgres" in names else "nobody"
 
 
-def _not_root() -> dict[str, str]:
+def _not_root() -> Any:
+    """What `subprocess` is given to run a server, which refuses to run as root."""
     return {"user": _unprivileged(), "group": _group()} if os.geteuid() == 0 else {}
 
 

@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
 
-from detector.sweep.agent import run_agent
+from detector.sweep.agent import AgentEvent, run_agent
 from detector.sweep.opening import open_backend
+from detector.sweep.protocol import Backend
+from detector.sweep.trial import TrialEnd, TrialHandle
 from detector.sweepfile.spec import read_sweep
 
 SWEEP = """
@@ -12,12 +16,14 @@ parameters: {trainer.max_epochs: {value: 2}, models.optimizer.lr: {values: [0.00
 
 
 @pytest.fixture
-def backend(tmp_path):
+def backend(tmp_path: Path) -> Backend:
     return open_backend(f"journal:///{tmp_path}/sweeps.log", lease_seconds=30)
 
 
-def test_every_line_of_the_log_says_which_agent_and_which_trial(backend, capsys):
-    def train(trial):
+def test_every_line_of_the_log_says_which_agent_and_which_trial(
+    backend: Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(trial: TrialHandle) -> TrialEnd:
         for epoch in (1, 2):
             trial.report(epoch, {"val/hmean": 0.93123 if epoch == 1 else float("nan")})
         return "finished"
@@ -31,11 +37,11 @@ def test_every_line_of_the_log_says_which_agent_and_which_trial(backend, capsys)
     ]
 
 
-def test_a_resumed_trial_and_a_failed_one_say_so(backend):
-    events = []
+def test_a_resumed_trial_and_a_failed_one_say_so(backend: Backend) -> None:
+    events: list[AgentEvent] = []
     sweep = backend.create(read_sweep(SWEEP, "f"))
 
-    def fails(trial):
+    def fails(trial: TrialHandle) -> TrialEnd:
         if events[0].kind == "resumed":
             trial.report(2, {"val/hmean": 0.6})
             raise RuntimeError("no memory")

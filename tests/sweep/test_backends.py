@@ -9,21 +9,29 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from detector.errors import ConfigError, PreemptedError, StoreLostError, SweepError
 from detector.interrupt import catch_sigterm
-from detector.sweep.agent import AgentEvent, run_agent
+from detector.sweep.agent import AgentEvent, AgentSummary, run_agent
 from detector.sweep.backends.attempts import waiting_copy
+from detector.sweep.backends.held import StudyTrial
+from detector.sweep.backends.optuna import OptunaBackend, OptunaSweep
+from detector.sweep.backends.wandb import WandbBackend, WandbSweep
 from detector.sweep.best import best_trial
 from detector.sweep.capabilities import Capability
 from detector.sweep.opening import open_backend
-from detector.sweep.protocol import Idle
+from detector.sweep.protocol import Backend, HeldTrial, Idle
 from detector.sweep.status import Rung, count_rungs, sweep_status
-from detector.sweep.trial import SWEEP_STOPPED
+from detector.sweep.trial import SWEEP_STOPPED, Objective, TrialEnd, TrialHandle
+from tests.sweep.taking import NewSweep, take
 
+T = TypeVar("T")
 EPOCHS = 4
 
 counts = pytest.mark.keeps(Capability.COUNTS)
@@ -36,10 +44,10 @@ def quiet(event: AgentEvent) -> None:
     """Takes an agent's events and prints none."""
 
 
-def scoring(value):
+def scoring(value: Callable[[Any, int], float]) -> Objective:
     """An objective that reports `value(params, epoch)` for each epoch."""
 
-    def objective(trial):
+    def objective(trial: TrialHandle) -> TrialEnd:
         for epoch in range(1, EPOCHS + 1):
             if not trial.report(epoch, {"score": value(trial.params, epoch)}):
                 return "stopped"
@@ -48,19 +56,19 @@ def scoring(value):
     return objective
 
 
-def rising(params, epoch):
+def rising(params: dict[str, float], epoch: int) -> float:
     return epoch + params["x"]
 
 
 by_x = scoring(rising)
 
 
-def at_once(calls):
+def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     """Run every call in a thread of its own, all from one moment on; their results."""
     together = threading.Barrier(len(calls))
-    results = []
+    results: list[T] = []
 
-    def run(call):
+    def run(call: Callable[[], T]) -> None:
         together.wait()
         results.append(call())
 
@@ -73,12 +81,18 @@ def at_once(calls):
     return results
 
 
-def die(trial):
+def die(trial: HeldTrial | Idle) -> None:
     """End the heartbeats of an agent, as SIGKILL does."""
+    assert isinstance(trial, StudyTrial)
     trial._has_ended.set()
 
 
-def work(sweep, objective=by_x, agent="a1", **options):
+def work(
+    sweep: OptunaSweep | WandbSweep,
+    objective: Callable[..., Any] = by_x,
+    agent: str = "a1",
+    **options: Any,
+) -> AgentSummary:
     return run_agent(sweep, objective, agent=agent, on_event=quiet, **options)
 
 
@@ -86,7 +100,9 @@ def work(sweep, objective=by_x, agent="a1", **options):
 
 
 @counts
-def test_two_agents_share_exactly_run_cap_trials(new_sweep, start_agent, epochs_of):
+def test_two_agents_share_exactly_run_cap_trials(
+    new_sweep: NewSweep, start_agent: Callable[..., Any], epochs_of: Callable[..., Any]
+) -> None:
     sweep = new_sweep(run_cap=9)
     agents = [start_agent(sweep.id, name) for name in ("a1", "a2")]
     assert [agent.wait(180) for agent in agents] == [0, 0]
@@ -99,8 +115,11 @@ def test_two_agents_share_exactly_run_cap_trials(new_sweep, start_agent, epochs_
 
 @requeues
 def test_a_trial_is_resumed_from_its_last_epoch_after_sigkill_by_one_agent_only(
-    new_sweep, start_agent, epochs_of, tmp_path
-):
+    new_sweep: NewSweep,
+    start_agent: Callable[..., Any],
+    epochs_of: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
     sweep = new_sweep(run_cap=1)
     victim = start_agent(sweep.id, "victim", lease=2, hang_in_epoch=3)
     deadline = time.monotonic() + 30
@@ -123,7 +142,7 @@ def test_a_trial_is_resumed_from_its_last_epoch_after_sigkill_by_one_agent_only(
     assert list(after.curve) == [1, 2, 3, 4]
 
 
-def test_only_one_of_many_agents_is_given_a_waiting_trial(url, new_sweep):
+def test_only_one_of_many_agents_is_given_a_waiting_trial(url: str, new_sweep: NewSweep) -> None:
     sweep = new_sweep(run_cap=1)
     sweep.claim("first").release()
     agents = [open_backend(url, lease_seconds=30).open(sweep.id) for _ in range(6)]
@@ -134,7 +153,7 @@ def test_only_one_of_many_agents_is_given_a_waiting_trial(url, new_sweep):
 
 
 @counts
-def test_agents_that_ask_at_once_never_exceed_run_cap(url, new_sweep):
+def test_agents_that_ask_at_once_never_exceed_run_cap(url: str, new_sweep: NewSweep) -> None:
     sweep = new_sweep(run_cap=3)
     agents = [open_backend(url, lease_seconds=30).open(sweep.id) for _ in range(6)]
     claims = at_once([partial(agent.claim, "a") for agent in agents])
@@ -144,7 +163,9 @@ def test_agents_that_ask_at_once_never_exceed_run_cap(url, new_sweep):
 
 
 @searches
-def test_two_agents_run_every_point_of_a_grid_once(new_sweep, start_agent):
+def test_two_agents_run_every_point_of_a_grid_once(
+    new_sweep: NewSweep, start_agent: Callable[..., Any]
+) -> None:
     sweep = new_sweep(
         method="grid",
         parameters={"x": {"values": [0, 0.5, 1]}, "flag": {"values": [True, None]}},
@@ -161,7 +182,9 @@ def test_two_agents_run_every_point_of_a_grid_once(new_sweep, start_agent):
 
 
 @requeues
-def test_an_agent_whose_trial_was_taken_over_stops_and_its_result_does_not_count(new_sweep):
+def test_an_agent_whose_trial_was_taken_over_stops_and_its_result_does_not_count(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=1)
     slow = sweep.claim("slow")
     assert slow.report(1, 0.1)
@@ -182,7 +205,7 @@ def test_an_agent_whose_trial_was_taken_over_stops_and_its_result_does_not_count
 
 
 @counts
-def test_who_runs_a_trial_holds_it_without_an_end(new_sweep):
+def test_who_runs_a_trial_holds_it_without_an_end(new_sweep: NewSweep) -> None:
     sweep = new_sweep(run_cap=1)
     sweep.claim("preempted").release()
     held = sweep.claim("busy")
@@ -193,7 +216,7 @@ def test_who_runs_a_trial_holds_it_without_an_end(new_sweep):
 
 
 @requeues
-def test_a_trial_requeued_twice_at_once_waits_once(new_sweep):
+def test_a_trial_requeued_twice_at_once_waits_once(new_sweep: NewSweep) -> None:
     sweep = new_sweep(run_cap=1)
     sweep.claim("dead")
     (slot,) = sweep.study.slots()
@@ -208,8 +231,11 @@ def test_a_trial_requeued_twice_at_once_waits_once(new_sweep):
 
 
 @requeues
-def test_a_takeover_that_was_itself_cut_off_is_completed_by_the_next_agent(url, new_sweep):
+def test_a_takeover_that_was_itself_cut_off_is_completed_by_the_next_agent(
+    url: str, new_sweep: NewSweep
+) -> None:
     sweep = open_backend(url, lease_seconds=0.4).open(new_sweep(run_cap=1).id)
+    assert isinstance(sweep, OptunaSweep)
     die(sweep.claim("dead"))
     (slot,) = sweep.study.slots()
     sweep.study.storage.create_new_trial(sweep.study.study_id, waiting_copy(slot, {}))
@@ -221,7 +247,7 @@ def test_a_takeover_that_was_itself_cut_off_is_completed_by_the_next_agent(url, 
 
 
 @requeues
-def test_a_trial_that_kills_every_agent_is_given_up(url, new_sweep):
+def test_a_trial_that_kills_every_agent_is_given_up(url: str, new_sweep: NewSweep) -> None:
     sweep = open_backend(url, lease_seconds=0.2).open(new_sweep(run_cap=1).id)
     deadline = time.monotonic() + 30
     while sweep.trials() == [] or sweep.trials()[0].state != "failed":
@@ -232,12 +258,14 @@ def test_a_trial_that_kills_every_agent_is_given_up(url, new_sweep):
         time.sleep(sweep.poll_seconds)
     (trial,) = sweep.trials()
     assert trial.attempts == 4
-    assert "agents in a row died before they finished epoch 1" in trial.reason
+    assert "agents in a row died before they finished epoch 1" in (trial.reason or "")
 
 
 @requeues
 @pytest.mark.parametrize("died", [False, True])
-def test_a_trial_that_is_requeued_for_a_dead_process_is_free_at_once(new_sweep, died):
+def test_a_trial_that_is_requeued_for_a_dead_process_is_free_at_once(
+    new_sweep: NewSweep, died: bool
+) -> None:
     sweep = new_sweep(run_cap=1)
     held = sweep.claim("a1")
     held.report(1, 0.5)
@@ -251,7 +279,9 @@ def test_a_trial_that_is_requeued_for_a_dead_process_is_free_at_once(new_sweep, 
     assert (trial.state, trial.curve) == ("finished", {1: 0.5, 2: 0.7})
 
 
-def test_nothing_is_requeued_on_behalf_of_an_attempt_that_has_ended(new_sweep):
+def test_nothing_is_requeued_on_behalf_of_an_attempt_that_has_ended(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=1)
     first = sweep.claim("a1")
     first.release()
@@ -267,10 +297,12 @@ def test_nothing_is_requeued_on_behalf_of_an_attempt_that_has_ended(new_sweep):
 # How a trial ends
 
 
-def test_a_preempted_trial_is_the_first_to_be_taken_again_with_its_number_and_parameters(new_sweep):
+def test_a_preempted_trial_is_the_first_to_be_taken_again_with_its_number_and_parameters(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=3)
 
-    def interrupted(trial):
+    def interrupted(trial: TrialHandle) -> str:
         trial.report(1, {"score": 0.5})
         return "preempted"
 
@@ -284,10 +316,10 @@ def test_a_preempted_trial_is_the_first_to_be_taken_again_with_its_number_and_pa
     assert [again.number] == list(first.outcomes)
 
 
-def test_an_interrupted_agent_releases_its_trial(new_sweep):
+def test_an_interrupted_agent_releases_its_trial(new_sweep: NewSweep) -> None:
     sweep = new_sweep(run_cap=1)
 
-    def interrupted(trial):
+    def interrupted(trial: TrialHandle) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -296,10 +328,12 @@ def test_an_interrupted_agent_releases_its_trial(new_sweep):
 
 
 @pytest.mark.parametrize("lost", [StoreLostError("the store is away"), PreemptedError("asked")])
-def test_a_trial_whose_store_stays_away_is_released_and_not_blamed(new_sweep, lost):
+def test_a_trial_whose_store_stays_away_is_released_and_not_blamed(
+    new_sweep: NewSweep, lost: StoreLostError | PreemptedError
+) -> None:
     sweep = new_sweep(run_cap=1)
 
-    def objective(trial):
+    def objective(trial: TrialHandle) -> None:
         trial.report(1, {"score": 0.5})
         raise lost
 
@@ -310,11 +344,11 @@ def test_a_trial_whose_store_stays_away_is_released_and_not_blamed(new_sweep, lo
     assert dict(work(sweep, agent="a2").outcomes) == {trial.number: "finished"}
 
 
-def test_a_trial_that_fails_once_is_tried_again(new_sweep):
+def test_a_trial_that_fails_once_is_tried_again(new_sweep: NewSweep) -> None:
     sweep = new_sweep(run_cap=1)
     tries = []
 
-    def fails_once(trial):
+    def fails_once(trial: TrialHandle) -> TrialEnd:
         tries.append(trial.number)
         if len(tries) == 1:
             raise RuntimeError("CUDA error")
@@ -326,10 +360,10 @@ def test_a_trial_that_fails_once_is_tried_again(new_sweep):
     assert (trial.state, trial.attempts) == ("finished", 2)
 
 
-def test_a_trial_that_fails_again_has_failed_with_its_reason(new_sweep):
+def test_a_trial_that_fails_again_has_failed_with_its_reason(new_sweep: NewSweep) -> None:
     sweep = new_sweep(run_cap=1)
 
-    def fails(trial):
+    def fails(trial: TrialHandle) -> None:
         trial.report(1, {"score": 9.0})
         raise RuntimeError("CUDA error")
 
@@ -339,10 +373,12 @@ def test_a_trial_that_fails_again_has_failed_with_its_reason(new_sweep):
     assert best_trial([trial], "maximize") is None
 
 
-def test_values_that_do_not_go_together_fail_their_trial_at_once_and_blame_no_agent(new_sweep):
+def test_values_that_do_not_go_together_fail_their_trial_at_once_and_blame_no_agent(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=4)
 
-    def refuses(trial):
+    def refuses(trial: TrialHandle) -> None:
         raise ConfigError("eta_min is above lr")
 
     assert work(sweep, refuses).status == "done"
@@ -350,10 +386,12 @@ def test_values_that_do_not_go_together_fail_their_trial_at_once_and_blame_no_ag
 
 
 @counts
-def test_a_bad_node_is_stopped_after_three_failures_and_others_run_its_trials(new_sweep):
+def test_a_bad_node_is_stopped_after_three_failures_and_others_run_its_trials(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=4)
 
-    def fails(trial):
+    def fails(trial: TrialHandle) -> None:
         raise RuntimeError("no GPU")
 
     with pytest.raises(SweepError, match=r"failed 3 trials in a row, the last with .*no GPU"):
@@ -363,10 +401,12 @@ def test_a_bad_node_is_stopped_after_three_failures_and_others_run_its_trials(ne
     assert [trial.state for trial in sweep.trials()] == ["finished"] * 4
 
 
-def test_a_bad_node_that_is_started_again_and_again_ends_no_trial(new_sweep):
+def test_a_bad_node_that_is_started_again_and_again_ends_no_trial(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=4)
 
-    def fails(trial):
+    def fails(trial: TrialHandle) -> None:
         raise RuntimeError("no GPU")
 
     for name in ("bad", "bad-again", "bad-once-more"):
@@ -378,25 +418,30 @@ def test_a_bad_node_that_is_started_again_and_again_ends_no_trial(new_sweep):
 
 
 @counts
-def test_what_failed_on_a_bad_node_is_left_to_other_nodes_while_they_work(url, new_sweep):
+def test_what_failed_on_a_bad_node_is_left_to_other_nodes_while_they_work(
+    url: str, new_sweep: NewSweep
+) -> None:
     sweep = new_sweep(run_cap=2)
     sweep.claim("bad").suspect("no GPU")
     other_node = open_backend(url, lease_seconds=30)
+    assert isinstance(other_node, OptunaBackend)
     other_node.node = "elsewhere"
     elsewhere = other_node.open(sweep.id)
-    held = elsewhere.claim("good")
+    held = take(elsewhere, "good")
     sweep.claim("bad-again").suspect("no GPU")
     assert held.number == 0
     assert sweep.claim("bad-once-more") is Idle.UNSURE
-    assert elsewhere.claim("good-too").number == 1
+    assert take(elsewhere, "good-too").number == 1
 
 
 @searches
-def test_a_good_node_fails_the_trials_that_cannot_be_trained_and_no_other(new_sweep):
+def test_a_good_node_fails_the_trials_that_cannot_be_trained_and_no_other(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(method="grid", parameters={"x": {"values": [*range(8)]}})
 
-    def some_fail(trial):
-        if trial.params["x"] % 2:
+    def some_fail(trial: TrialHandle) -> TrialEnd:
+        if int(str(trial.params["x"])) % 2:
             raise RuntimeError("out of memory")
         return by_x(trial)
 
@@ -405,7 +450,7 @@ def test_a_good_node_fails_the_trials_that_cannot_be_trained_and_no_other(new_sw
     assert states == ["finished", "failed"] * 4
 
 
-def test_a_metric_that_is_never_a_number_is_no_score(new_sweep):
+def test_a_metric_that_is_never_a_number_is_no_score(new_sweep: NewSweep) -> None:
     sweep = new_sweep(run_cap=1)
     work(sweep, scoring(lambda *_: math.nan))
     (trial,) = sweep.trials()
@@ -413,17 +458,19 @@ def test_a_metric_that_is_never_a_number_is_no_score(new_sweep):
     assert trial.reason == "no finite value of score was reported"
 
 
-def test_an_epoch_without_a_number_is_left_out_of_the_curve(new_sweep):
+def test_an_epoch_without_a_number_is_left_out_of_the_curve(new_sweep: NewSweep) -> None:
     sweep = new_sweep(run_cap=1)
     work(sweep, scoring(lambda _, epoch: math.nan if epoch == 2 else epoch))
     (trial,) = sweep.trials()
     assert (trial.state, dict(trial.curve)) == ("finished", {1: 1, 3: 3, 4: 4})
 
 
-def test_a_metric_that_is_never_reported_is_named_with_the_nearest_one(new_sweep):
+def test_a_metric_that_is_never_reported_is_named_with_the_nearest_one(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=1)
 
-    def reports_another(trial):
+    def reports_another(trial: TrialHandle) -> str:
         trial.report(1, {"scores": 0.5, "loss": 1.0})
         return "finished"
 
@@ -436,7 +483,9 @@ def test_a_metric_that_is_never_reported_is_named_with_the_nearest_one(new_sweep
 
 
 @searches
-def test_early_termination_stops_what_is_worse_at_a_band_and_keeps_its_curve(new_sweep):
+def test_early_termination_stops_what_is_worse_at_a_band_and_keeps_its_curve(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(
         method="grid",
         parameters={"x": {"values": [3, 2, 1, 4]}},
@@ -452,10 +501,12 @@ def test_early_termination_stops_what_is_worse_at_a_band_and_keeps_its_curve(new
 
 
 @counts
-def test_a_sweep_stopped_now_ends_running_trials_at_their_report_and_starts_none(new_sweep):
+def test_a_sweep_stopped_now_ends_running_trials_at_their_report_and_starts_none(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=5)
 
-    def stops_the_sweep(params, epoch):
+    def stops_the_sweep(params: dict[str, float], epoch: int) -> float:
         if epoch == 2:
             sweep.stop(now=True)
         return float(epoch)
@@ -467,11 +518,13 @@ def test_a_sweep_stopped_now_ends_running_trials_at_their_report_and_starts_none
     assert (trial.epoch, trial.reason) == (2, SWEEP_STOPPED)
 
 
-def test_a_stopped_sweep_begins_no_trial_and_finishes_those_that_were_begun(new_sweep):
+def test_a_stopped_sweep_begins_no_trial_and_finishes_those_that_were_begun(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=5)
     sweep.claim("preempted").release()
 
-    def stops_the_sweep(params, epoch):
+    def stops_the_sweep(params: dict[str, float], epoch: int) -> float:
         sweep.stop()
         return float(epoch)
 
@@ -485,20 +538,25 @@ def test_a_stopped_sweep_begins_no_trial_and_finishes_those_that_were_begun(new_
 
 
 @answers_at_once
-def test_a_running_trial_names_its_agent_since_when_and_its_last_heartbeat(new_sweep):
+def test_a_running_trial_names_its_agent_since_when_and_its_last_heartbeat(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=2)
     begun = time.time()
     held = sweep.claim("a1")
     held.report(1, 0.5)
     (agent,) = sweep_status(sweep).agents
     assert (agent.name, agent.trial, agent.epoch, agent.lease_seconds) == ("a1", 0, 1, 30)
+    assert agent.since is not None and agent.last_sign is not None
     assert begun <= agent.since <= agent.last_sign <= time.time()
     held.release()
     assert sweep_status(sweep).agents == []
 
 
 @searches
-def test_the_own_rule_has_rungs_where_it_is_known_how_long_a_trial_is(backend, new_sweep):
+def test_the_own_rule_has_rungs_where_it_is_known_how_long_a_trial_is(
+    backend: Backend, new_sweep: NewSweep
+) -> None:
     spec = new_sweep(method="bayes").spec
     assert backend.create(spec).rungs() == ()
     assert backend.create(spec, max_epochs=20).rungs() == (2, 4)
@@ -507,10 +565,12 @@ def test_the_own_rule_has_rungs_where_it_is_known_how_long_a_trial_is(backend, n
 # How an agent leaves
 
 
-def test_an_agent_that_is_asked_to_end_releases_its_trial_after_the_epoch(new_sweep):
+def test_an_agent_that_is_asked_to_end_releases_its_trial_after_the_epoch(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=2)
 
-    def is_asked_to_end(params, epoch):
+    def is_asked_to_end(params: dict[str, float], epoch: int) -> float:
         if epoch == 2:
             os.kill(os.getpid(), signal.SIGTERM)
         return float(epoch)
@@ -524,10 +584,12 @@ def test_an_agent_that_is_asked_to_end_releases_its_trial_after_the_epoch(new_sw
     assert list(others.values()) == ["finished", "finished"]
 
 
-def test_an_agent_that_is_asked_to_end_in_a_last_epoch_takes_no_other_trial(new_sweep):
+def test_an_agent_that_is_asked_to_end_in_a_last_epoch_takes_no_other_trial(
+    new_sweep: NewSweep,
+) -> None:
     sweep = new_sweep(run_cap=2)
 
-    def is_asked_to_end(trial):
+    def is_asked_to_end(trial: TrialHandle) -> str:
         with catch_sigterm():  # a training that reacts to SIGTERM, but has nothing left to do
             os.kill(os.getpid(), signal.SIGTERM)
             trial.report(1, {"score": 1.0})
@@ -537,10 +599,10 @@ def test_an_agent_that_is_asked_to_end_in_a_last_epoch_takes_no_other_trial(new_
     assert (summary.status, list(summary.outcomes.values())) == ("preempted", ["finished"])
 
 
-def test_an_agent_leaves_at_its_timeout_and_another_goes_on(new_sweep):
+def test_an_agent_leaves_at_its_timeout_and_another_goes_on(new_sweep: NewSweep) -> None:
     sweep = new_sweep(run_cap=1)
 
-    def takes_a_while(trial):
+    def takes_a_while(trial: TrialHandle) -> str:
         time.sleep(0.2)
         assert not trial.report(1, {"score": 1.0})
         return "stopped"
@@ -550,7 +612,7 @@ def test_an_agent_leaves_at_its_timeout_and_another_goes_on(new_sweep):
     assert sweep.claim("a2").epoch == 1
 
 
-def test_an_agent_takes_no_more_trials_than_its_count(new_sweep):
+def test_an_agent_takes_no_more_trials_than_its_count(new_sweep: NewSweep) -> None:
     sweep = new_sweep()
     assert len(work(sweep, count=2).outcomes) == 2
     assert len(work(sweep, count=1).outcomes) == 1
@@ -559,7 +621,7 @@ def test_an_agent_takes_no_more_trials_than_its_count(new_sweep):
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
 @searches
-def test_the_same_file_gives_the_same_trials(new_sweep, method):
+def test_the_same_file_gives_the_same_trials(new_sweep: NewSweep, method: str) -> None:
     sweeps = [new_sweep(method=method, run_cap=6) for _ in range(2)]
     for sweep in sweeps:
         work(sweep)
@@ -569,14 +631,16 @@ def test_the_same_file_gives_the_same_trials(new_sweep, method):
 
 
 @searches
-def test_values_of_mixed_types_reach_the_training_and_the_record_unchanged(new_sweep):
+def test_values_of_mixed_types_reach_the_training_and_the_record_unchanged(
+    new_sweep: NewSweep,
+) -> None:
     mixed = [True, 1, 1.0, None, "1", [1, 2], {"a": False}]
     sweep = new_sweep(
         method="bayes", run_cap=12, parameters={"x": {"value": 0.5}, "any": {"values": mixed}}
     )
     seen = []
 
-    def note(params, epoch):
+    def note(params: Any, epoch: int) -> float:
         seen.append(params["any"])
         return float(epoch)
 
@@ -587,13 +651,13 @@ def test_values_of_mixed_types_reach_the_training_and_the_record_unchanged(new_s
 
 
 @searches
-def test_bayes_moves_towards_what_scored_well(new_sweep):
+def test_bayes_moves_towards_what_scored_well(new_sweep: NewSweep) -> None:
     sweep = new_sweep(method="bayes", run_cap=20, parameters={"x": {"min": 0.0, "max": 1.0}})
     work(sweep, scoring(lambda params, _: -abs(params["x"] - 0.8)))
     misses = [abs(trial.params["x"] - 0.8) for trial in sweep.trials()]
     assert sum(misses[-8:]) < sum(misses[:6]) / 6 * 8 / 2
 
 
-def test_a_sweep_that_is_not_there_is_an_error(backend):
+def test_a_sweep_that_is_not_there_is_an_error(backend: Backend | WandbBackend) -> None:
     with pytest.raises(SweepError, match=r"there is no (such )?sweep"):
         backend.open("nowhere")

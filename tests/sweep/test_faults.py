@@ -16,14 +16,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from optuna.trial import TrialState
 
+from detector.sweep.backends.optuna import OptunaSweep
 from detector.sweep.opening import open_backend
 from detector.sweepfile.spec import read_sweep
 from tests.sweep.servers import Postgresql, find_postgresql, postgresql, small_disk
+from tests.sweep.taking import x_of
 from tests.sweep.toy_agent import EPOCHS
 
 pytestmark = pytest.mark.faults
@@ -45,7 +48,7 @@ SWEEP = {
 class Nursery:
     """Starts agents whose wall clocks are wrong by `skew` seconds (see agent_nursery.py)."""
 
-    def __init__(self, output: Path, skewed_clock: Path | None, skew: int):
+    def __init__(self, output: Path, skewed_clock: Path | None, skew: int) -> None:
         environment = dict(os.environ, OMP_NUM_THREADS="1", CLOCK_SKEW_S=str(skew))
         if skewed_clock:
             environment["LD_PRELOAD"] = str(skewed_clock)
@@ -121,7 +124,7 @@ def disk() -> Iterator[Path | None]:
 
 
 @pytest.fixture(scope="module")
-def database(disk) -> Iterator[Postgresql]:
+def database(disk: Path) -> Iterator[Postgresql]:
     pytest.importorskip("psycopg2", reason="detsweep[postgresql] is not installed")
     programs = find_postgresql()
     if programs is None:
@@ -131,7 +134,7 @@ def database(disk) -> Iterator[Postgresql]:
 
 
 @pytest.fixture(scope="module")
-def skewed_clock(tmp_path_factory) -> Path | None:
+def skewed_clock(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
     """A library that shifts the clock of whatever preloads it; None without a C compiler."""
     if shutil.which("cc") is None:
         return None
@@ -142,7 +145,7 @@ def skewed_clock(tmp_path_factory) -> Path | None:
 
 
 @pytest.fixture
-def crowd_at(tmp_path, skewed_clock) -> Iterator[Callable[[str, random.Random], Crowd]]:
+def crowd_at(tmp_path: Path, skewed_clock: Path) -> Iterator[Callable[[str, random.Random], Crowd]]:
     """Opens a crowd of agents; what still runs is killed after the test."""
     output = tmp_path / "output"
     nurseries = [Nursery(output, skewed_clock, skew) for skew in CLOCK_SKEWS_S]
@@ -212,6 +215,7 @@ def play(crowd: Crowd, sweeps: list[str], outages: list[Callable[[], None]]) -> 
 def check(crowd: Crowd, created: str) -> int:
     """That the sweep is whole; how many epochs were lost."""
     sweep = open_backend(crowd.url).open(created)
+    assert isinstance(sweep, OptunaSweep)
     trials = sweep.trials()
     assert [trial.number for trial in trials] == list(range(TRIALS_OF_A_SWEEP))
     assert {trial.state for trial in trials} == {"finished"}, [trial.reason for trial in trials]
@@ -222,7 +226,7 @@ def check(crowd: Crowd, created: str) -> int:
 
     lost = 0
     for trial in trials:
-        x = trial.params["x"]
+        x = x_of(trial.params)
         assert trial.curve == {epoch: epoch + x for epoch in range(1, EPOCHS + 1)}
         notes = (crowd.folder / created / str(trial.number)).read_text().splitlines()
         finished = [int(note.split()[1]) for note in notes if note.endswith("finished")]
@@ -247,7 +251,9 @@ def run_round(seed: int, kind: str, crowd: Crowd, outages: list[Callable[[], Non
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
-def test_no_fault_loses_a_trial_on_a_journal(seed, crowd_at, disk, tmp_path):
+def test_no_fault_loses_a_trial_on_a_journal(
+    seed: int, crowd_at: Callable[..., Any], disk: Path, tmp_path: Path
+) -> None:
     folder = disk or tmp_path
     journal = folder / f"journal-{seed}"
     crowd = crowd_at(f"journal:///{journal}", random.Random(seed))
@@ -256,7 +262,9 @@ def test_no_fault_loses_a_trial_on_a_journal(seed, crowd_at, disk, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
-def test_no_fault_loses_a_trial_on_postgresql(seed, crowd_at, disk, database):
+def test_no_fault_loses_a_trial_on_postgresql(
+    seed: int, crowd_at: Callable[..., Any], disk: Path, database: Postgresql
+) -> None:
     crowd = crowd_at(database.create(f"faults_{seed}"), random.Random(seed))
     how = crowd.draw.choice([signal.SIGINT, signal.SIGQUIT])
     outages = [lambda: restart(database, how), lambda: fill_for_a_while(disk, database)]

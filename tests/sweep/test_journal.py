@@ -3,6 +3,7 @@
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,16 +13,16 @@ FIRST, SECOND = {"op_code": 1, "text": "first"}, {"op_code": 2, "text": "second"
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "journal"
 
 
-def read(path):
+def read(path: Path) -> list[dict[str, int | str]]:
     return list(JournalFile(path).read_logs(0))
 
 
 @pytest.mark.parametrize("cut_off", [b'{"op_code": 9, "te', b"{", b'{"op_code":9}' * 1000])
-def test_a_line_that_was_cut_off_never_happened(path, cut_off):
+def test_a_line_that_was_cut_off_never_happened(path: Path, cut_off: bytes) -> None:
     JournalFile(path).append_logs([FIRST])
     with path.open("ab") as file:
         file.write(cut_off)
@@ -30,13 +31,13 @@ def test_a_line_that_was_cut_off_never_happened(path, cut_off):
     assert read(path) == [FIRST, SECOND]
 
 
-def test_a_journal_of_which_nothing_but_half_a_line_was_written_is_empty(path):
+def test_a_journal_of_which_nothing_but_half_a_line_was_written_is_empty(path: Path) -> None:
     path.write_bytes(b'{"op_c')
     JournalFile(path).append_logs([FIRST])
     assert read(path) == [FIRST]
 
 
-def test_what_does_not_fit_on_the_disk_is_not_written_at_all(path):
+def test_what_does_not_fit_on_the_disk_is_not_written_at_all(path: Path) -> None:
     journal = JournalFile(path)
     journal.append_logs([FIRST])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -51,7 +52,7 @@ def test_what_does_not_fit_on_the_disk_is_not_written_at_all(path):
     assert read(path) == [FIRST, SECOND]
 
 
-def test_a_writer_that_is_killed_leaves_no_lock_behind(path):
+def test_a_writer_that_is_killed_leaves_no_lock_behind(path: Path) -> None:
     JournalFile(path).append_logs([FIRST])
     killed_while_it_holds_the_lock = (
         "import os, signal; from pathlib import Path\n"

@@ -1,7 +1,10 @@
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,27 +32,29 @@ class Trial:
     number = 3
     params = PARAMS
 
-    def __init__(self, last=None, on_report=lambda: None):
-        self.reports = []
+    def __init__(
+        self, last: int | None = None, on_report: Callable[..., Any] = lambda: None
+    ) -> None:
+        self.reports: list[tuple[int, dict[str, float]]] = []
         self.last, self.on_report = last, on_report
 
-    def report(self, epoch, metrics):
+    def report(self, epoch: int, metrics: dict[str, float]) -> bool:
         self.reports.append((epoch, dict(metrics)))
         self.on_report()
         return epoch != self.last
 
 
 @pytest.fixture
-def objective(tmp_path):
+def objective(tmp_path: Path) -> Callable[..., Any]:
     """Makes the objective of a program, whose trials keep their files in `tmp_path / 'trial'`."""
 
     @contextmanager
-    def folder(number):
+    def folder(number: int) -> Iterator[Path]:
         path = tmp_path / "trial"
         path.mkdir(exist_ok=True)
         yield path
 
-    def make(source):
+    def make(source: str) -> Callable[..., Any]:
         program = tmp_path / "train.py"
         program.write_text(source)
         spec = read_sweep(SWEEP.format(program=program), "sweep.yaml")
@@ -80,7 +85,9 @@ for epoch in itertools.count(1):
 """
 
 
-def test_a_program_gets_its_parameters_and_its_epochs_are_reported(objective, tmp_path):
+def test_a_program_gets_its_parameters_and_its_epochs_are_reported(
+    objective: Callable[..., Any], tmp_path: Path
+) -> None:
     trial = Trial()
     assert objective(LOGS_TWO_EPOCHS)(trial) == "finished"
     assert trial.reports == [(1, {"val/loss": 1.0}), (2, {"val/loss": 0.5})]
@@ -88,30 +95,36 @@ def test_a_program_gets_its_parameters_and_its_epochs_are_reported(objective, tm
     assert printed == "['--lr=0.15', \"--net={'width': 32}\"]\n"
 
 
-def test_a_trial_that_is_to_stop_ends_its_program_with_sigterm(objective, tmp_path):
+def test_a_trial_that_is_to_stop_ends_its_program_with_sigterm(
+    objective: Callable[..., Any], tmp_path: Path
+) -> None:
     assert objective(RUNS_FOR_EVER)(Trial(last=2)) == "stopped"
     assert (tmp_path / "saved").exists()
 
 
-def test_sigterm_to_the_agent_reaches_the_program_and_preempts_the_trial(objective, tmp_path):
-    def terminate():
+def test_sigterm_to_the_agent_reaches_the_program_and_preempts_the_trial(
+    objective: Callable[..., Any], tmp_path: Path
+) -> None:
+    def terminate() -> None:
         threading.Timer(0, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
     assert objective(RUNS_FOR_EVER)(Trial(on_report=terminate)) == "preempted"
     assert (tmp_path / "saved").exists()
 
 
-def test_a_program_that_fails_is_an_error_with_the_last_that_it_printed(objective):
+def test_a_program_that_fails_is_an_error_with_the_last_that_it_printed(
+    objective: Callable[..., Any],
+) -> None:
     with pytest.raises(TrainingError, match=r"exit code 1; .*ValueError: no data"):
         objective("raise ValueError('no data')")(Trial())
 
 
-def test_a_program_that_is_killed_is_an_error(objective):
+def test_a_program_that_is_killed_is_an_error(objective: Callable[..., Any]) -> None:
     with pytest.raises(TrainingError, match="ended by signal 9"):
         objective("import os; os.kill(os.getpid(), 9)")(Trial())
 
 
-def test_what_a_program_started_ends_with_it(objective, tmp_path):
+def test_what_a_program_started_ends_with_it(objective: Callable[..., Any], tmp_path: Path) -> None:
     pipe = tmp_path / "held_open"
     os.mkfifo(pipe)
     reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -133,7 +146,9 @@ for step in itertools.count():
 """
 
 
-def test_every_metric_of_every_attempt_is_kept_beside_the_trial(objective, tmp_path):
+def test_every_metric_of_every_attempt_is_kept_beside_the_trial(
+    objective: Callable[..., Any], tmp_path: Path
+) -> None:
     for epoch in (1, 2):
         logged = f"{{'val/loss': 1 / {epoch}, 'acc': 0.5}}, epoch={epoch}"
         objective(f"from detector.sweep import log; log({logged})")(Trial())
@@ -141,7 +156,9 @@ def test_every_metric_of_every_attempt_is_kept_beside_the_trial(objective, tmp_p
     assert history == {1: {"val/loss": 1, "acc": 0.5}, 2: {"val/loss": 0.5, "acc": 0.5}}
 
 
-def test_a_program_that_logs_to_wandb_is_followed_while_it_runs(objective, monkeypatch):
+def test_a_program_that_logs_to_wandb_is_followed_while_it_runs(
+    objective: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("WANDB_MODE", raising=False)
     trial = Trial(last=3)
     assert objective(LOGS_TO_WANDB)(trial) == "stopped"

@@ -1,5 +1,7 @@
 """How a sweep stands, and when it will have ended."""
 
+from typing import Any
+
 from rich.console import Console
 
 from detector.sweep.status import AgentAtWork, Rung, SweepStatus, count_rungs, predict_end
@@ -7,15 +9,15 @@ from detector.sweep.status_view import status_line, status_tables
 from detector.sweep.trial import SWEEP_STOPPED, TrialRecord
 
 
-def ended(number, seconds, **changes):
+def ended(number: int, seconds: float, **changes: Any) -> TrialRecord:
     return TrialRecord(number, {}, "finished", {1: 0.5}, started=0.0, ended=seconds, **changes)
 
 
-def running(number, since):
+def running(number: int, since: float) -> TrialRecord:
     return TrialRecord(number, {}, "running", agent="a1", started=since, held_since=since)
 
 
-def test_each_rung_counts_the_trials_that_came_to_it_and_those_stopped_there():
+def test_each_rung_counts_the_trials_that_came_to_it_and_those_stopped_there() -> None:
     curve = dict.fromkeys(range(1, 5), 0.5)
     trials = [
         TrialRecord(0, {}, "finished", curve),
@@ -28,7 +30,7 @@ def test_each_rung_counts_the_trials_that_came_to_it_and_those_stopped_there():
     assert count_rungs(trials, ()) == []
 
 
-def test_the_end_is_that_of_the_last_trial_with_the_agents_at_work():
+def test_the_end_is_that_of_the_last_trial_with_the_agents_at_work() -> None:
     trials = [ended(0, 100.0), ended(1, 100.0), ended(2, 100.0), running(3, 150.0)]
     assert predict_end(trials, 4, False, now=200.0) == 250.0
     assert predict_end(trials, 6, False, now=200.0) == 450.0
@@ -37,13 +39,13 @@ def test_the_end_is_that_of_the_last_trial_with_the_agents_at_work():
     assert predict_end(trials, 6, True, now=200.0) == 250.0, "a stopped sweep begins no more"
 
 
-def test_trials_that_stop_early_shorten_what_is_predicted():
+def test_trials_that_stop_early_shorten_what_is_predicted() -> None:
     trials = [ended(0, 100.0), ended(1, 20.0), ended(2, 30.0), running(3, 150.0)]
     assert predict_end(trials, 5, False, now=200.0) == 300.0
     assert predict_end(trials, 4, False, now=175.0) == 215.0
 
 
-def test_nothing_is_predicted_that_would_be_a_guess():
+def test_nothing_is_predicted_that_would_be_a_guess() -> None:
     three = [ended(0, 100.0), ended(1, 100.0), ended(2, 100.0)]
     assert predict_end([*three[:2], running(2, 0.0)], 9, False, now=50.0) is None
     assert predict_end(three, 9, False, now=50.0) is None, "nobody works"
@@ -55,7 +57,7 @@ def test_nothing_is_predicted_that_would_be_a_guess():
     assert predict_end(waited, 9, False, now=50.0) is None, "it waited for an agent meanwhile"
 
 
-def test_on_a_small_terminal_the_best_trial_and_the_latest_are_shown():
+def test_on_a_small_terminal_the_best_trial_and_the_latest_are_shown() -> None:
     trials = [TrialRecord(number, {}, "finished", {1: 0.5}) for number in range(100)]
     status = SweepStatus(
         "abc", "bayes", "score", "maximize", 0.0, 100, False, 7, trials, [], [], None
@@ -69,7 +71,7 @@ def test_on_a_small_terminal_the_best_trial_and_the_latest_are_shown():
     assert "100 finished" in lines[-1]
 
 
-def shown(agent, now=1_000_000.0):
+def shown(agent: AgentAtWork, now: float = 1_000_000.0) -> tuple[str, str]:
     trial = TrialRecord(4, {"models.optimizer.lr": 3e-4}, "running", {1: 0.25}, epoch=1)
     status = SweepStatus(
         "abc", "bayes", "score", "maximize", now, 9, False, None, [trial], [agent], [], now + 60
@@ -80,7 +82,7 @@ def shown(agent, now=1_000_000.0):
     return captured.get(), status_line(status)
 
 
-def test_an_agent_is_shown_with_its_trial_and_its_last_sign_of_life():
+def test_an_agent_is_shown_with_its_trial_and_its_last_sign_of_life() -> None:
     text, line = shown(AgentAtWork("gpu-7", 4, 1, 999_000.0, 999_988.0, 120.0))
     assert "gpu-7" in text
     assert "12 s ago, lease 120 s" in text
@@ -88,11 +90,11 @@ def test_an_agent_is_shown_with_its_trial_and_its_last_sign_of_life():
     assert line in text.replace("\n", "")
 
 
-def test_an_agent_that_is_silent_for_longer_than_its_lease_counts_as_dead():
+def test_an_agent_that_is_silent_for_longer_than_its_lease_counts_as_dead() -> None:
     text, _ = shown(AgentAtWork("gpu-7", 4, 1, 999_000.0, 999_800.0, 120.0))
     assert "200 s ago, lease 120 s, counts as dead" in text
 
 
-def test_nothing_is_said_of_the_signs_of_an_agent_whose_clock_is_fast():
+def test_nothing_is_said_of_the_signs_of_an_agent_whose_clock_is_fast() -> None:
     text, _ = shown(AgentAtWork("gpu-7", 4, 1, 999_000.0, 1_003_600.0, 120.0))
     assert "ago" not in text

@@ -3,15 +3,18 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from detector.errors import StorageLostError, SweepError
+from detector.sweep.backends.optuna import OptunaSweep
 from detector.sweep.opening import open_backend, serve_proxy
-from detector.sweep.protocol import Idle
+from detector.sweep.protocol import Idle, Sweep
 from detector.sweepfile.spec import read_sweep
 from tests.ports import free_port
-from tests.sweep.servers import PASSWORD, URL_PASSWORD
+from tests.sweep.servers import PASSWORD, URL_PASSWORD, Postgresql
+from tests.sweep.taking import take
 
 SWEEP = """
 method: random
@@ -20,30 +23,34 @@ parameters: {x: {min: 0.0, max: 1.0}}
 """
 
 
-def agents_at(url, count, lease_seconds=1.0):
+def agents_at(url: str, count: int, lease_seconds: float = 1.0) -> list[Sweep]:
     """The same sweep as each of several agents has opened it."""
     created = open_backend(url, lease_seconds).create(read_sweep(SWEEP, "test"))
     return [open_backend(url, lease_seconds).open(created.id) for _ in range(count)]
 
 
-def test_sqlite_refuses_a_ninth_agent_and_says_what_to_use(tmp_path):
+def test_sqlite_refuses_a_ninth_agent_and_says_what_to_use(tmp_path: Path) -> None:
     *eight, ninth = agents_at(f"sqlite:///{tmp_path}/sweeps.db", 9)
-    held = [agent.claim(f"a{n}") for n, agent in enumerate(eight)]
+    held = [take(agent, f"a{n}") for n, agent in enumerate(eight)]
     with pytest.raises(SweepError, match=r"(?s)8 agents work on this sweep.*journal:///FILE"):
         while ninth.claim("ninth") is Idle.UNSURE:
             time.sleep(ninth.poll_seconds)
     held[0].release()
-    assert ninth.claim("ninth").number == 0
+    assert take(ninth, "ninth").number == 0
 
 
-def test_of_nine_agents_that_come_at_once_sqlite_lets_the_first_eight_stay(tmp_path):
+def test_of_nine_agents_that_come_at_once_sqlite_lets_the_first_eight_stay(tmp_path: Path) -> None:
     agents = agents_at(f"sqlite:///{tmp_path}/sweeps.db", 9, lease_seconds=60)
-    held = [agent._begin([], f"a{n}") for n, agent in enumerate(agents)]
-    late = [agent._came_too_late(trial) for agent, trial in zip(agents, held, strict=True)]
+    late = []
+    for agent in agents:
+        assert isinstance(agent, OptunaSweep)
+        trial = agent._begin([], "an agent")
+        assert trial is not None
+        late.append(agent._came_too_late(trial))
     assert late == [False] * 8 + [True]
 
 
-def test_no_password_is_shown_where_a_database_refuses_it(postgresql_server):
+def test_no_password_is_shown_where_a_database_refuses_it(postgresql_server: Postgresql) -> None:
     url = postgresql_server.url("postgres").replace(URL_PASSWORD, "wr0ng%2Fword")
     with pytest.raises(SweepError, match="password authentication failed") as caught:
         open_backend(url)
@@ -52,7 +59,9 @@ def test_no_password_is_shown_where_a_database_refuses_it(postgresql_server):
     assert "detsweep:***@127.0.0.1" in str(caught.value)
 
 
-def test_no_password_is_shown_where_a_database_goes_away(postgresql_server, capsys):
+def test_no_password_is_shown_where_a_database_goes_away(
+    postgresql_server: Postgresql, capsys: pytest.CaptureFixture[str]
+) -> None:
     backend = open_backend(postgresql_server.create("goes_away"), patience_seconds=0.5)
     postgresql_server.stop()
     try:
@@ -66,7 +75,7 @@ def test_no_password_is_shown_where_a_database_goes_away(postgresql_server, caps
         assert URL_PASSWORD not in text
 
 
-def test_an_agent_waits_for_a_database_that_starts(postgresql_server):
+def test_an_agent_waits_for_a_database_that_starts(postgresql_server: Postgresql) -> None:
     url = postgresql_server.create("starts")
     postgresql_server.stop()
     opens = (
@@ -81,7 +90,7 @@ def test_an_agent_waits_for_a_database_that_starts(postgresql_server):
     assert agent.wait(60) == 0
 
 
-def test_a_proxy_that_is_not_there_is_an_error_with_a_remedy():
+def test_a_proxy_that_is_not_there_is_an_error_with_a_remedy() -> None:
     pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
     backend = open_backend(f"grpc://127.0.0.1:{free_port()}", patience_seconds=0.5)
     with pytest.raises(StorageLostError, match="UNAVAILABLE"):
@@ -89,13 +98,13 @@ def test_a_proxy_that_is_not_there_is_an_error_with_a_remedy():
 
 
 @pytest.mark.parametrize("address", ["grpc://localhost", "grpc://:13000", "grpc://host:port"])
-def test_a_proxy_needs_a_host_and_a_port(address):
+def test_a_proxy_needs_a_host_and_a_port(address: str) -> None:
     pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
     with pytest.raises(SweepError, match="not complete"):
         open_backend(address)
 
 
-def test_the_proxy_serves_databases_only(tmp_path):
+def test_the_proxy_serves_databases_only(tmp_path: Path) -> None:
     pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
     with pytest.raises(SweepError, match="serves databases only"):
         serve_proxy(f"journal:///{tmp_path}/sweeps", "127.0.0.1", free_port(), lambda: None)

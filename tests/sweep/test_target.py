@@ -1,28 +1,35 @@
+from collections.abc import Mapping
+from typing import ClassVar
+
 import pytest
 
 from detector.sweep.target import stop_at_target
+from detector.sweep.trial import Params, TrialEnd, TrialHandle
 from detector.sweepfile.spec import MetricSpec
 
 
 class Trial:
-    number, params = 0, {}
+    number = 0
+    params: ClassVar[Params] = {}
 
-    def report(self, epoch, metrics):
+    def report(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         return epoch > 0 and bool(metrics)
 
 
-def stops_after(values, metric):
+def stops_after(values: list[float], metric: MetricSpec) -> int | None:
     """After which of a trial's values the sweep was stopped first; None if it was not."""
-    stopped = []
+    stopped: list[bool] = []
+    stopped_after: list[int] = []
 
-    def train(trial):
+    def train(trial: TrialHandle) -> TrialEnd:
         for epoch, value in enumerate(values, start=1):
             assert trial.report(epoch, {"loss": value}), "the trial itself goes on"
             if stopped:
-                return epoch
-        return None
+                stopped_after.append(epoch)
+        return "finished"
 
-    return stop_at_target(train, metric, lambda: stopped.append(True))(Trial())
+    stop_at_target(train, metric, lambda: stopped.append(True))(Trial())
+    return min(stopped_after, default=None)
 
 
 @pytest.mark.parametrize(
@@ -35,5 +42,7 @@ def stops_after(values, metric):
         (MetricSpec(name="loss", goal="maximize", target=0.3), 1),
     ],
 )
-def test_a_sweep_is_stopped_once_a_trial_reaches_the_target(metric, epoch):
+def test_a_sweep_is_stopped_once_a_trial_reaches_the_target(
+    metric: MetricSpec, epoch: int | None
+) -> None:
     assert stops_after([0.5, 0.25, 0.2], metric) == epoch

@@ -15,6 +15,7 @@ from detector.patience import patience_seconds
 from detector.sweep.agent import run_agent
 from detector.sweep.opening import open_backend
 from detector.sweep.trial import Objective, TrialEnd, TrialHandle
+from tests.sweep.taking import x_of
 
 EPOCHS = 4
 
@@ -55,7 +56,7 @@ def toy_objective(
                     time.sleep(600)
                 time.sleep(epoch_seconds)
                 _note(log, f"{name} {epoch} finished")
-            if not trial.report(epoch, {"score": epoch + float(trial.params["x"])}):
+            if not trial.report(epoch, {"score": epoch + x_of(trial.params)}):
                 return "stopped"
         return "finished"
 

@@ -106,7 +106,7 @@ class Sweep:
 class WandbServer:
     """What the server holds. `calls` names every GraphQL operation and file stream, in order."""
 
-    def __init__(self, port: int):
+    def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.sweeps: dict[str, Sweep] = {}
         self.runs: dict[str, Run] = {}
@@ -129,10 +129,11 @@ class WandbServer:
         name = found.group(1) if found else ""
         self.calls.append(name)
         answer = getattr(self, f"_{name}", None)
-        return answer(variables) if answer else {}
+        given: dict[str, Any] = answer(variables) if answer else {}
+        return given
 
     def _Viewer(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        teams = {"edges": []}
+        teams: dict[str, list[object]] = {"edges": []}
         return {
             "viewer": {"id": "u", "entity": "team", "username": "me", "flags": "{}", "teams": teams}
         }
@@ -155,7 +156,7 @@ class WandbServer:
             return {"project": {"sweep": None}}
         keys = json.loads(variables["specs"]).get("keys", [])
         edges = [{"node": run.node(keys)} for run in sweep.runs]
-        answer = {"id": sweep.name, "name": sweep.name, "state": sweep.state}
+        answer: dict[str, Any] = {"id": sweep.name, "name": sweep.name, "state": sweep.state}
         answer |= {"config": yaml.safe_dump(sweep.config), "runs": {"edges": edges}}
         return {"project": {"sweep": answer}}
 

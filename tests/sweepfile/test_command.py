@@ -1,5 +1,7 @@
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,11 +20,13 @@ from detector.sweepfile.command import (
 PARAMS = {"lr": 1e-05, "amp": True, "ema": False, "net": {"width": 32}}
 
 
-def argv(*command, program="train.py", environ=None):
-    return build_argv(command, program, PARAMS, "params.json", environ or {})
+def argv(
+    *command: str, program: str = "train.py", environ: dict[str, str] | None = None
+) -> list[str]:
+    return build_argv(command, program, PARAMS, Path("params.json"), environ or {})
 
 
-def test_without_a_command_the_program_is_run_by_python_with_its_parameters_as_flags():
+def test_without_a_command_the_program_is_run_by_python_with_its_parameters_as_flags() -> None:
     words = argv(*DEFAULT_COMMAND)
     assert words[:3] == ["/usr/bin/env", sys.executable, "train.py"]
     assert words[3:] == ["--lr=1e-05", "--amp=True", "--ema=False", "--net={'width': 32}"]
@@ -46,30 +50,30 @@ def test_without_a_command_the_program_is_run_by_python_with_its_parameters_as_f
         ("${program}", ["train.py"]),
     ],
 )
-def test_each_macro_has_its_form(macro, words):
+def test_each_macro_has_its_form(macro: str, words: list[str]) -> None:
     assert argv(macro) == words
 
 
-def test_args_json_is_one_word_that_holds_every_parameter():
+def test_args_json_is_one_word_that_holds_every_parameter() -> None:
     (word,) = argv("${args_json}")
     assert json.loads(word) == PARAMS
 
 
-def test_an_environment_variable_may_be_part_of_a_word():
+def test_an_environment_variable_may_be_part_of_a_word() -> None:
     assert argv("--out=${envvar:OUT}/run", environ={"OUT": "/data"}) == ["--out=/data/run"]
 
 
-def test_an_environment_variable_that_is_not_set_is_an_error():
+def test_an_environment_variable_that_is_not_set_is_an_error() -> None:
     with pytest.raises(SweepError, match="variable OUT is not set"):
         argv("${envvar:OUT}")
 
 
-def test_an_unknown_macro_is_an_error():
+def test_an_unknown_macro_is_an_error() -> None:
     with pytest.raises(SweepError, match="there is no macro"):
         argv("${argz}")
 
 
-def test_parameters_are_handed_over_as_the_file_nests_them():
+def test_parameters_are_handed_over_as_the_file_nests_them() -> None:
     params = {"net.width": 32, "net.depth": 4, "opt.lr": 0.1}
     paths = {"net.width": ("net", "width"), "net.depth": ("net", "depth"), "opt.lr": ("opt.lr",)}
     assert nested(params, paths) == {"net": {"width": 32, "depth": 4}, "opt.lr": 0.1}
@@ -86,7 +90,9 @@ def test_parameters_are_handed_over_as_the_file_nests_them():
         (["torchrun", "train.py"], None, False),
     ],
 )
-def test_a_file_means_the_detector_unless_it_names_another_program(command, program, expected):
+def test_a_file_means_the_detector_unless_it_names_another_program(
+    command: list[str] | None, program: str | None, expected: bool
+) -> None:
     assert is_detector(command, program) is expected
 
 
@@ -106,6 +112,6 @@ def test_a_file_means_the_detector_unless_it_names_another_program(command, prog
     ),
     st.sampled_from([macro for macro in ARGUMENT_MACROS if macro != "args_json_file"]),
 )
-def test_arguments_are_those_of_the_agent_of_wandb(params, macro):
+def test_arguments_are_those_of_the_agent_of_wandb(params: dict[str, Any], macro: str) -> None:
     words = create_sweep_command_args({"args": {k: {"value": v} for k, v in params.items()}})
-    assert build_argv([f"${{{macro}}}"], None, params, "p.json", {}) == words[macro]
+    assert build_argv([f"${{{macro}}}"], None, params, Path("p.json"), {}) == words[macro]

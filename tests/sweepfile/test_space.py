@@ -1,5 +1,6 @@
 import math
 import statistics
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,11 @@ MANY = 4000
 E_ = math.e
 
 
-def parsed(distribution, **settings):
+def parsed(distribution: str, **settings: Any) -> Any:
     return FAMILIES[distribution].model_validate({"distribution": distribution, **settings})
 
 
-def drawn(distribution, **settings):
+def drawn(distribution: str, **settings: Any) -> list[Any]:
     space = {"p": parsed(distribution, **settings)}
     rng = np.random.default_rng(7)
     return [values(space, draw(space, rng))["p"] for _ in range(MANY)]
@@ -44,17 +45,23 @@ def drawn(distribution, **settings):
         ("beta", {"a": 2.0, "b": 2.0}, 0, 0.5, 1),
     ],
 )
-def test_the_prior_has_its_limits_and_its_median(distribution, settings, low, median, high):
+def test_the_prior_has_its_limits_and_its_median(
+    distribution: str,
+    settings: dict[str, float],
+    low: float,
+    median: float,
+    high: float,
+) -> None:
     sample = drawn(distribution, **settings)
     assert low <= min(sample) and max(sample) <= high
     assert statistics.median(sample) == pytest.approx(median, rel=0.08)
 
 
-def test_the_normal_distribution_spreads_by_sigma():
+def test_the_normal_distribution_spreads_by_sigma() -> None:
     assert statistics.stdev(drawn("normal", mu=0.0, sigma=3.0)) == pytest.approx(3, rel=0.05)
 
 
-def test_every_value_of_an_int_range_is_drawn_both_ends_included():
+def test_every_value_of_an_int_range_is_drawn_both_ends_included() -> None:
     sample = drawn("int_uniform", min=1, max=4)
     assert set(sample) == {1, 2, 3, 4}
     assert all(type(value) is int for value in sample)
@@ -71,22 +78,24 @@ def test_every_value_of_an_int_range_is_drawn_both_ends_included():
         ("q_beta", {"q": 0.1}),
     ],
 )
-def test_a_q_form_gives_multiples_of_q_without_binary_noise(distribution, settings):
+def test_a_q_form_gives_multiples_of_q_without_binary_noise(
+    distribution: str, settings: dict[str, float]
+) -> None:
     assert all(value == round(value, 1) for value in drawn(distribution, **settings))
 
 
-def test_a_whole_q_gives_whole_numbers_and_is_1_by_default():
+def test_a_whole_q_gives_whole_numbers_and_is_1_by_default() -> None:
     assert all(type(value) is int for value in drawn("q_uniform", min=0, max=9))
 
 
-def test_probabilities_weigh_the_values():
+def test_probabilities_weigh_the_values() -> None:
     sample = drawn(
         "categorical_w_probabilities", values=["often", "seldom"], probabilities=[0.9, 0.1]
     )
     assert sample.count("often") / MANY == pytest.approx(0.9, abs=0.02)
 
 
-def test_values_of_mixed_types_keep_their_types():
+def test_values_of_mixed_types_keep_their_types() -> None:
     mixed = [True, 1, 1.0, None, "1", [1, 2], {"a": False}]
     sample = drawn("categorical", values=mixed)
     found = {repr(value) for value in sample}
@@ -94,7 +103,7 @@ def test_values_of_mixed_types_keep_their_types():
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_every_drawn_coordinate_lies_on_its_axis(seed):
+def test_every_drawn_coordinate_lies_on_its_axis(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for distribution in (
         parsed("uniform", min=0.1, max=0.3),
@@ -112,7 +121,7 @@ def test_every_drawn_coordinate_lies_on_its_axis(seed):
             assert axis.low <= coordinate <= axis.high
 
 
-def test_the_grid_holds_every_combination_once_and_constants_throughout():
+def test_the_grid_holds_every_combination_once_and_constants_throughout() -> None:
     space = {
         "a": parsed("categorical", values=["x", None]),
         "k": parsed("constant", value=[1, 2]),
@@ -122,7 +131,7 @@ def test_the_grid_holds_every_combination_once_and_constants_throughout():
     assert points == [{"a": a, "k": [1, 2], "b": b} for a in ["x", None] for b in [1, 2, 3]]
 
 
-def test_the_grid_of_a_q_uniform_goes_from_min_to_max_in_steps_of_q():
+def test_the_grid_of_a_q_uniform_goes_from_min_to_max_in_steps_of_q() -> None:
     space = {"p": parsed("q_uniform", min=0.1, max=0.5, q=0.2)}
     assert [grid_point(space, number)["p"] for number in range(grid_size(space))] == [0.1, 0.3, 0.5]
 
@@ -150,6 +159,8 @@ def test_the_grid_of_a_q_uniform_goes_from_min_to_max_in_steps_of_q():
         ),
     ],
 )
-def test_a_distribution_that_makes_no_sense_is_refused(distribution, settings, reason):
+def test_a_distribution_that_makes_no_sense_is_refused(
+    distribution: str, settings: Any, reason: str
+) -> None:
     with pytest.raises(ValidationError, match=reason):
         parsed(distribution, **settings)

@@ -1,5 +1,6 @@
 import re
 from datetime import date
+from typing import Any
 
 import pytest
 import yaml
@@ -36,19 +37,19 @@ parameters:
 """
 
 
-def changed(**keys):
+def changed(**keys: Any) -> str:
     """`WHOLE` with some keys set, or taken out by None."""
     tree = {**yaml.safe_load(WHOLE), **keys}
     return yaml.safe_dump({key: value for key, value in tree.items() if value is not None})
 
 
-def error_of(text):
+def error_of(text: str) -> str:
     with pytest.raises(SweepError) as caught:
         parse_sweep(text, "sweep.yaml")
     return str(caught.value)
 
 
-def test_a_whole_file_is_read_with_nested_parameters_by_dotted_names():
+def test_a_whole_file_is_read_with_nested_parameters_by_dotted_names() -> None:
     spec = parse_sweep(WHOLE, "sweep.yaml")
     kinds = {name: type(distribution) for name, distribution in spec.parameters.items()}
     assert kinds == {
@@ -61,7 +62,7 @@ def test_a_whole_file_is_read_with_nested_parameters_by_dotted_names():
     assert spec.run_cap == spec.trial_limit == 24
 
 
-def test_what_the_file_leaves_out_is_as_w_and_b_has_it():
+def test_what_the_file_leaves_out_is_as_w_and_b_has_it() -> None:
     spec = parse_sweep(
         changed(
             metric={"name": "train/loss"}, early_terminate={"type": "hyperband", "min_iter": 5}
@@ -69,6 +70,7 @@ def test_what_the_file_leaves_out_is_as_w_and_b_has_it():
         "sweep.yaml",
     )
     assert spec.metric.goal == "minimize"
+    assert spec.early_terminate is not None
     assert spec.early_terminate.eta == 3
     assert spec.early_terminate.strict is True
     assert spec.bands()[:2] == [5, 15]
@@ -93,7 +95,7 @@ def test_what_the_file_leaves_out_is_as_w_and_b_has_it():
         ({"source": "x"}, "no key 'source'"),
     ],
 )
-def test_an_unknown_key_is_named_with_the_nearest_one(keys, expected):
+def test_an_unknown_key_is_named_with_the_nearest_one(keys: Any, expected: str) -> None:
     text = error_of(changed(**keys))
     assert text.startswith("sweep.yaml: ")
     assert re.search(expected, text), text
@@ -131,30 +133,34 @@ def test_an_unknown_key_is_named_with_the_nearest_one(keys, expected):
         ({"parameters": {"folds.count": {"values": [3, 5]}}}, "settled before the sweep begins"),
     ],
 )
-def test_a_file_that_cannot_be_run_is_refused_with_its_reason(keys, expected):
+def test_a_file_that_cannot_be_run_is_refused_with_its_reason(keys: Any, expected: str) -> None:
     assert expected in error_of(changed(**keys))
 
 
-def test_a_key_that_stands_twice_is_refused():
+def test_a_key_that_stands_twice_is_refused() -> None:
     assert "'method' stands here twice" in error_of(WHOLE + "method: random\n")
 
 
-def test_a_parameter_that_stands_twice_nested_and_dotted_is_refused():
+def test_a_parameter_that_stands_twice_nested_and_dotted_is_refused() -> None:
     nested = WHOLE + "  models.optimizer.weight_decay: {value: 0.1}\n"
     assert "'models.optimizer.weight_decay' stands here twice" in error_of(nested)
 
 
-def test_a_number_that_yaml_1_1_takes_for_text_is_read_as_a_number():
+def test_a_number_that_yaml_1_1_takes_for_text_is_read_as_a_number() -> None:
     spec = parse_sweep(WHOLE.replace("min: 1.0e-5", "min: 1e-5"), "sweep.yaml")
-    assert spec.parameters["models.optimizer.lr"].min == 1e-5
+    rate = spec.parameters["models.optimizer.lr"]
+    assert isinstance(rate, LogUniform)
+    assert rate.min == 1e-5
 
 
-def test_quoted_text_stays_text():
+def test_quoted_text_stays_text() -> None:
     spec = read_sweep("method: random\nrun_cap: 1\nparameters: {a: {values: ['1e-5', x]}}", "f")
-    assert spec.parameters["a"].values == ["1e-5", "x"]
+    choice = spec.parameters["a"]
+    assert isinstance(choice, Categorical)
+    assert choice.values == ["1e-5", "x"]
 
 
-def test_keys_that_concern_the_server_of_w_and_b_are_read():
+def test_keys_that_concern_the_server_of_w_and_b_are_read() -> None:
     keys = {
         "apiVersion": "1",
         "kind": "sweep",
@@ -171,10 +177,11 @@ def test_keys_that_concern_the_server_of_w_and_b_are_read():
     }
     spec = parse_sweep(changed(**keys), "sweep.yaml")
     assert spec.api_version == "1"
+    assert spec.controller is not None
     assert spec.controller.type == "local"
 
 
-def test_a_target_is_reached_from_the_side_of_the_goal():
+def test_a_target_is_reached_from_the_side_of_the_goal() -> None:
     falls = MetricSpec(name="loss", goal="minimize", target=0.1)
     rises = MetricSpec(name="hmean", goal="maximize", target=0.9)
     assert [falls.is_reached(value) for value in (0.2, 0.1, 0.05)] == [False, True, True]
@@ -182,32 +189,32 @@ def test_a_target_is_reached_from_the_side_of_the_goal():
     assert not MetricSpec(name="loss").is_reached(0.0)
 
 
-def test_parameters_of_another_program_may_have_any_names():
+def test_parameters_of_another_program_may_have_any_names() -> None:
     keys = {"program": "train.py", "command": None}
     spec = parse_sweep(changed(**keys, parameters={"depth": {"values": [2, 4]}}), "sweep.yaml")
     assert not spec.trains_detector
 
 
-def test_the_paths_tell_nested_parameters_from_dotted_ones():
+def test_the_paths_tell_nested_parameters_from_dotted_ones() -> None:
     spec = parse_sweep(WHOLE, "sweep.yaml")
     assert spec.paths["models.optimizer.lr"] == ("models.optimizer.lr",)
     assert spec.paths["models.optimizer.weight_decay"] == ("models", "optimizer", "weight_decay")
 
 
-def test_a_grid_has_as_many_trials_as_points_or_its_cap_if_that_is_less():
+def test_a_grid_has_as_many_trials_as_points_or_its_cap_if_that_is_less() -> None:
     grid = "method: grid\nparameters: {a: {values: [1, 2]}, b: {min: 1, max: 3}}\n"
     assert read_sweep(grid, "f").trial_limit == 6
     assert read_sweep(grid + "run_cap: 4", "f").trial_limit == 4
 
 
-def test_the_seed_follows_from_what_decides_the_search():
+def test_the_seed_follows_from_what_decides_the_search() -> None:
     spec = read_sweep(WHOLE, "f")
     assert read_sweep(WHOLE.replace("lr and decay", "again"), "f").seed == spec.seed
     assert read_sweep(WHOLE.replace("value: 20", "value: 21"), "f").seed != spec.seed
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_read_or_refused_with_a_sweep_error(text):
+def test_any_text_is_read_or_refused_with_a_sweep_error(text: str) -> None:
     try:
         parse_sweep(text, "sweep.yaml")
     except SweepError as error:

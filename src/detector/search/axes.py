@@ -132,7 +132,8 @@ class Choice:
         if self.order is not None:
             return positions[:, None]
         index = np.round(positions * (len(self.labels) - 1)).astype(int)
-        return np.eye(len(self.labels))[index] / math.sqrt(2)
+        features: Rows = np.eye(len(self.labels))[index] / math.sqrt(2)
+        return features
 
 
 Axis = Interval | Choice

@@ -119,4 +119,5 @@ def _collapses(values: NDArray[np.float64]) -> NDArray[np.intp]:
     standing = known & ~fallen
     end = horizon - standing[:, ::-1].argmax(axis=1)
     is_over = np.array([row[stop:].sum() for row, stop in zip(fallen, end, strict=True)])
-    return np.where(is_over >= _EPOCHS_OF_COLLAPSE, end, horizon)
+    collapse: NDArray[np.intp] = np.where(is_over >= _EPOCHS_OF_COLLAPSE, end, horizon)
+    return collapse

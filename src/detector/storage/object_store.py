@@ -46,7 +46,8 @@ def open_place(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         StoreError: of S3's settings one is there and another, that it needs, is not.
         ValueError, ImportError: the URL's protocol is unknown or its library is missing.
     """
-    return fsspec.core.url_to_fs(url, **options(url))
+    place: tuple[fsspec.AbstractFileSystem, str] = fsspec.core.url_to_fs(url, **options(url))
+    return place
 
 
 def options(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:

@@ -131,6 +131,9 @@ class Sweep(Protocol):
 class Backend(Protocol):
     """A place where sweeps live."""
 
+    poll_seconds: float
+    """How long an idle agent of its sweeps waits before it asks again."""
+
     @property
     def lacks(self) -> Lacks:
         """What it does not keep, and what happens instead. Empty for those of detsweep's own."""

@@ -22,7 +22,7 @@ def share_batch_norm(network: nn.Module, device: torch.device) -> None:
         device: where the network will run.
     """
     if device.type != "cpu":
-        convert_sync_batchnorm(network)
+        convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]  # timm has no types
         return
     for parent in list(network.modules()):
         for name, child in parent.named_children():

@@ -10,13 +10,15 @@ Nothing here is drawn at random but the learning curves, whose seed is fixed.
 
 import json
 import warnings
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 LEARNING_RATE = {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-3}
 METRIC = {"name": "val/hmean", "goal": "maximize"}
 HYPERBAND = {"type": "hyperband", "min_iter": 5}
 
-RULES = [
+RULES: list[dict[str, Any]] = [
     {"min_iter": 5},
     {"min_iter": 5, "eta": 2},
     {"min_iter": 3},
@@ -31,7 +33,7 @@ RULES = [
     {"min_iter": 5, "max_iter": 20, "s": 2},
 ]
 
-DISTRIBUTIONS = [
+DISTRIBUTIONS: list[dict[str, Any]] = [
     {"value": 3},
     {"values": [1, 2, 3]},
     {"values": [1, 2, 3], "probabilities": [0.5, 0.2, 0.3]},
@@ -56,7 +58,7 @@ DISTRIBUTIONS = [
     {"distribution": "q_beta", "a": 2, "b": 2, "q": 0.1},
 ]
 
-PARAMETERS = {
+PARAMETERS: dict[str, Any] = {
     "list": {"values": ["a", "b"]},
     "falsy": {"values": [1, 0, False, None, ""]},
     "mixed": {"values": [1, "a", 2.5, True, None, [1], {"b": 2}]},
@@ -116,7 +118,7 @@ PARAMETERS = {
     },
 }
 
-FILES = {
+FILES: dict[str, Any] = {
     "whole": {
         "apiVersion": "1",
         "kind": "sweep",
@@ -170,6 +172,11 @@ FILES = {
 }
 
 
+def engine(module: str) -> Any:
+    """A module of the engine, which the project's own environment does not have."""
+    return import_module(module)
+
+
 def main() -> None:
     warnings.filterwarnings("ignore")
     golden = {
@@ -183,18 +190,17 @@ def main() -> None:
     Path(__file__).with_name("sweeps.json").write_text(text + "\n")
 
 
-def bands(rule: dict) -> list[int]:
+def bands(rule: dict[str, Any]) -> list[int]:
     """The first eight bands."""
-    from sweeps.hyperband_stopping import hyperband_stop_runs
-
-    from sweeps import RunState, SweepRun
-
-    run = SweepRun(name="a", state=RunState.running, history=[{"x": 1.0}])
+    hyperband_stop_runs = engine("sweeps.hyperband_stopping").hyperband_stop_runs
+    states, run_of = engine("sweeps").RunState, engine("sweeps").SweepRun
+    run = run_of(name="a", state=states.running, history=[{"x": 1.0}])
     hyperband_stop_runs([run], whole_rule(rule, "minimize"))
-    return run.early_terminate_info["bands"][:8]
+    first: list[int] = run.early_terminate_info["bands"][:8]
+    return first
 
 
-def whole_rule(rule: dict, goal: str) -> dict:
+def whole_rule(rule: dict[str, Any], goal: str) -> dict[str, Any]:
     return {
         "method": "random",
         "metric": {"name": "x", "goal": goal},
@@ -203,13 +209,12 @@ def whole_rule(rule: dict, goal: str) -> dict:
     }
 
 
-def stops() -> list[dict]:
+def stops() -> list[dict[str, Any]]:
     """Which of some running trials are stopped."""
     import numpy as np
-    from sweeps.hyperband_stopping import hyperband_stop_runs
 
-    from sweeps import RunState, SweepRun
-
+    hyperband_stop_runs = engine("sweeps.hyperband_stopping").hyperband_stop_runs
+    states, run_of = engine("sweeps").RunState, engine("sweeps").SweepRun
     rng = np.random.default_rng(20261125)
     recorded = []
     for number in range(60):
@@ -221,7 +226,7 @@ def stops() -> list[dict]:
             for _ in range(rng.integers(1, 12))
         ]
         runs = [
-            SweepRun(name=str(i), state=RunState.running, history=[{"x": v} for v in curve])
+            run_of(name=str(i), state=states.running, history=[{"x": v} for v in curve])
             for i, curve in enumerate(curves)
         ]
         stopped = [int(run.name) for run in hyperband_stop_runs(runs, whole_rule(rule, goal))]
@@ -229,19 +234,17 @@ def stops() -> list[dict]:
     return recorded
 
 
-def quantiles(parameter: dict) -> list:
+def quantiles(parameter: dict[str, Any]) -> list[Any]:
     """The values at probabilities 0.01, 0.03, … 0.99."""
-    from sweeps.params import HyperParameter
-
-    known = HyperParameter("p", parameter)
+    distribution_of = engine("sweeps.params").HyperParameter
+    known = distribution_of("p", parameter)
     found = [known.ppf(probability / 100) for probability in range(1, 100, 2)]
     return [value.item() if hasattr(value, "item") else value for value in found]
 
 
-def verdicts() -> list[dict]:
+def verdicts() -> list[dict[str, Any]]:
     """What the engine has against a file; nothing if it accepts it."""
-    from sweeps.config import schema_violations_from_proposed_config
-
+    violations_of = engine("sweeps.config").schema_violations_from_proposed_config
     base = {
         "method": "random",
         "metric": METRIC,
@@ -253,7 +256,7 @@ def verdicts() -> list[dict]:
     for name, changes in {**files, **FILES}.items():
         file = {key: v for key, v in {**base, **changes}.items() if v is not None}
         try:
-            violations = schema_violations_from_proposed_config(file)
+            violations = violations_of(file)
         except Exception as error:
             violations = [repr(error)]
         recorded.append({"name": name, "file": file, "violations": violations})

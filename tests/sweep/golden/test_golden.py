@@ -6,6 +6,7 @@ What the engine says was recorded by `record.py`.
 import bisect
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ MILDER = {
 """What detsweep accepts and W&B refuses, and why."""
 
 
-def refusal(file):
+def refusal(file: Any) -> str | None:
     try:
         read_sweep(yaml.safe_dump(file), "sweep.yaml")
     except SweepError as error:
@@ -46,7 +47,7 @@ def refusal(file):
 
 
 @pytest.mark.parametrize("case", GOLDEN["verdicts"], ids=lambda case: case["name"])
-def test_a_file_is_refused_where_the_engine_refuses_it(case):
+def test_a_file_is_refused_where_the_engine_refuses_it(case: Any) -> None:
     refused = refusal(case["file"]) is not None
     if case["name"] in STRICTER:
         assert refused
@@ -59,11 +60,13 @@ def test_a_file_is_refused_where_the_engine_refuses_it(case):
 
 
 @pytest.mark.parametrize("case", GOLDEN["bands"], ids=lambda case: str(case["rule"]))
-def test_the_bands_are_those_of_the_engine(case):
+def test_the_bands_are_those_of_the_engine(
+    case: dict[str, Any],
+) -> None:
     assert Hyperband(**case["rule"]).bands()[:8] == case["bands"]
 
 
-def test_the_trials_that_are_stopped_are_those_of_the_engine():
+def test_the_trials_that_are_stopped_are_those_of_the_engine() -> None:
     for case in GOLDEN["stops"]:
         rule, curves = Hyperband(**case["rule"]), case["curves"]
         stopped = [
@@ -75,10 +78,11 @@ def test_the_trials_that_are_stopped_are_those_of_the_engine():
 
 
 @pytest.mark.parametrize("case", GOLDEN["quantiles"], ids=lambda case: str(case["parameter"]))
-def test_what_is_drawn_is_distributed_as_in_the_engine(case):
+def test_what_is_drawn_is_distributed_as_in_the_engine(case: Any) -> None:
     space = {"p": parse_distribution(case["parameter"], "", "p")}
     rng = np.random.default_rng(11)
-    sample = sorted(values(space, draw(space, rng))["p"] for _ in range(DRAWS))
+    drawn: list[Any] = [values(space, draw(space, rng))["p"] for _ in range(DRAWS)]
+    sample = sorted(drawn)
     # Four standard errors of a share; a value that is drawn often spans many probabilities.
     tolerance = 4 * 0.5 / DRAWS**0.5
     for number, quantile in enumerate(case["quantiles"]):

@@ -1,7 +1,7 @@
 """Planted mistakes: each is found, in its line, and the mended file is clean."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from detector.errors import SweepError
 from detector.sweepfile.check import RULES, check_sweep, configs_of, fix_sweep, refuse_errors
+from detector.sweepfile.check.finding import Finding
 from detector.sweepfile.spec import parse_sweep, read_sweep
 
 DETECTOR = """\
@@ -275,21 +276,21 @@ MISTAKES = [
 
 
 @pytest.fixture(autouse=True)
-def folder_with_the_program(tmp_path, monkeypatch):
+def folder_with_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text("log({'loss': 0.1})")
 
 
-def mistaken(mistake):
+def mistaken(mistake: Mistake) -> str:
     assert mistake.old in mistake.file
     return mistake.file.replace(mistake.old, mistake.new, 1)
 
 
-def check(text, agents=None):
+def check(text: str, agents: int | None = None) -> list[Finding] | list[Any]:
     return check_sweep(text, "sweep.yaml", configs_of(WORDS), agents)
 
 
-def fix(text, agents=None):
+def fix(text: str, agents: int | None = None) -> str:
     return fix_sweep(text, "sweep.yaml", configs_of(WORDS), agents)
 
 
@@ -297,7 +298,7 @@ by_rule = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mista
 
 
 @by_rule
-def test_a_mistake_is_found_in_its_line(mistake):
+def test_a_mistake_is_found_in_its_line(mistake: Mistake) -> None:
     text = mistaken(mistake)
     found = [f for f in check(text, mistake.agents) if f.rule == mistake.rule]
     assert mistake.level in [finding.level for finding in found]
@@ -310,7 +311,7 @@ def test_a_mistake_is_found_in_its_line(mistake):
 
 
 @by_rule
-def test_a_mended_file_is_clean_and_differs_in_nothing_else(mistake):
+def test_a_mended_file_is_clean_and_differs_in_nothing_else(mistake: Mistake) -> None:
     if mistake.mended is None:
         return
     text = mistaken(mistake)
@@ -321,18 +322,18 @@ def test_a_mended_file_is_clean_and_differs_in_nothing_else(mistake):
     read_sweep(mended, "sweep.yaml")
 
 
-def test_every_rule_has_a_planted_mistake():
+def test_every_rule_has_a_planted_mistake() -> None:
     planted = {mistake.rule for mistake in MISTAKES}
     assert planted == {rule.__name__ for rule in RULES} | {"not_valid"}
 
 
-def test_every_rule_is_documented():
+def test_every_rule_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "sweep-file.md").read_text()
     assert [rule.__name__ for rule in RULES if f"`{rule.__name__}`" not in page] == []
 
 
 @pytest.mark.parametrize("text", [DETECTOR, PROGRAM], ids=["detector", "program"])
-def test_a_clean_file_has_no_errors_and_no_warnings_and_is_left_alone(text):
+def test_a_clean_file_has_no_errors_and_no_warnings_and_is_left_alone(text: str) -> None:
     assert {finding.level for finding in check(text)} <= {"note"}
     assert fix(text) == text
 
@@ -350,7 +351,7 @@ parameters:
 """
 
 
-def test_the_faults_of_a_file_that_many_have_are_found_and_mended():
+def test_the_faults_of_a_file_that_many_have_are_found_and_mended() -> None:
     configs = configs_of([*WORDS, "models.optimizer.lr=3e-4"])
     found = check_sweep(REFERENCE, "sweep.yaml", configs)
     assert {f.rule for f in found if f.level != "note"} == {
@@ -366,27 +367,27 @@ def test_the_faults_of_a_file_that_many_have_are_found_and_mended():
     assert {f.level for f in check_sweep(mended, "sweep.yaml", configs)} == {"note"}
 
 
-def test_a_program_of_the_users_own_with_the_same_keys_is_checked_alike():
+def test_a_program_of_the_users_own_with_the_same_keys_is_checked_alike() -> None:
     text = REFERENCE.replace("program: detsweep", "program: train.py").replace("val/hmean", "loss")
     rules = {finding.rule for finding in check(text)}
     assert {"incumbent_outside_its_range", "t_max_is_not_the_epochs", "eta_min_above_lr"} <= rules
 
 
-def test_the_mended_file_keeps_its_line_ends():
+def test_the_mended_file_keeps_its_line_ends() -> None:
     text = DETECTOR.replace("run_cap: 24\n", "").replace("\n", "\r\n")
     mended = fix(text)
     assert "run_cap" in mended
     assert mended.count("\n") == mended.count("\r\n") == text.count("\r\n") + 1
 
 
-def test_errors_are_refused_with_their_line():
+def test_errors_are_refused_with_their_line() -> None:
     with pytest.raises(SweepError, match=r"f, line 4: no training logs 'loss'"):
         refuse_errors(check(DETECTOR.replace("val/hmean", "loss")), "f")
     refuse_errors(check(DETECTOR.replace("run_cap: 24\n", "")), "f")
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_checked_and_what_has_no_error_is_valid(text):
+def test_any_text_is_checked_and_what_has_no_error_is_valid(text: str) -> None:
     if not [f for f in check_sweep(text, "sweep.yaml") if f.level == "error"]:
         parse_sweep(text, "sweep.yaml")
 
@@ -428,7 +429,7 @@ files = st.fixed_dictionaries(
 
 
 @given(files, st.booleans())
-def test_mending_ends_and_a_file_without_errors_is_valid(tree, in_flow):
+def test_mending_ends_and_a_file_without_errors_is_valid(tree: Any, in_flow: bool) -> None:
     mended = fix_sweep(yaml.safe_dump(tree, default_flow_style=in_flow, sort_keys=False), "f")
     assert fix_sweep(mended, "f") == mended
     assert isinstance(yaml.safe_load(mended), dict)

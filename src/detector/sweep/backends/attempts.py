@@ -75,7 +75,7 @@ class Slot:
 
     @property
     def state(self) -> State:
-        ended_without_score = self.current.user_attrs.get(END, "failed")
+        ended_without_score: State = self.current.user_attrs.get(END, "failed")
         return _STATES.get(self.current.state, ended_without_score)
 
     @property
@@ -84,11 +84,12 @@ class Slot:
 
     @property
     def epoch(self) -> int:
-        return max(
+        epoch: int = max(
             self.lease.get("epoch", 0),
             self.current.user_attrs.get(FIRST_EPOCH, 0),
             *self.current.intermediate_values,
         )
+        return epoch
 
     @property
     def failed_by(self) -> str | None:
@@ -100,7 +101,8 @@ class Slot:
 
     @property
     def lease(self) -> dict[str, Any]:
-        return self.current.user_attrs.get(LEASE, {})
+        lease: dict[str, Any] = self.current.user_attrs.get(LEASE, {})
+        return lease
 
     def record(self) -> TrialRecord:
         attrs = self.current.user_attrs

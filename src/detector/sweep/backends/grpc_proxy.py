@@ -45,7 +45,8 @@ class ProxyStorage(GrpcStorageProxy):
             f"{self._host}:{self._port}", options=[("grpc.max_receive_message_length", -1)]
         )
         self._channel = grpc.intercept_channel(bare, _Deadline())
-        self._stub = api_pb2_grpc.StorageServiceStub(self._channel)
+        stub: Any = api_pb2_grpc.StorageServiceStub
+        self._stub = stub(self._channel)
         self._cache = GrpcClientCache(self._stub)
 
 

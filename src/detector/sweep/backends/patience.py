@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
@@ -79,7 +79,8 @@ def patiently(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S,
             # Not chained: a driver's error may quote the URL, and with it the password.
             raise _lost(error) from None
 
-    return patient
+    # mypy has a wrapped function for something else than the method that it is.
+    return cast(Callable[Concatenate[S, P], R], patient)
 
 
 def _patience(of: StoragePatience) -> Patience:

@@ -236,7 +236,9 @@ class WandbSweep:
     def _runs(self) -> list[dict[str, Any]]:
         """Every run of the sweep with its curve, as W&B has it."""
         keys = [EPOCH, self.spec.metric.name]
-        return self.backend.read(self.id, {"keys": keys, "samples": _SAMPLES})["runs"]
+        read = self.backend.read(self.id, {"keys": keys, "samples": _SAMPLES})
+        runs: list[dict[str, Any]] = read["runs"]
+        return runs
 
 
 class WandbTrial:
