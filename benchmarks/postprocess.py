@@ -56,6 +56,7 @@ def main() -> None:
 
 
 def draw_heat(words: Words, rng: np.random.Generator) -> Heat:
+    """A probability map of words, as a trained network draws one."""
     kernels = build_targets(words.polygons, [False] * len(words.polygons), SIZE, SIZE).shrink_map
     heat = 0.95 * cv2.GaussianBlur(kernels.astype(np.float32), (5, 5), 1.0)
     heat += rng.normal(0, 0.03, heat.shape).astype(np.float32)
@@ -70,10 +71,12 @@ def draw_heat(words: Words, rng: np.random.Generator) -> Heat:
 
 
 def find_quads(heat: Heat) -> Outlines:
+    """Every candidate as a rotated rectangle."""
     return decode(heat, thresh=THRESH, box_thresh=BOX_THRESH, unclip_ratio=UNCLIP_RATIO).polygons
 
 
 def find_polygons(heat: Heat) -> Outlines:
+    """Every candidate as its own polygon."""
     return decode(
         heat, thresh=THRESH, box_thresh=BOX_THRESH, unclip_ratio=UNCLIP_RATIO, polygons=True
     ).polygons
@@ -118,6 +121,7 @@ def agreement_with_the_reference(pages: Sequence[Page]) -> None:
 
 
 def iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Intersection over union of two outlines."""
     a, b = (shapely.make_valid(shapely.Polygon(outline)) for outline in (one, other))
     return float(a.intersection(b).area / a.union(b).area)
 

@@ -49,14 +49,17 @@ def main() -> None:
 
 
 def draw_quads(quads: NDArray[np.float32]) -> Targets:
+    """The maps of quads."""
     return build_targets(list(quads), [False] * len(quads), SIZE, SIZE)
 
 
 def draw_words(page: Words) -> Targets:
+    """The maps of words that are polygons."""
     return build_targets(page.polygons, page.ignore, SIZE, SIZE)
 
 
 def doctr_input(page: Words) -> list[dict[str, NDArray[np.float32]]]:
+    """The same words as docTR takes them."""
     return [{"words": page.quads() / np.float32(SIZE)}]
 
 

@@ -1,4 +1,7 @@
-"""Find the text on an image: python examples/find_text.py MODEL.onnx PHOTO.jpg"""
+"""Find the text on an image.
+
+python examples/find_text.py MODEL.onnx PHOTO.jpg
+"""
 
 import sys
 

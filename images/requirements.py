@@ -43,6 +43,7 @@ def _name(requirement: str) -> str:
 
 
 def main() -> None:
+    """Print the requirements of an image."""
     parser = argparse.ArgumentParser(description="The requirements of an image, one a line.")
     parser.add_argument("project", type=Path)
     parser.add_argument("--extra", action="append", default=[])

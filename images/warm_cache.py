@@ -16,6 +16,7 @@ _SMALL = [
 
 
 def main() -> None:
+    """Have numba compile what a training and a detector need."""
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "data"
         draw_receipts(data, train=8, held_out=2, seed=3)

@@ -52,10 +52,12 @@ class Settings:
 
     @property
     def of_training(self) -> Resources:
+        """What a step that trains asks for, for each of its GPUs."""
         return self.training or (TRAINING_ON_GPU if self.gpu else TRAINING_ON_CPU)
 
     @property
     def of_shared_memory(self) -> str:
+        """The size of /dev/shm for each GPU."""
         return self.shared_memory or ("8Gi" if self.gpu else "1Gi")
 
     @property

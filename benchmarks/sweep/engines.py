@@ -33,17 +33,20 @@ class Detsweep:
         self._trials: dict[int, Trial] = {}
 
     def ask(self, number: int) -> Params:
+        """The values of trial `number`."""
         point = self._search.suggest(list(self._trials.values()), number)
         self._trials[number] = Trial(number, point, {}, "running")
         return space.values(self._space, point)
 
     def report(self, number: int, value: float) -> bool:
+        """Take in the value of a trial's next epoch; True ends the trial there."""
         trial = self._trials[number]
         curve = {**trial.curve, len(trial.curve) + 1: value}
         self._trials[number] = replace(trial, curve=curve)
         return self._search.should_stop(number, list(self._trials.values()))
 
     def end(self, number: int) -> None:
+        """The trial gets no further epoch."""
         trial = self._trials[number]
         state: State = "finished" if len(trial.curve) == EPOCHS else "stopped"
         self._trials[number] = replace(trial, state=state)
@@ -88,6 +91,7 @@ class WAndB:
         self._stopped: set[str] = set()
 
     def ask(self, number: int) -> Params:
+        """The values of trial `number`."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             run = self._sweeps.next_run(self._config, list(self._runs.values()))
@@ -96,6 +100,7 @@ class WAndB:
         return {name: entry["value"] for name, entry in run.config.items()}
 
     def report(self, number: int, value: float) -> bool:
+        """Take in the value of a trial's next epoch; True ends the trial there."""
         run = self._runs[number]
         run.history.append({"score": value})
         run.summary_metrics["score"] = value
@@ -105,6 +110,7 @@ class WAndB:
         return str(number) in self._stopped
 
     def end(self, number: int) -> None:
+        """The trial gets no further epoch."""
         self._runs[number].state = self._sweeps.RunState.finished
 
     def remember(self, point: Point, values: Curve) -> None:
@@ -135,14 +141,17 @@ class OptunaTPE:
         self._best: dict[int, float] = {}
 
     def ask(self, number: int) -> Params:
+        """The values of trial `number`."""
         self._trials[number] = self._study.ask(self._axes)
         return space.values(self._space, self._trials[number].params)
 
     def report(self, number: int, value: float) -> bool:
+        """Take in the value of a trial's next epoch; True ends the trial there."""
         self._best[number] = max(value, self._best.get(number, -math.inf))
         return False
 
     def end(self, number: int) -> None:
+        """The trial gets no further epoch."""
         self._study.tell(self._trials[number], self._best[number])
 
     def remember(self, point: Point, values: Curve) -> None:

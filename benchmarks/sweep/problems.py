@@ -94,6 +94,7 @@ class DetectorTraining:
         self._run_noise = rng.uniform(0.0004, 0.0009)
 
     def curve(self, params: Params) -> Curve:
+        """The metric after each epoch, without noise."""
         rates = self._rates(params)
         relative = rates / self._good_rate
         epochs = np.arange(EPOCHS)
@@ -112,6 +113,7 @@ class DetectorTraining:
         return np.clip(level, 0.0, 1.0)
 
     def observe(self, params: Params, rng: np.random.Generator) -> Curve:
+        """The metric after each epoch, as one training shows it."""
         epochs, rates = np.arange(EPOCHS), self._rates(params)
         of_run = rng.normal(0, self._run_noise)
         early = (1 + 3 * np.exp(-epochs / 4)) * (0.5 + 0.5 * rates / self._good_rate)
@@ -182,6 +184,7 @@ class Analytic:
         }
 
     def curve(self, params: Params) -> Curve:
+        """The metric after each epoch, without noise."""
         x = np.array([float(str(params[name])) for name in self.space])
         left = 1 - np.arange(1, EPOCHS + 1) / EPOCHS
         if self.name == "branin":
@@ -193,6 +196,7 @@ class Analytic:
         return np.asarray((_HEIGHTS - left[:, None] * _BIAS) @ peaks)
 
     def observe(self, params: Params, rng: np.random.Generator) -> Curve:
+        """The metric after each epoch, as one training shows it."""
         return self.curve(params) + self._noise * rng.normal(size=EPOCHS)
 
 

@@ -51,6 +51,7 @@ class Timings:
 
 
 def main() -> None:
+    """Measure each number of agents, and print a row of the table for it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url", help="the backend")
     parser.add_argument("--serve", action="store_true", help="put the gRPC proxy in front of it")
@@ -67,6 +68,7 @@ def main() -> None:
 
 
 def row(url: str, agents: int, epochs: int) -> str:
+    """One row of the table: a new sweep, and how its agents fared."""
     sweep = open_in_child(url, SWEEP % agents)
     begun = time.monotonic()
     results = crowd(url, sweep, agents, epochs)
@@ -96,6 +98,7 @@ def open_in_child(url: str, sweep: str) -> str:
 
 
 def create(url: str, sweep: str) -> str:
+    """The id of a new sweep."""
     return open_backend(url).create(read_sweep(sweep, "scale.py")).id
 
 
@@ -124,6 +127,7 @@ def work(
     together: Barrier,
     report: Callable[[Timings], None],
 ) -> None:
+    """One agent, from the moment that all begin."""
     timings = Timings()
     counter = SilenceCounter()
     backends = logging.getLogger("detector.sweep.backends")
@@ -148,10 +152,12 @@ class SilenceCounter(logging.Handler):
     count = 0
 
     def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002
+        """Count a line that says that the storage did not answer."""
         self.count += 1
 
 
 def timed(into: list[float], call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """What a call returns; how long it took goes into a list."""
     begun = time.monotonic()
     result = call(*args, **kwargs)
     into.append(time.monotonic() - begun)
@@ -159,11 +165,13 @@ def timed(into: list[float], call: Callable[P, R], *args: P.args, **kwargs: P.kw
 
 
 def percentile(values: list[float], share: float) -> float:
+    """The value below which a share of the values lies."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 @contextlib.contextmanager
 def proxy(database: str) -> Iterator[str]:
+    """A proxy of a database, while it is needed; its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

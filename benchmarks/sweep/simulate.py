@@ -50,6 +50,7 @@ class Outcome:
     missing_by_best: dict[int, float]
 
     def to_dict(self) -> dict[str, object]:
+        """Plain values, as JSON holds them."""
         return asdict(self)
 
 

@@ -154,19 +154,23 @@ class FoundJob:
 
     @property
     def metadata(self) -> Json:
+        """What Kubernetes keeps of any object."""
         found: Json = self.described["metadata"]
         return found
 
     @property
     def name(self) -> str:
+        """Of the job."""
         return str(self.metadata["name"])
 
     @property
     def work(self) -> str:
+        """The digest that the job was made with; see `FoldJob.work`."""
         return str(self.metadata.get("annotations", {}).get(WORK, ""))
 
     @property
     def is_dying(self) -> bool:
+        """Whether it was deleted and waits for its pods to end."""
         return "deletionTimestamp" in self.metadata
 
     @property
@@ -176,6 +180,7 @@ class FoundJob:
 
     @property
     def owner_uid(self) -> str | None:
+        """Of the pod that it is deleted with; None where it has none."""
         owners = self.metadata.get("ownerReferences") or [{}]
         uid: str | None = owners[0].get("uid")
         return uid
@@ -190,4 +195,5 @@ class FoundJob:
 
     @property
     def has_ended(self) -> bool:
+        """Whether it is complete or has failed."""
         return self.condition("Complete") is not None or self.condition("Failed") is not None

@@ -64,6 +64,7 @@ class Logs:
             answer.release_conn()
 
     def write(self, pod: str, line: str) -> None:
+        """Take a line of a pod."""
         self._write(f"{pod} │ {line}")
 
 
@@ -106,8 +107,8 @@ class _PodLog:
 
 
 def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
-    """
-    >>> list(lines_of([b"epo", b"ch 1\\nepoch", b" 2\\n", b"rest"]))
+    r"""
+    >>> list(lines_of([b"epo", b"ch 1\nepoch", b" 2\n", b"rest"]))
     ['epoch 1', 'epoch 2', 'rest']
     """
     begun = b""

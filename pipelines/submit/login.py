@@ -46,10 +46,12 @@ class Login(TokenCredentialsBase):
 
     @classmethod
     def of_environment(cls) -> "Login":
+        """The credentials that the environment names."""
         return cls(os.environ)
 
     @property
     def has_token(self) -> bool:
+        """Whether there is a token, or a file of one."""
         return self._file("token") is not None or any(
             self.environ.get(name) for name in (TOKEN, TOKEN_COMMAND)
         )

@@ -170,10 +170,12 @@ class Request:
     name: str
 
     def pipeline(self) -> Any:
+        """The pipeline for these settings."""
         return build_pipeline(self.settings)
 
     @property
     def store_url(self) -> str:
+        """Where the run keeps everything."""
         return str(self.arguments.get("store_url", DEFAULTS["store_url"]))
 
 

@@ -111,6 +111,7 @@ class ApiLogs:
     run_id: str
 
     def read(self, pod: str, namespace: str) -> str | None:  # noqa: ARG002  (as of `Logs`)
+        """What a pod has printed; None where that cannot be had."""
         return self.kubeflow.log(self.run_id, pod)
 
 
@@ -121,6 +122,7 @@ class UiLogs:
     kubeflow: Kubeflow
 
     def read(self, pod: str, namespace: str) -> str | None:
+        """What a pod has printed; None where that cannot be had."""
         return self.kubeflow.ui_log(pod, namespace)
 
 
@@ -132,6 +134,7 @@ class ClusterLogs:
 
     @classmethod
     def of_kubeconfig(cls) -> "ClusterLogs":
+        """Of the cluster that KUBECONFIG points at."""
         named = os.environ.get("KUBECONFIG")
         try:
             return cls(client.CoreV1Api(config.new_client_from_config(config_file=named)))
@@ -139,6 +142,7 @@ class ClusterLogs:
             return cls()
 
     def read(self, pod: str, namespace: str) -> str | None:
+        """What a pod has printed; None where that cannot be had."""
         if self._pods is None:
             return None
         with contextlib.suppress(client.ApiException, urllib3.exceptions.HTTPError):

@@ -37,6 +37,7 @@ class Pod:
 
     @property
     def is_lost(self) -> bool:
+        """Whether its pod is gone, and nothing of the step failed."""
         return self.state in _LOST
 
 
@@ -56,6 +57,7 @@ class Step:
 
     @property
     def is_done(self) -> bool:
+        """Whether it ended well."""
         return self.state in SUCCEEDED
 
 
@@ -104,14 +106,17 @@ class RunState:
 
     @property
     def has_ended(self) -> bool:
+        """Whether nothing more will happen in it."""
         return self.state in ENDED
 
     @property
     def has_succeeded(self) -> bool:
+        """Whether it came to its end."""
         return self.state in SUCCEEDED
 
     @property
     def failed_steps(self) -> list[Step]:
+        """The steps that failed, in their order."""
         return [step for step in self.steps if step.state in _LOST]
 
 

@@ -15,6 +15,7 @@ class Interrupt:
         self.outer: Interrupt | None = None
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
+        """Note the signal."""
         self.requested = True
         if self.outer is not None:
             self.outer(signum, frame)

@@ -97,6 +97,7 @@ class Site:
         self._trials = trials
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
         path = environ.get("PATH_INFO", "")
         if path == "/healthz":
             return _answer(start_response, "200 OK", "text/plain", "ok\n")
@@ -134,6 +135,7 @@ def watch(trials: Trials) -> None:
 
 
 def main() -> None:
+    """Serve the dashboard until it is ended."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url", help="Of the database, without the password: that is PGPASSWORD.")
     parser.add_argument("--host", default="0.0.0.0")

@@ -93,6 +93,7 @@ class KeptEpoch:
         return self.pages.total.hmean
 
     def to_json(self) -> str:
+        """What `from_json` reads."""
         scores = self.pages
         rows = [
             {"page": name, "group": scores.groups.get(name), **asdict(counts)}

@@ -60,6 +60,7 @@ class Curves:
 
     @property
     def known(self) -> NDArray[np.bool_]:
+        """Where `best` is known (trials, epochs)."""
         return np.isfinite(self.best)
 
     def deficits(self) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ class UnitCube:
 
     @property
     def dimensions(self) -> int:
+        """How many parameters vary."""
         return len(self.names)
 
     def row(self, point: Mapping[str, Coordinate]) -> Column:

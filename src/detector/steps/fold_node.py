@@ -21,6 +21,7 @@ _ASKED_TO_END = {PREEMPTED_EXIT_CODE, -signal.SIGTERM}
 
 def main() -> None:
     # Here, for SIGTERM has to be heard while torch is imported.
+    """Run torchrun with the words of the command line."""
     from torch.distributed import run  # noqa: PLC0415
     from torch.distributed.elastic.multiprocessing.api import SignalException  # noqa: PLC0415
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415

@@ -14,6 +14,7 @@ from detector.steps.run import Run
 
 
 def main() -> None:
+    """Be one of the processes."""
     match sys.argv[1:]:
         case [store, sweep, fold] if fold.isdecimal():
             first = Processes.of_environment().is_first

@@ -96,10 +96,12 @@ class Job:
 
     @property
     def agent(self) -> str:
+        """The name of this pod's agent."""
         return f"agent-{self.index}"
 
     @property
     def run(self) -> Run:
+        """The run store."""
         return Run(self.store)
 
     def lead(self, sweep_file: Path) -> None:
@@ -189,6 +191,7 @@ def _has_work_left(status: SweepStatus, at_work: list[str]) -> bool:
 
 
 def main() -> None:
+    """Lead or follow, by the index of this pod."""
     with plain_errors():
         leads = os.environ.get("JOB_COMPLETION_INDEX") == "0"
         try:

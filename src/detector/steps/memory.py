@@ -42,6 +42,7 @@ class Memory:
         return sum(int(count) for name, count in rows if name in _NOT_RECLAIMABLE)
 
     def is_nearly_full(self) -> bool:
+        """Whether the container is about to be ended for its use of memory."""
         return self.used > _NEARLY_FULL * self.limit
 
     def __str__(self) -> str:

@@ -34,11 +34,13 @@ class Prepared:
 
     @property
     def fold_numbers(self) -> list[int]:
+        """The folds that are trained for the ensemble."""
         folds = self.config.folds
         return list(range(min(folds.retrain or folds.count, folds.count)))
 
     @property
     def page_counts(self) -> dict[str, int]:
+        """How many pages there are to train on, and how many are held out."""
         held_out = sum(page.fold is None for page in self.manifest.pages)
         return {"pages": len(self.manifest.pages) - held_out, "held-out pages": held_out}
 

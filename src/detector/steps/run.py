@@ -88,6 +88,7 @@ class Run:
 
     @property
     def config_url(self) -> str:
+        """Of the configuration."""
         return self._store.url(_CONFIG)
 
     @property
@@ -119,6 +120,7 @@ class Run:
 
     @property
     def begun_url(self) -> str:
+        """Of the file that names the run's sweep."""
         return self._store.url(_BEGUN)
 
     @property
@@ -155,10 +157,12 @@ class Run:
 
     @property
     def has_sweep_file(self) -> bool:
+        """Whether the sweep was created for this store."""
         return self._store.exists(self._of_sweep("sweep.yaml"))
 
     @property
     def sweep_file_url(self) -> str:
+        """Of the sweep file."""
         return self._store.url(self._of_sweep("sweep.yaml"))
 
     @property
@@ -246,14 +250,17 @@ class EnsembleFiles:
 
     @property
     def model_url(self) -> str:
+        """Of the ONNX file."""
         return self._url(MODEL)
 
     @property
     def report_url(self) -> str:
+        """Of the report of the whole run."""
         return self._url(_REPORT)
 
     @property
     def overlay_url(self) -> str:
+        """Of the picture of a page with what the model finds on it."""
         return self._url(_OVERLAY)
 
     @property

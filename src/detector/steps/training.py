@@ -35,6 +35,7 @@ class Origin:
 
     @classmethod
     def of(cls, config: Config, folds: Folds, fold: int) -> "Origin":
+        """What a training with this configuration on this data comes of."""
         return cls(config.digest(), folds.manifest.digest(), fold)
 
 
@@ -68,6 +69,7 @@ class Training:
 
     @property
     def url(self) -> str:
+        """Where it lies, whole."""
         return self.store.url(self.key)
 
     @property

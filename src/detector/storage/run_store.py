@@ -51,6 +51,7 @@ class RunStore:
 
     @property
     def is_local(self) -> bool:
+        """Whether it is a folder of this machine."""
         return isinstance(self._fs, LocalFileSystem)
 
     def url(self, key: str = "") -> str:
@@ -59,6 +60,7 @@ class RunStore:
         return path if self.is_local else self._fs.unstrip_protocol(path)
 
     def exists(self, key: str) -> bool:
+        """Whether there is a file or a folder of this key."""
         self._fs.invalidate_cache()
         return bool(self._ask(key, lambda: self._fs.exists(self._path(key))))
 

@@ -57,7 +57,6 @@ def program_objective(
         An objective that returns "preempted" where SIGTERM asked this process to end, which
         it passes on, and raises `TrainingError` where the program fails.
     """
-
     spec = sweep.spec
 
     def run(trial: TrialHandle) -> TrialEnd:

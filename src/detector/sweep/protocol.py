@@ -27,14 +27,16 @@ class HeldTrial(Protocol):
     """
 
     @property
-    def number(self) -> int: ...
+    def number(self) -> int:
+        """The trial's number in its sweep, the same after it was taken over."""
 
     @property
     def attempt(self) -> int:
         """Which attempt at the trial this is. It only rises, so no two holders have the same."""
 
     @property
-    def params(self) -> Params: ...
+    def params(self) -> Params:
+        """The values that were drawn, by name."""
 
     @property
     def epoch(self) -> int:
@@ -87,7 +89,8 @@ class Sweep(Protocol):
         """What its backend does not keep, and what happens instead."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """By which `Backend.open` finds it again."""
 
     @property
     def spec(self) -> SweepSpec:
@@ -125,7 +128,8 @@ class Sweep(Protocol):
         """No trial is begun any more. Those that were begun are trained to their end, or with
         `now` end at their next report."""
 
-    def is_stopped(self) -> bool: ...
+    def is_stopped(self) -> bool:
+        """Whether no trial is begun any more."""
 
 
 class Backend(Protocol):

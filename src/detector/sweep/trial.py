@@ -80,10 +80,12 @@ class TrialHandle(Protocol):
     """What a training sees of the trial that it is."""
 
     @property
-    def number(self) -> int: ...
+    def number(self) -> int:
+        """The trial's number in its sweep."""
 
     @property
-    def params(self) -> Params: ...
+    def params(self) -> Params:
+        """The values that were drawn, by name."""
 
     def report(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Record the metrics of finished epoch `epoch` (from 1); False says to stop here."""

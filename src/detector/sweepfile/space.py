@@ -18,6 +18,7 @@ from typing import Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
 from detector.search.axes import Axis, Choice, Coordinate, Interval
 
@@ -74,15 +75,19 @@ class Constant(Distribution):
     distribution: Literal["constant"] = "constant"
     value: Plain
 
+    @override
     def axis(self) -> None:
         return None
 
-    def draw(self, rng: np.random.Generator) -> str:  # noqa: ARG002
+    @override
+    def draw(self, rng: np.random.Generator) -> str:
         return _label(self.value)
 
-    def at(self, coordinate: Coordinate) -> object:  # noqa: ARG002
+    @override
+    def at(self, coordinate: Coordinate) -> object:
         return self.value
 
+    @override
     def grid(self) -> Sequence[object]:
         return [self.value]
 
@@ -118,6 +123,7 @@ class Categorical(Distribution):
             raise ValueError(f"the probabilities add up to {sum(self.probabilities):g}, not to 1")
         return self
 
+    @override
     def axis(self) -> Choice:
         labels = tuple(_label(value) for value in self.values)
         probabilities = None if self.probabilities is None else tuple(self.probabilities)
@@ -130,13 +136,16 @@ class Categorical(Distribution):
             return None
         return tuple(sorted(range(len(numbers)), key=numbers.__getitem__))
 
+    @override
     def draw(self, rng: np.random.Generator) -> str:
         index = rng.choice(len(self.values), p=self.probabilities)
         return _label(self.values[index])
 
+    @override
     def at(self, coordinate: Coordinate) -> object:
         return next(value for value in self.values if _label(value) == coordinate)
 
+    @override
     def grid(self) -> Sequence[object] | None:
         return self.values if self.probabilities is None else None
 
@@ -153,15 +162,19 @@ class IntUniform(Distribution):
         _check_order(self.min, self.max)
         return self
 
+    @override
     def axis(self) -> Interval:
         return Interval(self.min, self.max, integer=True)
 
+    @override
     def draw(self, rng: np.random.Generator) -> int:
         return int(rng.integers(self.min, self.max, endpoint=True))
 
+    @override
     def at(self, coordinate: Coordinate) -> int:
         return int(coordinate)
 
+    @override
     def grid(self) -> Sequence[int]:
         return range(self.min, self.max + 1)
 
@@ -190,6 +203,7 @@ class _Quantisable(Distribution):
         """X at a coordinate, before any rounding."""
         return float(coordinate)
 
+    @override
     def at(self, coordinate: Coordinate) -> Number:
         x = self.real(coordinate)
         if not self.distribution.startswith("q_"):
@@ -201,6 +215,8 @@ class _Quantisable(Distribution):
 
 
 class Uniform(_Quantisable):
+    """Real numbers, all equally likely."""
+
     distribution: Literal["uniform", "q_uniform"] = "uniform"
     min: Number
     max: Number
@@ -210,12 +226,15 @@ class Uniform(_Quantisable):
         _check_order(self.min, self.max)
         return self
 
+    @override
     def axis(self) -> Interval:
         return Interval(self.min, self.max, step=self._step)
 
+    @override
     def draw(self, rng: np.random.Generator) -> float:
         return float(rng.uniform(self.min, self.max))
 
+    @override
     def grid(self) -> Sequence[Number] | None:
         """`min`, `min` + q, ... up to `max`; W&B leaves `max` itself out."""
         if self.distribution != "q_uniform":
@@ -246,6 +265,7 @@ class LogUniform(_Quantisable):
 
     @property
     def takes_exponents(self) -> bool:
+        """Whether `min` and `max` are of the logarithm."""
         return not self.distribution.endswith("_values")
 
     @model_validator(mode="after")
@@ -260,9 +280,11 @@ class LogUniform(_Quantisable):
             )
         return self
 
+    @override
     def axis(self) -> Interval:
         return Interval(*self._limits(), log=True, step=self._step)
 
+    @override
     def draw(self, rng: np.random.Generator) -> float:
         low, high = self._limits()
         drawn = math.exp(rng.uniform(math.log(low), math.log(high)))
@@ -284,25 +306,32 @@ class Normal(_Quantisable):
     mu: float = 0.0
     sigma: Positive = 1.0
 
+    @override
     def axis(self) -> Interval:
         return Interval(*_OPEN_UNIT)
 
+    @override
     def draw(self, rng: np.random.Generator) -> float:
         return float(rng.uniform(*_OPEN_UNIT))
 
+    @override
     def real(self, coordinate: Coordinate) -> float:
         x = NormalDist(self.mu, self.sigma).inv_cdf(float(coordinate))
         return math.exp(x) if "log" in self.distribution else x
 
 
 class Beta(_Quantisable):
+    """Real numbers from 0 to 1, Beta(a, b)."""
+
     distribution: Literal["beta", "q_beta"]
     a: Positive = 1.0
     b: Positive = 1.0
 
+    @override
     def axis(self) -> Interval:
         return Interval(0.0, 1.0, beta=(self.a, self.b))
 
+    @override
     def draw(self, rng: np.random.Generator) -> float:
         return float(rng.beta(self.a, self.b))
 

@@ -95,6 +95,7 @@ class EarlyTerminateSpec(_Section):
         return self
 
     def rule(self) -> Hyperband:
+        """The rule that these settings describe."""
         return Hyperband(self.min_iter, self.max_iter, self.s, self.eta, self.strict)
 
 

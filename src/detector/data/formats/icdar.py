@@ -47,9 +47,9 @@ def read_icdar(path: Path) -> Annotation:
 
 
 def parse_icdar(content: str) -> Annotation:
-    """The boxes that the text of an annotation file describes.
+    r"""The boxes that the text of an annotation file describes.
 
-    >>> parse_icdar("0,0,9,0,9,5,0,5,1,250.00\\n0,0,9,0,9,5,0,5").boxes[0].text
+    >>> parse_icdar("0,0,9,0,9,5,0,5,1,250.00\n0,0,9,0,9,5,0,5").boxes[0].text
     '1,250.00'
     """
     annotation = Annotation()

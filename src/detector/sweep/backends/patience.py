@@ -47,6 +47,8 @@ class StoragePatience:
 
 
 class Patient(Protocol):
+    """What has methods that ask a storage."""
+
     @property
     def patience(self) -> StoragePatience: ...
 

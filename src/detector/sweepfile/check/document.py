@@ -93,15 +93,18 @@ class Document:
         return found
 
     def value(self, *path: str) -> object:
+        """What stands at a path of keys; None where nothing does."""
         entry = self.get(*path)
         return entry.value if entry else None
 
     @cached_property
     def parameters(self) -> list[Parameter]:
+        """The parameters, nested ones by their whole name."""
         section = self.get("parameters")
         return list(_parameters(section.node, "")) if section else []
 
     def parameter(self, name: str) -> Parameter | None:
+        """The parameter of a name."""
         return next((p for p in self.parameters if p.name == name), None)
 
     def line_of(self, dotted: str) -> int:
@@ -126,6 +129,7 @@ class Document:
         return _scalars(self.root)
 
     def replace(self, node: yaml.Node, text: str) -> Edit:
+        """The edit that puts a text in the place of a node."""
         return Edit(node.start_mark.index, content_end(node), text)
 
     def insert_after(self, entry: Entry, line: str) -> Edit:

@@ -48,15 +48,18 @@ class Subject:
 
     @property
     def method(self) -> object:
+        """What stands at `method`."""
         return self.document.value("method")
 
     @property
     def metric(self) -> str | None:
+        """The metric's name, None where none is given."""
         name = self.document.value("metric", "name")
         return name if isinstance(name, str) else None
 
     @cached_property
     def trains_detector(self) -> bool:
+        """Whether the file's trials train the detector."""
         command, program = self.document.value("command"), self.document.value("program")
         words = [str(word) for word in command] if isinstance(command, list) else None
         return is_detector(words, program if isinstance(program, str) else None)
@@ -71,6 +74,7 @@ class Subject:
 
     @property
     def parameters(self) -> list[Parameter]:
+        """The parameters, nested ones by their whole name."""
         return self.document.parameters
 
     def valid_parameters(self) -> Iterator[tuple[Parameter, Distribution]]:
@@ -137,6 +141,7 @@ def config_value(config: Config, key: str) -> Any:
 
 
 def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
