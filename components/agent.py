@@ -41,5 +41,5 @@ def agent(
         )
     if end.gave_up:
         say(f"gives up: {end.gave_up}; others train what it leaves, and `select` does at last")
-    describe(trials, f"agent {index}", {"gave up": end.gave_up})
+    describe(trials, f"agent {index}", {"gave up": end.gave_up and str(end.gave_up)})
     measure(trials, end.outcomes)

@@ -210,7 +210,10 @@ class _Running:
             for line in self._reasons(found, pods):
                 self._say(line)
             if never_runs(pods):
-                raise TrainJobError(f"its image has no valid name: {self._job.pods.image!r}")
+                raise TrainJobError(
+                    f"its image has no valid name: {self._job.pods.image!r}",
+                    remedy="give the run's parameter `image` as your registry has it",
+                )
             if not found.is_taken_up and time.monotonic() > untouched_until:
                 self._say(
                     f"{self._title} waits: no controller has taken it up. Do those of Kubeflow "

@@ -106,7 +106,11 @@ def _read(file: Path) -> str:
     try:
         return file.read_text().strip()
     except OSError as error:
-        raise NotSignedInError(f"cannot be read: {error.strerror}", where=str(file)) from error
+        raise NotSignedInError(
+            f"cannot be read: {error.strerror}",
+            where=str(file),
+            remedy="check the path and who may read it",
+        ) from error
 
 
 def _output(command: str) -> str:
@@ -116,9 +120,17 @@ def _output(command: str) -> str:
         )
     except subprocess.CalledProcessError as error:
         reason = error.stderr.strip() or f"exit code {error.returncode}"
-        raise NotSignedInError(f"it printed no token: {reason}", where=TOKEN_COMMAND) from error
+        raise _no_token(f"it printed no token: {reason}") from error
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise NotSignedInError(f"it can't be run: {error}", where=TOKEN_COMMAND) from error
+        raise _no_token(f"it can't be run: {error}") from error
     if not done.stdout.strip():
-        raise NotSignedInError("it printed nothing", where=TOKEN_COMMAND)
+        raise _no_token("it printed nothing")
     return done.stdout.strip()
+
+
+def _no_token(problem: str) -> NotSignedInError:
+    return NotSignedInError(
+        problem,
+        where=TOKEN_COMMAND,
+        remedy="name a command that prints a token and nothing else; try it in this shell first",
+    )

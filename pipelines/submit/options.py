@@ -197,7 +197,11 @@ def _check(values: Mapping[str, Any]) -> Config:
     require_equal_shares(config, values["gpus_per_fold"] * values["nodes_per_fold"])
     for key in ("data", "store_url", "backend_url", "image", "prefer"):
         if not values[key] or values[key] != values[key].strip() or "\n" in values[key]:
-            raise SubmitError(f"{values[key]!r} is empty or has blanks around it", where=key)
+            raise SubmitError(
+                f"{values[key]!r} is empty or has blanks around it",
+                where=key,
+                remedy=f"such as {key}={DEFAULTS[key]}",
+            )
     _check_baseline(values["baseline"])
     _check_selector(values["node_selector"])
     for toleration in values["tolerations"]:
@@ -255,7 +259,11 @@ def _check_toleration(toleration: object) -> None:
 def _selector(word: str) -> tuple[str, str]:
     label, equals, value = word.partition("=")
     if not (label and equals):
-        raise SubmitError(f"{word!r} is no LABEL=VALUE", where="--node-selector")
+        raise SubmitError(
+            f"{word!r} is no LABEL=VALUE",
+            where="--node-selector",
+            remedy="as `kubectl get nodes --show-labels` shows them",
+        )
     return label, value
 
 
@@ -291,7 +299,11 @@ def _quantities(option: str, given: str, request: str, limit: str) -> tuple[str,
             remedy="such as 4, 500m or 24Gi; with a limit, 24Gi:32Gi",
         ) from error
     if min(amounts) <= 0 or amounts[-1] < amounts[0]:
-        raise SubmitError(f"{given!r} asks for nothing, or for more than its limit", where=option)
+        raise SubmitError(
+            f"{given!r} asks for nothing, or for more than its limit",
+            where=option,
+            remedy="give a positive amount, with a limit that is no less: 24Gi:32Gi",
+        )
     if not colon:
         most = limit if parse_quantity(limit) > amounts[0] else asked
     return asked, most

@@ -61,7 +61,11 @@ class Kubeflow:
         self.host, self.namespace = host.rstrip("/"), namespace
         self._login = login or Login.of_environment()
         if ca is not None and not ca.is_file():
-            raise SubmitError("there is no such file of certificates", where=str(ca))
+            raise SubmitError(
+                "there is no such file of certificates",
+                where=str(ca),
+                remedy="check --ca, or SSL_CERT_FILE",
+            )
         self._kfp: _KfpClient = self._ask(lambda: _KfpClient(self.host, ca, self._login))
         self._ask(self._kfp.get_kfp_healthz)
 

@@ -49,7 +49,11 @@ def plan_run(
     config = load_config([*(overrides or []), f"data.path={data}"])
     spec = parse_sweep(sweep.read_text(), str(sweep))
     if not spec.trains_detector:
-        raise DetsweepError("only trials of the detector can be planned", where=str(sweep))
+        raise DetsweepError(
+            "only trials of the detector can be planned",
+            where=str(sweep),
+            remedy="for a program of your own, time one trial by hand",
+        )
     require_equal_shares(config, gpus_per_fold)
     folds = split_pages(config)
     say(f"training for up to {seconds:.0f} s")

@@ -200,7 +200,11 @@ def _as_config_error(error: ValidationError) -> ConfigError:
     if first["type"] == "extra_forbidden":
         return _unknown_key(key)
     if first["type"] == "value_error":
-        return ConfigError(str(first["ctx"]["error"]), where=key or "configuration")
+        return ConfigError(
+            str(first["ctx"]["error"]),
+            where=key or "configuration",
+            remedy="`detsweep config keys` says what each key may be",
+        )
     return ConfigError(
         f"{first['input']!r} is not allowed: {first['msg']}",
         where=key,

@@ -54,7 +54,11 @@ class ModelCheckpoint:
         try:
             return cls(**{**content, "config": config_from_tree(content["config"])})
         except (KeyError, TypeError) as error:
-            raise TrainingError("not a checkpoint of a model", where=str(path)) from error
+            raise TrainingError(
+                "not a checkpoint of a model",
+                where=str(path),
+                remedy="give the best.ckpt of a training's folder",
+            ) from error
 
     def build_model(self) -> DBNet:
         """The network with these weights, ready for inference."""

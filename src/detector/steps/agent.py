@@ -10,7 +10,7 @@ from pathlib import Path
 from detector.config.loading import apply_params
 from detector.console import say
 from detector.data.folds import SWEEP_FOLD
-from detector.errors import PreemptedError
+from detector.errors import DetsweepError, PreemptedError
 from detector.steps.child import GRACE_S, Progress, Work, WorkLostError, say_to_parent
 from detector.steps.run import Run
 from detector.steps.train import train_in
@@ -72,7 +72,7 @@ class AgentEnd:
     """
 
     outcomes: Counter[str]
-    gave_up: str | None = None
+    gave_up: DetsweepError | None = None
 
 
 @dataclass
@@ -134,11 +134,11 @@ def run_lasting_agent(
         return run, address, agent, left
 
     work = Work(agent, _run_to_the_end, arguments, held.hear, held.release, grace_s)
-    gave_up = None
+    gave_up: DetsweepError | None = None
     try:
         work.done()
     except (TooManyFailuresError, WorkLostError) as error:
-        gave_up = str(error)
+        gave_up = error
     return AgentEnd(Counter(held.outcomes.values()), gave_up)
 
 

@@ -28,7 +28,6 @@ from detector.errors import (
     PreemptedError,
     StorageLostError,
     StoreLostError,
-    SweepError,
 )
 from detector.steps.agent import run_lasting_agent
 from detector.steps.ensemble import build_lastingly
@@ -124,11 +123,11 @@ class Job:
         """Train trials until there are none left to take.
 
         Raises:
-            SweepError: this agent gave up.
+            DetsweepError: why this agent gave up.
         """
         gave_up = self._train(self._wait_for_sweep())
         if gave_up is not None:
-            raise SweepError(gave_up)
+            raise gave_up
 
     def create_sweep(self, file: Path) -> SweepAddress:
         """The run's sweep, which is created if there is none yet."""
@@ -139,20 +138,20 @@ class Job:
         """Train until every trial of the sweep has ended, those of agents that were lost too.
 
         Raises:
-            SweepError: this agent gave up, and no other is at work.
+            DetsweepError: why this agent gave up, where no other is at work.
         """
         sweep = address.open()
-        gave_up: str | None = None
+        gave_up: DetsweepError | None = None
         while not (status := sweep_status(sweep)).is_over:
             others = _at_work(status)
             if gave_up is None and (not others or _has_work_left(status, others)):
                 gave_up = self._train(address)
             elif gave_up is not None and not others:
-                raise SweepError(gave_up)
+                raise gave_up
             else:
                 time.sleep(_POLL_S)
 
-    def _train(self, address: SweepAddress) -> str | None:
+    def _train(self, address: SweepAddress) -> DetsweepError | None:
         """Why this agent gave up, if it did."""
         return run_lasting_agent(self.run, address, self.agent).gave_up
 

@@ -69,4 +69,8 @@ def _local(url: str) -> Path:
     try:
         return Path(fsspec.open_local(f"simplecache::{url}", s3=options(url)))
     except (OSError, ValueError, ImportError) as error:
-        raise ExportError(f"cannot read the baseline: {error}", where=url) from error
+        raise ExportError(
+            f"cannot read the baseline: {error}",
+            where=url,
+            remedy="check the URL, and the credentials that its store asks for",
+        ) from error

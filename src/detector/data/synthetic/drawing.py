@@ -50,7 +50,10 @@ def draw_receipts(out_dir: Path, *, train: int, held_out: int, seed: int) -> Non
         DataError: `out_dir` exists and has files in it, or there is nothing to draw.
     """
     if train < 1 or held_out < 0:
-        raise DataError(f"cannot draw {train} training and {held_out} held-out pages")
+        raise DataError(
+            f"cannot draw {train} training and {held_out} held-out pages",
+            remedy="ask for 1 training page or more, and 0 held-out ones or more",
+        )
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise DataError(
             "there is something here already",

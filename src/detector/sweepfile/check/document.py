@@ -78,7 +78,10 @@ class Document:
         self.text = text
         root = SweepLoader(text).get_single_node()
         if not isinstance(root, yaml.MappingNode):
-            raise SweepError("a mapping with `method` and `parameters` is expected")
+            raise SweepError(
+                "a mapping with `method` and `parameters` is expected",
+                remedy="begin with those of sweeps/quickstart.yaml",
+            )
         self.root = root
 
     def get(self, *path: str) -> Entry | None:
