@@ -34,5 +34,5 @@ def sweep_init(
             )
         created = init_sweep(Run(store_url), backend_url, sweep_yaml)
     Path(sweep.path).write_text(created.id)
-    describe(sweep, "sweep", {"sweep_id": created.id})
+    describe(sweep, "sweep", {"id": created.id})
     return list(range(1, agents + 1))
