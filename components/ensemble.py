@@ -18,6 +18,7 @@ def ensemble(
 ) -> str:
     """Returns the verdict about the baseline, empty without one. `folds` says that every fold is
     trained."""
+    from dataclasses import asdict
     from pathlib import Path
 
     from components.outputs import describe, measure
@@ -41,7 +42,7 @@ def ensemble(
         f"{row.name}, 95 % interval": row.interval and format_range(row.interval)
         for row in choice.candidates
     }
-    describe(model, "model", {**card, **chosen, **promotion})
+    describe(model, "model", {**asdict(card), **chosen, **promotion})
     describe(report, "report of the run")
     describe(scores, "candidates", intervals)
     measure(scores, {row.name: row.hmean for row in choice.candidates})

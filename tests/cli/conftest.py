@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from detector.config.loading import load_config
 from detector.export.card import Card
-from detector.export.onnx import export_onnx, write_card
+from detector.export.model import Model
+from detector.export.onnx import export_onnx
 
 
 class DarkIsText(nn.Module):
@@ -36,5 +37,5 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     path = tmp_path_factory.mktemp("model") / "model.onnx"
     export_onnx(DarkIsText(), path)
-    write_card(path, card)
+    Model.write(path, card)
     return path

@@ -106,7 +106,7 @@ def test_the_bucket_holds_model_card_and_report(run: Run, stored: RunStore) -> N
     for url in (stored.ensemble.model_url, stored.ensemble.report_url, stored.ensemble.overlay_url):
         assert url.startswith(run.store)
         assert bucket.size(url) > 0, url
-    assert stored.ensemble.card["name"]
+    assert stored.ensemble.card.name
 
 
 def test_no_secret_is_printed(run: Run) -> None:

@@ -29,7 +29,8 @@ from detector.export.card import Card
 from detector.export.detector import Detector
 from detector.export.engines import Engine, has_bf16, open_engine
 from detector.export.markdown import card_as_markdown
-from detector.export.onnx import AllMaps, MeanOfMaps, export_onnx, measure_parity, write_card
+from detector.export.model import Model
+from detector.export.onnx import AllMaps, MeanOfMaps, export_onnx, measure_parity
 from detector.export.precision import Precision
 from detector.export.revision import code_revision
 from detector.model.checkpoint import ModelCheckpoint
@@ -125,7 +126,7 @@ def test_the_consensus_is_what_its_networks_agree_on(
     picture = network_input(image, ModelCheckpoint.load(checkpoints["fold 0"]).config.data)
     all_maps = AllMaps(networks(checkpoints)).eval()
     file = export_candidate("consensus of boxes", all_maps, picture, tmp_path)
-    write_card(file.path, card)
+    Model.write(file.path, card)
     detector = Detector(file.path)
     with torch.inference_mode():
         maps = [n.probability_map(torch.from_numpy(picture)) for n in networks(checkpoints)]
@@ -249,12 +250,12 @@ def test_the_mean_of_equal_weights_is_the_network_with_statistics_of_the_pages(
     )
 
 
-def test_the_card_travels_inside_and_beside_the_file(
+def test_the_card_travels_inside_the_file(
     built: EnsembleResult, checkpoints: dict[str, Path]
 ) -> None:
     config = ModelCheckpoint.load(checkpoints["fold 0"]).config
     inside = Detector(built.model).card
-    assert inside == Card.from_json((built.model.parent / "card.json").read_text())
+    assert inside == Card.from_json(inside.to_json())
     assert inside.resize_rule() == config.data.resize
     assert inside.postprocess_settings() == config.models.head.postprocess
     assert inside.parity == built.parity
@@ -271,7 +272,7 @@ def eager(built: EnsembleResult, folds: Folds, tmp_path_factory: pytest.TempPath
     picture = network_input(read_image(folds.held_out[0].image), data)
     usual = float(np.quantile(detector.network(picture), 0.9))
     low = {"thresh": usual, "box_thresh": usual / 2}
-    write_card(model, replace(card, postprocess={**card.postprocess, **low}))
+    Model.write(model, replace(card, postprocess={**card.postprocess, **low}))
     return model
 
 

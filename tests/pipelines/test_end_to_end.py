@@ -117,13 +117,13 @@ def test_the_run_store_has_the_layout_that_it_promises(finished: Finished) -> No
         "folds/0/best.ckpt",
         "folds/1/last.ckpt",
         "ensemble/model.onnx",
-        "ensemble/card.json",
+        "ensemble/card.md",
         "ensemble/result.json",
         "ensemble/report.html",
         "ensemble/overlay.png",
     ):
         assert (finished.store / file).stat().st_size > 0, file
-    assert json.loads((finished.store / "ensemble/card.json").read_text())
+    assert finished.run.ensemble.card.name
 
 
 def test_fold_0_is_the_best_trial_and_is_not_trained_again(finished: Finished) -> None:

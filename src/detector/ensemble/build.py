@@ -28,7 +28,7 @@ from detector.ensemble.thresholds import Tuned, tune_thresholds
 from detector.errors import DataError
 from detector.export.card import Card
 from detector.export.markdown import card_as_markdown
-from detector.export.onnx import write_card
+from detector.export.model import Model
 from detector.model.checkpoint import ModelCheckpoint
 from detector.storage.atomic import write_atomically
 
@@ -64,7 +64,7 @@ def build_ensemble(
 ) -> EnsembleResult:
     """Export every candidate, tune the thresholds, measure all on the held-out pages, keep one.
 
-    Writes `model.onnx`, `card.json` and `card.md`.
+    Writes `model.onnx`, and `card.md` for people.
 
     Args:
         checkpoints: the folds' models, by name.
@@ -167,10 +167,9 @@ def _worth_reducing(measured: Sequence[Measured], prefer: str) -> list[Candidate
 
 
 def _write_model(file: CandidateFile, card: Card, folder: Path) -> Path:
-    """Write the candidate as `model.onnx`, with its card inside and beside it."""
-    write_card(file.path, card)
+    """Write the candidate as `model.onnx`, with its card inside, and beside it for people."""
+    Model.write(file.path, card)
     path = folder / "model.onnx"
     write_atomically(path, file.path.read_bytes())
-    write_atomically(folder / "card.json", card.to_json().encode())
     write_atomically(folder / "card.md", card_as_markdown(card).encode())
     return path

@@ -7,7 +7,8 @@ from detector.data.page import Page
 from detector.detecting.inference import network_input
 from detector.ensemble.card import make_card
 from detector.ensemble.files import export_candidate
-from detector.export.onnx import MeanOfMaps, write_card
+from detector.export.model import Model
+from detector.export.onnx import MeanOfMaps
 from detector.model.checkpoint import ModelCheckpoint
 
 
@@ -32,5 +33,5 @@ def export_training(checkpoint: Path, page: Page, path: Path) -> Path:
     name = "all folds" if model.fold is None else f"without fold {model.fold}"
     network = MeanOfMaps([model.build_model()])
     file = export_candidate(name, network, picture, path.parent)
-    write_card(file.path, make_card(name, model, postprocess, file, model.metrics))
+    Model.write(file.path, make_card(name, model, postprocess, file, model.metrics))
     return file.path.replace(path)

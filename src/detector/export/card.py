@@ -1,21 +1,15 @@
 """What an exported model says of itself: enough to run it right and to know where it came from.
 
-The card travels twice: as `card.json` beside the model, and inside the ONNX file's metadata.
+It travels inside the ONNX file: see `detector.export.model.Model`.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
-
-import onnx
 
 from detector.config.loading import config_from_tree
 from detector.config.schema import SIZE_STEP, PostprocessConfig, ResizeConfig
-from detector.errors import ExportError
-
-METADATA_KEY = "detsweep.card"
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,7 @@ class Card:
     maps: int = 1
 
     def to_json(self) -> str:
-        """The card as `card.json` and the file's metadata hold it."""
+        """The card as the file's metadata hold it."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
@@ -73,24 +67,6 @@ class Card:
         # JSON has lists where a card has tuples.
         tuples = {name: tuple(tree[name]) for name in ("mean", "std", "classes")}
         return cls(**{**tree, **tuples})
-
-    @classmethod
-    def inside(cls, path: Path) -> "Card":
-        """The card inside an ONNX file.
-
-        Raises:
-            ExportError: the file has none, or none that this version can read.
-        """
-        properties = onnx.load(path).metadata_props
-        try:
-            text = next(entry.value for entry in properties if entry.key == METADATA_KEY)
-            return cls.from_json(text)
-        except (StopIteration, KeyError, TypeError, ValueError) as error:
-            raise ExportError(
-                "the ONNX file has no card that says how to prepare its input",
-                where=str(path),
-                remedy="use a model that `detsweep run` exported with this version",
-            ) from error
 
     def resize_rule(self) -> ResizeConfig:
         """How a page is scaled for the model."""

@@ -9,8 +9,8 @@ from detector.data.images import read_image
 from detector.detecting.inference import Image, detect_text, normalise
 from detector.detecting.postprocess import Detections
 from detector.errors import DataError
-from detector.export.card import Card
 from detector.export.engines import Engine, open_engine
+from detector.export.model import Model
 
 
 class Detector:
@@ -37,7 +37,7 @@ class Detector:
     def __init__(self, model: str | Path, engine: Engine = Engine.ONNXRUNTIME):
         path = Path(model)
         self.network = open_engine(path, engine)
-        self.card = Card.inside(path)
+        self.card = Model(path).card
 
     def __call__(self, image: Image | str | Path) -> Detections:
         """Find the text of one image.

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from detector.config.schema import SIZE_STEP
 from detector.errors import ExportError
-from detector.export.card import METADATA_KEY, Card
 from detector.export.engines import open_engine
 
 OPSET = 20
@@ -74,14 +72,6 @@ def measure_parity(network: nn.Module, path: Path, picture_13hw: NDArray[np.floa
             "configuration of the training",
         )
     return worst
-
-
-def write_card(path: Path, card: Card) -> None:
-    """Put the card into the ONNX file's metadata."""
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
 
 
 class Ensemble(nn.Module):

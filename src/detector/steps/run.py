@@ -7,17 +7,15 @@
     sweeps/ID/rescored/N/K/                 select: trial N trained again without fold K
     sweeps/ID/outcome.json, report.html     select
     folds/K/                                folds: a training each, with result.json
-    ensemble/                               ensemble: model.onnx, card.json, result.json, …
+    ensemble/                               ensemble: model.onnx, result.json, report.html, …
 
 No other module knows these names.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import yaml
 
@@ -27,6 +25,8 @@ from detector.data.folds import Folds, Manifest, open_folds
 from detector.data.source import fetch
 from detector.ensemble.outcome import EnsembleOutcome
 from detector.errors import StoreError
+from detector.export.card import Card
+from detector.export.model import Model
 from detector.steps.documents import read_document, write_document
 from detector.steps.training import Training, run_name
 from detector.storage.run_store import RunFolder, RunStore
@@ -36,7 +36,7 @@ _CONFIG, _CHECK, _MANIFEST = "config.yaml", "check.json", "folds.json"
 _BEGUN, _SWEEPS, _FOLDS = "sweep.json", "sweeps", "folds"
 _ENSEMBLE = "ensemble"
 MODEL = "model.onnx"
-_CARD, _RESULT, _REPORT, _OVERLAY = "card.json", "result.json", "report.html", "overlay.png"
+_RESULT, _REPORT, _OVERLAY = "result.json", "report.html", "overlay.png"
 
 
 @dataclass(frozen=True)
@@ -269,10 +269,10 @@ class EnsembleFiles:
         return self.store.read(self._key(MODEL))
 
     @property
-    def card(self) -> Mapping[str, Any]:
-        """What the model says of itself, as plain values."""
-        card: dict[str, Any] = json.loads(self.store.read(self._key(_CARD)))
-        return card
+    def card(self) -> Card:
+        """What the model says of itself."""
+        with self.opened() as folder:
+            return Model(folder.path / MODEL).card
 
     @property
     def report(self) -> str:

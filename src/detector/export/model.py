@@ -1,0 +1,50 @@
+"""An exported model: an ONNX file with its card inside."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import onnx
+
+from detector.errors import ExportError
+from detector.export.card import Card
+
+_METADATA_KEY = "detsweep.card"
+
+
+@dataclass(frozen=True)
+class Model:
+    """An ONNX file that says how to use it.
+
+    Attributes:
+        path: of the file.
+    """
+
+    path: Path
+
+    @classmethod
+    def write(cls, path: Path, card: Card) -> "Model":
+        """Put a card into an ONNX file that is there."""
+        graph = onnx.load(path)
+        onnx.helper.set_model_props(graph, {_METADATA_KEY: card.to_json()})
+        onnx.checker.check_model(graph)
+        onnx.save(graph, path)
+        return cls(path)
+
+    @cached_property
+    def card(self) -> Card:
+        """What the model says of itself.
+
+        Raises:
+            ExportError: the file has no card, or none that this version can read.
+        """
+        properties = onnx.load(self.path).metadata_props
+        try:
+            text = next(entry.value for entry in properties if entry.key == _METADATA_KEY)
+            return Card.from_json(text)
+        except (StopIteration, KeyError, TypeError, ValueError) as error:
+            raise ExportError(
+                "the ONNX file has no card that says how to prepare its input",
+                where=str(self.path),
+                remedy="use a model that `detsweep run` exported with this version",
+            ) from error
