@@ -47,6 +47,8 @@ class JournalFile(JournalFileBackend):
 def _locked(path: Path) -> Iterator[BinaryIO]:
     """The file, for this writer alone. The system itself releases the lock of a process that dies.
 
+    Lock libraries ask again and again; here writers wait in line, which many agents need.
+
     It is released explicitly all the same, since a process forked meanwhile shares it.
     """
     with path.open("r+b", buffering=0) as file:
