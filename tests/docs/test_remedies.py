@@ -31,29 +31,47 @@ def trees() -> dict[Path, ast.Module]:
 
 
 def has_remedy_of_its_own(classes: set[str]) -> set[str]:
-    """Classes whose constructor sets a remedy."""
+    """Classes whose constructor passes a remedy on to that of its base."""
     return {
         node.name
         for tree in trees().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef) and node.name in classes
-        if any(isinstance(item, ast.FunctionDef) and item.name == "__init__" for item in node.body)
+        for item in node.body
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__"
+        if any(isinstance(call, ast.Call) and gives_remedy(call) for call in ast.walk(item))
     } - {DetsweepError.__name__}
 
 
-def errors_without_remedy() -> Iterator[str]:
-    classes = error_classes()
-    classes -= has_remedy_of_its_own(classes)
-    for path, tree in trees().items():
-        for node in ast.walk(tree):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-                continue
-            passes_on = any(keyword.arg is None for keyword in node.keywords)
-            named = any(keyword.arg == "remedy" for keyword in node.keywords)
-            if node.func.id in classes and not (named or passes_on):
-                yield f"{path.relative_to(ROOT)}:{node.lineno}: {node.func.id} has no remedy"
+def gives_remedy(call: ast.Call) -> bool:
+    given = [keyword.value for keyword in call.keywords if keyword.arg == "remedy"]
+    return bool(given) and not (isinstance(given[0], ast.Constant) and not given[0].value)
+
+
+def without_remedy(tree: ast.AST, classes: set[str]) -> Iterator[tuple[int, str]]:
+    """Line and class of each error that says nothing of what to do."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
+            if name in classes and not gives_remedy(node):
+                yield node.lineno, str(name)
 
 
 def test_every_error_has_a_remedy() -> None:
-    missing = list(errors_without_remedy())
+    classes = error_classes()
+    classes -= has_remedy_of_its_own(classes)
+    missing = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path, tree in trees().items()
+        for line, name in without_remedy(tree, classes)
+    ]
     assert not missing, "\n".join(missing)
+
+
+def test_an_error_without_a_remedy_would_be_found() -> None:
+    code = """raise DataError("no page")\nraise errors.DataError("no page", remedy="")"""
+    assert list(without_remedy(ast.parse(code), {"DataError"})) == [
+        (1, "DataError"),
+        (2, "DataError"),
+    ]
