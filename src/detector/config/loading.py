@@ -78,11 +78,6 @@ def config_from_tree(tree: Mapping[str, Any]) -> Config:
         raise _as_config_error(error) from error
 
 
-def read_config(path: Path) -> Config:
-    """A configuration that a run stored as YAML."""
-    return config_from_tree(_read_yaml(path.read_text(), str(path)))
-
-
 def known_keys() -> list[str]:
     """Every dotted key that a preset, an override or a sweep may set."""
     return _leaf_keys(Config)

@@ -16,7 +16,7 @@ from detector.steps.child import GRACE_S, Work
 from detector.steps.report import render_sweep
 from detector.steps.run import Run
 from detector.steps.train import train_to_the_end
-from detector.sweep.best import best_trial, scored_trials
+from detector.sweep.best import scored_trials
 from detector.sweep.opening import SweepAddress
 from detector.sweep.outcome import SweepOutcome
 from detector.sweep.protocol import Sweep
@@ -63,7 +63,7 @@ def select(run: Run, sweep: Sweep) -> Selection:
         PreemptedError: it was asked to end before it had chosen.
     """
     so_far = SweepOutcome.so_far(sweep)
-    leader = best_trial(so_far.trials, so_far.goal)
+    leader = so_far.best
     if leader is None:
         reasons = "; ".join(f"trial {t.number}: {t.reason}" for t in so_far.trials if t.reason)
         raise SweepError(

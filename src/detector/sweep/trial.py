@@ -47,7 +47,8 @@ class TrialRecord:
         epoch: the last epoch that finished, whether its metric was a number or not.
         attempts: how many times it was started, or will be once it runs again.
         held_since, last_sign: of a running trial, when its agent took it and sent its last
-            heartbeat, in seconds since 1970 by that agent's clock; None where the backend does not know.
+            heartbeat, in seconds since 1970 by that agent's clock; None where the backend does
+            not know.
         lease_seconds: after how long without a heartbeat its agent counts as dead.
         holds: who ran it when, in order; empty where the backend does not know.
     """
