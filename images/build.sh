@@ -5,7 +5,7 @@
 #   ENGINE      docker, podman or buildah; the first that is installed
 #   REPOSITORY  what the names begin with, such as registry.example/team/detsweep; by itself
 #               localhost/detsweep, which no registry is asked for and the manifests name
-#   TAG         the version that pyproject.toml gives
+#   TAG         the version of detsweep
 #   BASE_IMAGE  another base with apt-get, for all images that are built
 #   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS
 #               where pip looks for packages while it builds
@@ -32,7 +32,7 @@ if [[ -z $engine ]]; then
     exit 1
 fi
 
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
+version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' src/detector/version.py)
 arguments=(--build-arg "VERSION=$version")
 if revision=$(git rev-parse HEAD 2>/dev/null); then
     arguments+=(--build-arg "REVISION=$revision")
