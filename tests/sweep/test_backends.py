@@ -661,3 +661,16 @@ def test_bayes_moves_towards_what_scored_well(new_sweep: NewSweep) -> None:
 def test_a_sweep_that_is_not_there_is_an_error(backend: Backend | WandbBackend) -> None:
     with pytest.raises(SweepError, match=r"there is no (such )?sweep"):
         backend.open("nowhere")
+
+
+def test_no_thread_stays_behind_for_a_trial_that_was_dropped(new_sweep: NewSweep) -> None:
+    before = set(threading.enumerate())
+    held = take(new_sweep(), "a1")
+    (thread,) = (
+        thread
+        for thread in set(threading.enumerate()) - before
+        if thread.name.startswith(("lease of", "commands for"))
+    )
+    del held
+    thread.join(timeout=10)
+    assert not thread.is_alive()

@@ -9,6 +9,7 @@ import logging
 import math
 import threading
 import time
+import weakref
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
@@ -56,8 +57,13 @@ class StudyTrial:
         self._beat = 0
         self._beat_lock = threading.Lock()
         self._has_ended = threading.Event()
+        # The thread does not keep this object: with it ends the lease, even of one just dropped.
+        weakref.finalize(self, self._has_ended.set)
         threading.Thread(
-            target=self._keep, name=f"lease of trial {slot.number}", daemon=True
+            target=_keep,
+            args=(weakref.ref(self), self._has_ended, self._study.lease_seconds / BEATS_IN_A_LEASE),
+            name=f"lease of trial {slot.number}",
+            daemon=True,
         ).start()
 
     @patiently
@@ -140,14 +146,24 @@ class StudyTrial:
             lease = self._study.lease(self._agent, self.epoch, self._beat, self._since)
             self._study.storage.set_trial_user_attr(self._trial_id, attempts.LEASE, lease)
 
-    def _keep(self) -> None:
-        """Send heartbeats, and look for those of others, until the trial has ended here."""
-        while not self._has_ended.wait(self._study.lease_seconds / BEATS_IN_A_LEASE):
-            try:
-                self._send_heartbeat()
-                self._study.slots()
-            except UpdateFinishedTrialError:
-                return  # Taken over, which the next report finds out.
-            except UNANSWERED as error:
-                self.patience.on_silence()
-                _log.warning("no heartbeat of trial %d: %s", self.number, cause(error))
+    def beat(self) -> None:
+        """Send a heartbeat and look for those of others, as the thread does now and then."""
+        try:
+            self._send_heartbeat()
+            self._study.slots()
+        except UpdateFinishedTrialError:
+            self._has_ended.set()  # Taken over, which the next report finds out.
+        except UNANSWERED as error:
+            self.patience.on_silence()
+            _log.warning("no heartbeat of trial %d: %s", self.number, cause(error))
+
+
+def _keep(
+    trial: "weakref.ref[StudyTrial]", has_ended: threading.Event, seconds_between: float
+) -> None:
+    """Send heartbeats until the trial has ended here."""
+    while not has_ended.wait(seconds_between):
+        held = trial()
+        if held is not None:
+            held.beat()
+        del held

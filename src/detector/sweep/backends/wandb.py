@@ -11,6 +11,7 @@ import logging
 import math
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -272,7 +273,14 @@ class WandbTrial:
             settings=wandb.Settings(sweep_id=sweep.id, console="off", silent=True),
         )
         self.attempt = self._begin_attempt(_json(known, "summaryMetrics"))
-        threading.Thread(target=self._listen, name=f"commands for {run_id}", daemon=True).start()
+        # The thread knows nothing of this object: it ends with it, even one that was just dropped.
+        weakref.finalize(self, self._has_ended.set)
+        threading.Thread(
+            target=_listen,
+            args=(sweep, agent, run_id, self._is_to_stop, self._has_ended),
+            name=f"commands for {run_id}",
+            daemon=True,
+        ).start()
 
     def _begin_attempt(self, before: Mapping[str, Any]) -> int:
         """Note who works on the run since when; the attempt's number.
@@ -330,18 +338,25 @@ class WandbTrial:
         self._run.finish(exit_code=exit_code)
         return True
 
-    def _listen(self) -> None:
-        while not self._has_ended.wait(self._sweep.poll_seconds):
-            running = {self._run.id: True}
-            try:
-                command = self._sweep.heartbeat(self._agent, running)
-            except SweepError as error:
-                _log.warning("%s", error)
-                continue
-            if command.get("type") == "exit" or (
-                command.get("type") == "stop" and command.get("run_id") == self._run.id
-            ):
-                self._is_to_stop.set()
+
+def _listen(
+    sweep: WandbSweep,
+    agent: str,
+    run_id: str,
+    is_to_stop: threading.Event,
+    has_ended: threading.Event,
+) -> None:
+    """Say that the agent works on the run, and hear when it is to stop, until it has ended."""
+    while not has_ended.wait(sweep.poll_seconds):
+        try:
+            command = sweep.heartbeat(agent, {run_id: True})
+        except SweepError as error:
+            _log.warning("%s", error)
+            continue
+        if command.get("type") == "exit" or (
+            command.get("type") == "stop" and command.get("run_id") == run_id
+        ):
+            is_to_stop.set()
 
 
 def trial_number(run_id: str) -> int:
