@@ -29,9 +29,9 @@ from typing import Any
 import cv2
 import numpy as np
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 
+from detector.compiled import kernel
 from detector.errors import ConfigError
 from detector.geometry.offset import Offset
 from detector.geometry.outlines import region, signed_area
@@ -155,7 +155,7 @@ def _sort(
     return text, blank, dropped
 
 
-@njit(cache=True)
+@kernel()
 def _is_outside(points: NDArray[np.float64], height: int, width: int) -> bool:
     """True if the outline's upright box does not meet the map. False where a point is NaN."""
     if len(points) == 0:
@@ -165,7 +165,7 @@ def _is_outside(points: NDArray[np.float64], height: int, width: int) -> bool:
     return bool(across or y.max() < 0 or y.min() > height - 1)
 
 
-@njit(cache=True)
+@kernel()
 def _is_within(points: NDArray[np.float64], height: int, width: int) -> bool:
     """True if the outline has points, and all of them lie within the map."""
     if len(points) == 0:
@@ -175,7 +175,7 @@ def _is_within(points: NDArray[np.float64], height: int, width: int) -> bool:
     return bool(x.min() >= 0 and y.min() >= 0 and x.max() <= right and y.max() <= bottom)
 
 
-@njit(cache=True)
+@kernel()
 def _is_sound(points: NDArray[np.float64]) -> bool:
     """True if the outline is simple. False says only that it needs a closer look."""
     # Written so that a NaN fails.
@@ -184,7 +184,7 @@ def _is_sound(points: NDArray[np.float64]) -> bool:
     return abs(signed_area(points)) >= _MIN_AREA and not _edges_meet(points)
 
 
-@njit(cache=True)
+@kernel()
 def _edges_meet(points: NDArray[np.float64]) -> bool:
     """True if two edges that are not neighbours touch or cross."""
     n = len(points)
@@ -203,7 +203,7 @@ def _edges_meet(points: NDArray[np.float64]) -> bool:
     return False
 
 
-@njit(cache=True)
+@kernel()
 def _turn(p: NDArray[np.float64], q: NDArray[np.float64], r: NDArray[np.float64]) -> float:
     """Positive, zero or negative as r lies on one side of the line p-q, on it, or on the other."""
     return float((q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]))
@@ -271,7 +271,7 @@ def _shrink(offset: Offset, shrink_ratio: float) -> list[NDArray[np.int32]]:
     return pieces
 
 
-@njit(cache=True)
+@kernel()
 def _side(outline: NDArray[np.float64]) -> float:
     """The shorter side of the upright box."""
     x, y = outline[:, 0], outline[:, 1]
@@ -281,7 +281,7 @@ def _side(outline: NDArray[np.float64]) -> float:
 # --- The threshold map --------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@kernel()
 def _raise_thresholds(
     thresh_map: NDArray[np.float32],
     outline: NDArray[np.float64],
@@ -306,7 +306,7 @@ def _raise_thresholds(
     )
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _squared_distances(
     outline: NDArray[np.float32], height: int, width: int
 ) -> NDArray[np.float32]:
@@ -343,7 +343,7 @@ def _squared_distances(
     return nearest
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _raise_to(
     thresholds: NDArray[np.float32],
     squared: NDArray[np.float32],

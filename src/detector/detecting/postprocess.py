@@ -21,9 +21,9 @@ from itertools import accumulate, pairwise
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from detector.compiled import COMPILED, kernel
 from detector.geometry.offset import Offset
 
 # How far a simplified polygon may be from its contour: a share of the perimeter, or pixels if more.
@@ -196,14 +196,14 @@ def _upper_first(
 def _mean_in_outlines(heat: NDArray[np.float32], quads: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean of the map in each quad (N, 4, 2)."""
     far = np.array(heat.shape[::-1], dtype=np.float32) - 1
-    within = ((quads >= 0) & (quads <= far)).all(axis=(1, 2))
+    within = COMPILED & ((quads >= 0) & (quads <= far)).all(axis=(1, 2))
     means = np.empty(len(quads), dtype=np.float32)
     means[within] = _mean_in_quads(heat, quads[within])
     means[~within] = [_mean_in_polygon(heat, quad) for quad in quads[~within]]
     return means
 
 
-@njit(cache=True)
+@kernel()
 def _mean_in_quads(heat: NDArray[np.float32], quads: NDArray[np.float32]) -> NDArray[np.float32]:
     """What `_mean_in_polygon` gives for convex quads (N, 4, 2) within the map, without a mask.
 
@@ -225,13 +225,13 @@ def _mean_in_quads(heat: NDArray[np.float32], quads: NDArray[np.float32]) -> NDA
         pixels = 0
         for y in range(top, bottom + 1):
             for x in range(first[y], last[y] + 1):
-                total += heat[y, x]
+                total += float(heat[y, x])
             pixels += last[y] + 1 - first[y]
         means[k] = total / pixels
     return means
 
 
-@njit(cache=True)
+@kernel()
 def _trace(
     p: NDArray[np.int64],
     q: NDArray[np.int64],

@@ -8,9 +8,9 @@ from itertools import chain
 
 import numpy as np
 import pyclipper
-from numba import njit
 from numpy.typing import NDArray
 
+from detector.compiled import kernel
 from detector.geometry.outlines import length, signed_area
 
 
@@ -49,6 +49,6 @@ class Offset:
         ]
 
 
-@njit(cache=True)
+@kernel()
 def _area_by_length(outline: NDArray[np.float64]) -> float:
     return abs(signed_area(outline)) / length(outline, True)

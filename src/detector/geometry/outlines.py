@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 
+from detector.compiled import kernel
 from detector.errors import DataError
 
 
@@ -149,7 +149,7 @@ def meetings(one: NDArray[np.object_], other: NDArray[np.object_]) -> Meetings:
     return Meetings(i, j, shared, union)
 
 
-@njit(cache=True)
+@kernel()
 def signed_area(points: NDArray[np.float64]) -> float:
     """Area by the shoelace formula: positive where the outline runs clockwise on a screen."""
     total = 0.0
@@ -160,7 +160,7 @@ def signed_area(points: NDArray[np.float64]) -> float:
     return total / 2
 
 
-@njit(cache=True)
+@kernel()
 def length(points: NDArray[np.float64], closed: bool) -> float:
     """Length of a line through the points, with the edge back to the first if it is closed."""
     total = 0.0
@@ -172,7 +172,7 @@ def length(points: NDArray[np.float64], closed: bool) -> float:
     return total
 
 
-@njit(cache=True)
+@kernel()
 def is_convex(points: NDArray[np.float64]) -> bool:
     """True if the outline turns one way only, once around, without doubling back on itself."""
     n = len(points)

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from detector.compiled import kernel
 from detector.data.page import TextBox
 from detector.geometry.outlines import Outlines, length
 
@@ -70,7 +70,7 @@ def _rectangle_aspect(outline: NDArray[np.float64]) -> float:
     return float((np.hypot(*one) + _EPSILON) / (np.hypot(*other) + _EPSILON))
 
 
-@njit(cache=True)
+@kernel()
 def _place(
     points: NDArray[np.float64],
     starts: NDArray[np.int64],
@@ -93,7 +93,7 @@ def _place(
     return Characters(lengths, first, centres)
 
 
-@njit(cache=True)
+@kernel()
 def _quad_aspects(
     points: NDArray[np.float64], starts: NDArray[np.int64], chosen: NDArray[np.int64]
 ) -> NDArray[np.float64]:
@@ -105,7 +105,7 @@ def _quad_aspects(
     return aspects
 
 
-@njit(cache=True)
+@kernel()
 def _aspect(outline: NDArray[np.float64]) -> float:
     """Width / height of an outline, along its chains and across them."""
     top, bottom = _chains(outline)
@@ -114,19 +114,19 @@ def _aspect(outline: NDArray[np.float64]) -> float:
     return (width + _EPSILON) / (height + _EPSILON)
 
 
-@njit(cache=True)
-def _chains(outline):  # type: ignore[no-untyped-def]  # slices: numba infers their layout
+@kernel()
+def _chains(outline: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The top from left to right and the bottom from left to right."""
     n = len(outline)
     return outline[: (n + 1) // 2], outline[n // 2 :][::-1]
 
 
-@njit(cache=True)
+@kernel()
 def _distance(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
     return float(np.sqrt((p[0] - q[0]) ** 2 + (p[1] - q[1]) ** 2))
 
 
-@njit(cache=True)
+@kernel()
 def _spread(outline: NDArray[np.float64], vertical: bool, centres: NDArray[np.float64]) -> None:
     """Fill in n centres, each in the middle of one nth of the text."""
     top, bottom = _chains(outline)
@@ -141,7 +141,7 @@ def _spread(outline: NDArray[np.float64], vertical: bool, centres: NDArray[np.fl
             centres[k] = _middle(_point_at(top, share), _point_at(bottom, share))
 
 
-@njit(cache=True)
+@kernel()
 def _spread_straight(
     start: tuple[float, float], end: tuple[float, float], centres: NDArray[np.float64]
 ) -> None:
@@ -152,12 +152,12 @@ def _spread_straight(
             centres[k, axis] = start[axis] + unit / 2 + unit * k
 
 
-@njit(cache=True)
+@kernel()
 def _middle(p: Point, q: Point) -> tuple[float, float]:
     return (p[0] + q[0]) / 2, (p[1] + q[1]) / 2
 
 
-@njit(cache=True)
+@kernel()
 def _point_at(chain: NDArray[np.float64], share: float) -> tuple[float, float]:
     """The point at a share (0 to 1) of a chain's length."""
     if len(chain) == 2 and share == 0.5:

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from detector.compiled import kernel
 from detector.evaluation.cleval.pairs import Findings, Pairs
 
 
@@ -25,7 +25,7 @@ class Matches(NamedTuple):
     of_character: NDArray[np.int64]
 
 
-@njit(cache=True)
+@kernel()
 def match(
     pairs: Pairs,
     findings: Findings,
@@ -56,7 +56,7 @@ def match(
     return Matches(valid, of_gt, of_det, of_character)
 
 
-@njit(cache=True)
+@kernel()
 def _valid_predictions(
     pairs: Pairs, ignored: NDArray[np.bool_], predictions: int, constraint: float
 ) -> NDArray[np.bool_]:
@@ -74,7 +74,7 @@ def _valid_predictions(
     return valid
 
 
-@njit(cache=True)
+@kernel()
 def _matched_pairs(
     pairs: Pairs, ignored: NDArray[np.bool_], valid: NDArray[np.bool_], constraint: float
 ) -> NDArray[np.bool_]:

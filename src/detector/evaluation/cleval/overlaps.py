@@ -2,9 +2,9 @@
 
 import numpy as np
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 
+from detector.compiled import kernel
 from detector.geometry.outlines import Outlines, is_convex, regions, signed_area
 
 
@@ -23,7 +23,7 @@ def overlap_areas(
     return areas
 
 
-@njit(cache=True)
+@kernel()
 def _convex_overlaps(
     a: NDArray[np.float64],
     a_starts: NDArray[np.int64],
@@ -42,7 +42,7 @@ def _convex_overlaps(
     return overlaps
 
 
-@njit(cache=True)
+@kernel()
 def convex_overlap(subject: NDArray[np.float64], clip: NDArray[np.float64]) -> float:
     """Area of the intersection of two convex outlines (Sutherland and Hodgman 1974).
 
@@ -65,7 +65,7 @@ def convex_overlap(subject: NDArray[np.float64], clip: NDArray[np.float64]) -> f
     return abs(signed_area(kept[:n]))
 
 
-@njit(cache=True)
+@kernel()
 def _keep_half_plane(
     outline: NDArray[np.float64],
     n: int,

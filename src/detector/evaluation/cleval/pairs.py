@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 
+from detector.compiled import kernel
 from detector.evaluation.cleval.characters import Characters
 from detector.evaluation.cleval.overlaps import overlap_areas
 from detector.geometry.outlines import Outlines, region, regions, signed_area
@@ -58,7 +58,7 @@ def relate(
     ), findings
 
 
-@njit(cache=True)
+@kernel()
 def _bounds(points: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Left, top, right and bottom of each outline: (outlines, 4)."""
     bounds = np.empty((len(starts) - 1, 4))
@@ -71,7 +71,7 @@ def _bounds(points: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[n
     return bounds
 
 
-@njit(cache=True)
+@kernel()
 def _near(
     a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -88,7 +88,7 @@ def _near(
     return first[:n], second[:n]
 
 
-@njit(cache=True)
+@kernel()
 def _find(
     det: NDArray[np.float64],
     starts: NDArray[np.int64],
@@ -109,7 +109,7 @@ def _find(
     return Findings(pair_of[:n], character_of[:n])
 
 
-@njit(cache=True)
+@kernel()
 def _is_inside(outline: NDArray[np.float64], x: float, y: float) -> bool:
     """Even-odd inclusion; an edge owns its upper end and not its lower one."""
     inside = False
@@ -124,7 +124,7 @@ def _is_inside(outline: NDArray[np.float64], x: float, y: float) -> bool:
     return inside
 
 
-@njit(cache=True)
+@kernel()
 def _area_precision(
     overlaps: NDArray[np.float64],
     det: NDArray[np.float64],
