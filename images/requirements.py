@@ -3,7 +3,7 @@
 The versions are requirements.lock's, which pip takes as constraints. It runs in the image that it
 is written for, so it needs nothing but Python.
 
-    python images/requirements.py pyproject.toml --extra postgresql --without kfp wandb
+    python images/requirements.py pyproject.toml --extra sweep --extra s3 --without kfp
 """
 
 import argparse
@@ -26,10 +26,16 @@ def requirements(project: Path, extras: Iterable[str], without: Collection[str])
     """
     table = tomllib.loads(project.read_text())["project"]
     wanted = list(table["dependencies"])
-    for extra in extras:
+    waiting = list(extras)
+    for extra in waiting:
         if extra not in table["optional-dependencies"]:
             raise ValueError(f"{project} has no extra {extra!r}")
-        wanted += table["optional-dependencies"][extra]
+        for requirement in table["optional-dependencies"][extra]:
+            # An extra may ask for others of the project's own.
+            if others := _extras_of(requirement, table["name"]):
+                waiting += [other for other in others if other not in waiting]
+            else:
+                wanted.append(requirement)
     names = {requirement: _name(requirement) for requirement in wanted}
     if unknown := set(without) - set(names.values()):
         raise ValueError(f"{project} does not require {', '.join(sorted(unknown))}")
@@ -40,6 +46,11 @@ def _name(requirement: str) -> str:
     match = _NAME.match(requirement)
     assert match, "setuptools and pip have accepted it"
     return match[0].lower()
+
+
+def _extras_of(requirement: str, project: str) -> list[str]:
+    match = re.fullmatch(rf"{re.escape(project)}\[(.+)\]", requirement)
+    return [extra.strip() for extra in match[1].split(",")] if match else []
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from detector.errors import (
     SweepError,
     TrainingError,
 )
+from detector.extras import MissingExtraError, missing_extra
 from detector.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = [
     "DetsweepError",
     "Engine",
     "ExportError",
+    "MissingExtraError",
     "Outline",
     "PreemptedError",
     "StorageLostError",
@@ -68,7 +70,11 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        try:
+            value = getattr(import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) or error from None
+        globals()[name] = value
         return value
 
     def __dir__() -> list[str]:

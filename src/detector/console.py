@@ -11,6 +11,7 @@ from types import FrameType
 from rich.table import Table
 
 from detector.errors import DetsweepError, PreemptedError
+from detector.extras import missing_extra
 
 ERROR_EXIT_CODE = 2
 PREEMPTED_EXIT_CODE = 143
@@ -60,8 +61,8 @@ def _end(_signum: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Print a `DetsweepError` to stderr without its traceback and exit with code 2; where the
-    process was asked to end, with 143."""
+    """Print a `DetsweepError` to stderr without its traceback and exit with code 2, and so where
+    an extra is not installed; where the process was asked to end, with 143."""
     before = signal.getsignal(signal.SIGTERM)
     end_on_sigterm()
     try:
@@ -72,8 +73,11 @@ def plain_errors() -> Iterator[None]:
     except PreemptedError as error:
         print(f"preempted: {error}", file=sys.stderr, flush=True)
         raise SystemExit(PREEMPTED_EXIT_CODE) from error
-    except DetsweepError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+    except (DetsweepError, ModuleNotFoundError) as error:
+        known = error if isinstance(error, DetsweepError) else missing_extra(error)
+        if known is None:
+            raise
+        print(f"error: {known}", file=sys.stderr, flush=True)
         raise SystemExit(ERROR_EXIT_CODE) from error
     finally:
         if threading.current_thread() is threading.main_thread():

@@ -23,9 +23,11 @@ requirements = load("requirements").requirements
 
 PROJECT = """\
 [project]
+name = "detsweep"
 dependencies = ["torch>=2.10", "wandb>=0.24", "kfp>=2,<3"]
 [project.optional-dependencies]
 postgresql = ["psycopg2-binary>=2.9"]
+cluster = ["kubernetes", "detsweep[postgresql,cluster]"]
 dev = ["pytest"]
 """
 
@@ -44,6 +46,13 @@ def test_extras_are_added_and_names_are_left_out(project: Path) -> None:
     ]
 
 
+def test_an_extra_brings_the_extras_that_it_asks_for(project: Path) -> None:
+    assert requirements(project, ["cluster"], ["kfp", "torch", "wandb"]) == [
+        "kubernetes",
+        "psycopg2-binary>=2.9",
+    ]
+
+
 def test_a_name_that_is_not_required_is_an_error(project: Path) -> None:
     """Otherwise a renamed requirement would come back into the image unseen."""
     with pytest.raises(ValueError, match="tensorflow"):
@@ -58,10 +67,10 @@ def test_an_unknown_extra_is_an_error(project: Path) -> None:
 @pytest.mark.parametrize("image", ["trainer", "controller"])
 def test_each_image_leaves_out_only_what_the_project_requires(image: str) -> None:
     dockerfile = (ROOT / "images" / image / "Dockerfile").read_text().replace("\\\n", " ")
-    without = re.search(r"--without ([^>]*)>", dockerfile)
-    assert without is not None
-    names = without[1].split()
-    wanted = requirements(ROOT / "pyproject.toml", ["postgresql"], names)
+    call = re.search(r"requirements.py pyproject.toml (.*) --without ([^>]*)>", dockerfile)
+    assert call is not None
+    extras, names = call[1].split()[1::2], call[2].split()
+    wanted = requirements(ROOT / "pyproject.toml", extras, names)
     assert not any(re.match(rf"{name}\b(?!-)", line) for line in wanted for name in names)
     assert any(line.startswith("psycopg2") for line in wanted)
     assert not any(line.startswith(("pytest", "ruff", "mypy")) for line in wanted)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, stdtrit
 
 from detector.choosing.pages import PageScores
 from detector.errors import DataError
@@ -123,7 +123,7 @@ def _interval(value: float, drawn: NDArray[np.float64], groups: int, least: floa
     if groups < 2:
         return Interval(value, least, 1.0)
     tail = (1 - LEVEL) / 2
-    wide = math.sqrt(groups / (groups - 1)) * float(stats.t.ppf(tail, groups - 1))
-    tail = float(stats.norm.cdf(wide))
+    wide = math.sqrt(groups / (groups - 1)) * float(stdtrit(groups - 1, tail))
+    tail = float(ndtr(wide))
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Interval(value, float(low), float(high))

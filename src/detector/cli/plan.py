@@ -11,6 +11,7 @@ from detector.config.loading import load_config
 from detector.console import narrow_table, say
 from detector.data.processes import require_equal_shares
 from detector.errors import DetsweepError
+from detector.extras import need
 
 if TYPE_CHECKING:
     from detector.planning.estimate import Estimate, Range, Work
@@ -41,6 +42,7 @@ def plan_run(
 
     It trains for some seconds on this machine's device, so run it on one like the cluster's.
     """
+    need("train")
     from detector.data.opening import split_pages
     from detector.planning.estimate import Work, estimate
     from detector.planning.throughput import measure_throughput

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from detector.console import narrow_table
+from detector.extras import need
 
 if TYPE_CHECKING:
     from detector.evaluation.score_row import ScoreRow
@@ -61,6 +62,7 @@ def run_sweep(
 
     Stopped or failed, it continues where it was when it is given the same store.
     """
+    need("train", "sweep")
     # It loads kfp, which no other command needs.
     from detector import run
     from detector.choosing.candidates import BALANCE

@@ -17,6 +17,7 @@ from rich.live import Live
 from detector.cli.sweep_check import check
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.errors import ConfigError, SweepError
+from detector.extras import need
 from detector.patience import SHORT_PATIENCE_S
 from detector.storage.atomic import write_atomically
 from detector.sweep.best import override_line
@@ -83,6 +84,7 @@ def init(
     ] = "file",
 ) -> None:
     """Check file and data, create the sweep and print its id; the same file continues it."""
+    need("sweep")
     # The steps import torch, which the other commands do not wait for.
     from detector.steps.run import Run
     from detector.steps.sweep_init import begin_run
@@ -113,6 +115,7 @@ def agent(
     Agents may join and leave at any time. SIGTERM releases the running trial for another agent and
     ends with exit code 143.
     """
+    need("sweep")
     from detector.steps.agent import run_sweep_agent
     from detector.steps.run import Run
 
@@ -136,6 +139,7 @@ def status(
 
     With --watch and no terminal, a line is printed whenever something has changed.
     """
+    need("sweep")
     shown = open_backend(backend).open(sweep)
     console = _console()
     current = sweep_status(shown)
@@ -208,6 +212,7 @@ def best(
     with the best value is. With the --store of the agents, the overrides begin with those that
     `sweep init` was given.
     """
+    need("sweep")
     from detector.steps.run import Run
     from detector.sweep.outcome import SweepOutcome
 
@@ -284,6 +289,7 @@ def export(
 
     With one of --trials and --epochs, only that one is written.
     """
+    need("sweep")
     from detector.steps.run import Run
 
     if trials is None and epochs is None:
@@ -317,6 +323,7 @@ def report(
 
     With the --store of the agents it says what the best configuration changes, too.
     """
+    need("sweep")
     from detector.steps.report import report_sweep
     from detector.steps.run import Run
 
@@ -341,6 +348,7 @@ def stop(
 
     The agents end when none is left.
     """
+    need("sweep")
     stopped = open_backend(backend).open(sweep)
     stopped.stop(now=now)
     running = [trial for trial in stopped.trials() if trial.state == "running"]
@@ -363,6 +371,7 @@ def serve(
     It may be restarted at any time: agents wait for it. It asks nobody for a password, so let only
     the agents' network reach it.
     """
+    need("sweep")
     serve_proxy(backend, host, port, lambda: say(f"serving sweeps at grpc://{host}:{port}"))
 
 

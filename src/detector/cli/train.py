@@ -9,6 +9,7 @@ from detector.config.loading import load_config
 from detector.config.metrics import LOSS, METRIC, PRECISION, RECALL, SECONDS
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.data.processes import Processes
+from detector.extras import need
 
 RunDir = Annotated[Path, typer.Option(help="Folder of this run; the same one resumes it.")]
 Fold = Annotated[
@@ -29,6 +30,7 @@ def train_run(
     overrides: Overrides = None, run_dir: RunDir = Path("runs/train"), fold: Fold = None
 ) -> None:
     """Train one detector; `data.path` or DETSWEEP_DATA says on what."""
+    need("train")
     # torch takes seconds to import, and most commands do without.
     from detector.data.opening import split_pages
     from detector.ensemble.single import export_training

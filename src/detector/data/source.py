@@ -13,7 +13,7 @@ import fsspec
 
 from detector.errors import DataError
 from detector.patience import Patience
-from detector.storage.object_store import ERRORS, is_outage, open_place
+from detector.storage.object_store import is_outage, open_place, store_errors
 
 _BATCH = 64
 """Files that are copied at a time; their downloads overlap."""
@@ -37,7 +37,7 @@ def fetch(url: str) -> Path:
         try:
             # A copy that was cut short goes on where it stopped.
             return Patience(f"the data set {url}", is_outage).ask(_fetch_s3, url)
-        except ERRORS as error:
+        except store_errors() as error:
             raise DataError(
                 f"cannot be copied: {error}",
                 where=url,

@@ -6,23 +6,19 @@ pod of Kubeflow has the first: its launcher would take the second for those of i
 
 import errno
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
 import fsspec
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as NoConnectionError
 
 from detector.errors import StoreError
+from detector.extras import missing_extra
 
 ENDPOINT, KEY, SECRET, REGION = (
     f"DETSWEEP_S3_{name}"
     for name in ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION")
 )
-
-ERRORS = (OSError, BotoCoreError, aiohttp.ClientError)
-"""What a file system of fsspec raises."""
 
 _CONNECT_S, _READ_S = 10, 60
 _AWAY = {
@@ -44,9 +40,14 @@ def open_place(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
     Raises:
         StoreError: of S3's settings one is there and another, that it needs, is not.
+        MissingExtraError: the URL's library comes with an extra that is not installed.
         ValueError, ImportError: the URL's protocol is unknown or its library is missing.
     """
-    place: tuple[fsspec.AbstractFileSystem, str] = fsspec.core.url_to_fs(url, **options(url))
+    try:
+        place: tuple[fsspec.AbstractFileSystem, str] = fsspec.core.url_to_fs(url, **options(url))
+    except ImportError as error:
+        # fsspec's own error names no module; what it was raised from does.
+        raise missing_extra(error.__cause__) or error from None
     return place
 
 
@@ -75,17 +76,36 @@ def options(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]
     return settings | {names[name]: value for name, value in given.items() if name in names}
 
 
+def store_errors() -> tuple[type[Exception], ...]:
+    """What a file system of fsspec raises; an `except` asks for it when something was raised."""
+    return (
+        OSError,
+        *_loaded("botocore.exceptions", "BotoCoreError"),
+        *_loaded("aiohttp", "ClientError"),
+    )
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether an error says that a store is away or full, which mends itself, rather than that the
     question was wrong."""
-    cause = error if isinstance(error, ClientError) else error.__cause__
-    if isinstance(cause, ClientError):
+    refusal = _loaded("botocore.exceptions", "ClientError")
+    cause: Any = error if isinstance(error, refusal) else error.__cause__
+    if isinstance(cause, refusal):
         status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code = cause.response.get("Error", {}).get("Code")
         return status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS or code in _LATER
     # First, since some of them are an OSError too, without a number.
-    if isinstance(error, (HTTPClientError, NoConnectionError, aiohttp.ClientError)):
-        return True
-    if isinstance(error, (ConnectionError, TimeoutError)):
+    unreachable = (
+        *_loaded("botocore.exceptions", "HTTPClientError", "ConnectionError"),
+        *_loaded("aiohttp", "ClientError"),
+    )
+    if isinstance(error, (*unreachable, ConnectionError, TimeoutError)):
         return True
     return isinstance(error, OSError) and error.errno in _AWAY
+
+
+def _loaded(library: str, *names: str) -> tuple[type[Any], ...]:
+    """Classes of a library that is loaded: one that is not has raised nothing. They come with S3's
+    client, which takes long to load and is not installed everywhere."""
+    module = sys.modules.get(library)
+    return () if module is None else tuple(getattr(module, name) for name in names)

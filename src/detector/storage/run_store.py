@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from detector.errors import StoreError, StoreLostError
 from detector.patience import Patience, patience_seconds
 from detector.storage.atomic import is_full, write_beside
-from detector.storage.object_store import ERRORS, is_outage, open_place
+from detector.storage.object_store import is_outage, open_place, store_errors
 
 T = TypeVar("T")
 
@@ -127,7 +127,7 @@ class RunStore:
         `StoreError`."""
         try:
             return self._patience.ask(question)
-        except ERRORS as error:
+        except store_errors() as error:
             problem, remedy = _explain(error)
             kind = StoreLostError if is_outage(error) else StoreError
             raise kind(problem, where=self.url(key), remedy=remedy) from error
