@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,13 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.config.schema import DataConfig, FoldsConfig
-from detector.data.check import CheckReport, check_data
-from detector.data.convert import write_data_set
-from detector.data.data_set import DataSet
-from detector.data.folds import Manifest, make_folds
-from detector.data.problem import refuse_errors
-from detector.data.source import fetch
 from detector.storage.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from detector.data.check import CheckReport
+    from detector.data.folds import Manifest
 
 app = typer.Typer(
     name="data", help="Check, convert, split or draw a data set.", no_args_is_help=True
@@ -74,6 +72,9 @@ def convert(
     max_pixels: MaxPixels = _DEFAULTS.max_pixels,
 ) -> None:
     """Write a clean copy of a data set."""
+    from detector.data.convert import write_data_set
+    from detector.data.problem import refuse_errors
+
     report = _check(source, max_pixels, group_column)
     if not drop_bad:
         refuse_errors(report.problems, source)
@@ -94,6 +95,10 @@ def folds(
     group_column: GroupColumn = None,
 ) -> None:
     """Split a data set into folds by whole groups."""
+    from detector.data.data_set import DataSet
+    from detector.data.folds import make_folds
+    from detector.data.source import fetch
+
     pages = DataSet.read(fetch(source), group_column).pages()
     manifest = make_folds(pages, count, seed, held_out_fraction)
     write_atomically(out, manifest.to_json().encode())
@@ -114,7 +119,10 @@ def synth(
     Console().print(f"drew {train + held_out} receipts in {target}")
 
 
-def _check(source: str, max_pixels: int, group_column: str | None) -> CheckReport:
+def _check(source: str, max_pixels: int, group_column: str | None) -> "CheckReport":
+    from detector.data.check import check_data
+    from detector.data.source import fetch
+
     # On stderr, so that stdout holds nothing but the report.
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("images", total=None)
@@ -126,7 +134,7 @@ def _check(source: str, max_pixels: int, group_column: str | None) -> CheckRepor
         )
 
 
-def _print_report(report: CheckReport) -> None:
+def _print_report(report: "CheckReport") -> None:
     console = Console()
     if report.problems:
         table = Table("level", "file", "line", "reason")
@@ -150,7 +158,7 @@ def _print_report(report: CheckReport) -> None:
     )
 
 
-def _folds_table(manifest: Manifest) -> Table:
+def _folds_table(manifest: "Manifest") -> Table:
     table = Table("fold", "pages", "boxes", "groups")
     for fold in [*range(manifest.count), None]:
         entries = [entry for entry in manifest.pages if entry.fold == fold]
