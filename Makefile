@@ -5,18 +5,47 @@ INSTALLED := .venv/.installed
 DATA := runs/quickstart-data
 
 .DEFAULT_GOAL := help
-.PHONY: help venv quickstart lint format typecheck test test-fast test-containers test-cluster images bench pipeline clean
+.PHONY: help venv torch lock quickstart lint format typecheck test test-fast test-containers test-cluster images bench pipeline clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
 venv: $(INSTALLED) ## make .venv with the locked dependencies and detsweep in it
 
-$(INSTALLED): requirements.lock
+# Packages come from where pip is set up to take them.
+INDEX = $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null))
+INSTALL = $(BIN)/uv pip install --quiet --python .venv --no-deps $(INDEX:%=--default-index=%)
+
+$(INSTALLED): requirements.lock requirements-torch.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --requirement requirements.lock
-	$(BIN)/pip install --quiet --no-deps --editable .
+	$(BIN)/pip install --quiet $(INDEX:%=--index-url=%) uv==0.13.9
+	$(INSTALL) --require-hashes --requirement requirements.lock
+	@$(MAKE) --no-print-directory torch
+	$(INSTALL) --editable .
 	touch $@
+
+# torch's own index of builds without CUDA, for Linux without a GPU: `make venv TORCH_INDEX=` does
+# without it. The build on PyPI loads CUDA's libraries even where nothing runs on them, but not triton.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH = $(shell sed -nE 's/^(torch|torchvision)==([^ ]+).*/\1==\2/p' requirements-torch.lock)
+HAS_GPU = nvidia-smi -L >/dev/null 2>&1
+torch:
+	@if [ "$$(uname)" != Linux ] || $(HAS_GPU); then \
+	    $(INSTALL) --require-hashes --requirement requirements-torch.lock; \
+	elif [ -z "$(TORCH_INDEX)" ] || ! UV_HTTP_TIMEOUT=20 UV_HTTP_RETRIES=1 \
+	    $(BIN)/uv pip install --quiet --python .venv --no-deps --default-index "$(TORCH_INDEX)" \
+	    $(TORCH) 2>/dev/null; then \
+	    echo "torch: the build with CUDA, since none without it can be had"; \
+	    awk '/^[a-z]/ {skip = /^triton==/} !skip' requirements-torch.lock \
+	        | $(INSTALL) --require-hashes --requirement -; \
+	fi
+
+lock: venv ## resolve the dependencies again, and keep what still fits
+	cat requirements.lock requirements-torch.lock > .venv/all.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	    --extra all --extra dev $(INDEX:%=--default-index=%) pyproject.toml --output-file .venv/all.lock
+	awk '/^[a-z]/ {torch = /^(torch|torchvision|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)==/} \
+	    {print > (torch ? "requirements-torch.lock" : "requirements.lock")}' .venv/all.lock
 
 quickstart: venv $(DATA) ## draw a small data set and run the whole pipeline on it
 	$(BIN)/detsweep run --data $(DATA) --sweep sweeps/quickstart.yaml --store runs/quickstart preset=quickstart

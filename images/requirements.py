@@ -1,6 +1,6 @@
 """The requirements of an image, one a line: what pyproject.toml asks for, less what it names.
 
-The versions are requirements.lock's, which pip takes as constraints. It runs in the image that it
+The versions are those of the locks, which pip takes as constraints. It runs in the image that it
 is written for, so it needs nothing but Python.
 
     python images/requirements.py pyproject.toml --extra sweep --extra s3 --without kfp

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from detector.cli.labelled import Everything, Labelled
 from detector.cli.predict import Model, RunBy
-from detector.data.images import read_image
 from detector.export.engines import Engine
 from detector.storage.atomic import write_atomically
 
@@ -33,6 +32,7 @@ def show_errors(
     Each picture has the truth at the left and the finds at the right: missed words red, split ones
     orange, merging finds violet, false ones blue.
     """
+    from detector.data.images import read_image
     from detector.data.opening import pages_to_measure
     from detector.evaluation.mistakes import as_json, by_kind, worst_first
     from detector.evaluation.overlay import draw_mistakes, encode_png

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from detector.cli.labelled import Everything, Labelled
 from detector.cli.progress import with_bar
-from detector.data.images import read_image
 from detector.errors import DataError
 from detector.export.engines import Engine
 from detector.storage.atomic import write_atomically
@@ -38,6 +37,7 @@ def predict_images(
     ] = None,
 ) -> None:
     """Find the text of images; outlines are in each image's own pixels, upright."""
+    from detector.data.images import read_image
     from detector.detecting.written import as_csv, as_json
     from detector.evaluation.overlay import draw_overlay, encode_png
     from detector.export.detector import Detector
