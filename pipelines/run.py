@@ -13,7 +13,7 @@ from detector.choosing.candidates import BALANCE
 from detector.config.loading import load_config
 from detector.errors import DetsweepError
 from detector.steps.run import Run
-from detector.sweepfile.spec import parse_sweep
+from detector.sweepfile.spec import parse_sweep, read_sweep_file
 from pipelines.local import Machine, StepRunner, run_pipeline
 
 
@@ -53,14 +53,14 @@ def run(
 
     Raises:
         ConfigError: an override is not valid.
-        SweepError: the sweep file is not valid.
+        SweepError: the sweep file cannot be read, or is not valid.
         StepError: a step failed; its own lines say why.
         InterruptedRunError: SIGINT or SIGTERM came, and the steps have ended.
     """
     words = list(overrides)
     folds = load_config(words).folds
     file = Path(sweep)
-    text = file.read_text()
+    text = read_sweep_file(file)
     spec = parse_sweep(text, str(file))
     store_url = _absolute(str(store or f"runs/{spec.name or file.stem}"))
     runner = StepRunner(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import detector
-from detector.errors import ConfigError, DetsweepError
+from detector.errors import ConfigError, DetsweepError, SweepError
 
 ROOT = Path(__file__).parents[1]
 SWEEP = ROOT / "sweeps" / "quickstart.yaml"
@@ -94,6 +94,21 @@ def test_a_run_refuses_a_setting_before_it_writes_anything(tmp_path: Path) -> No
             store=tmp_path / "run",
             overrides=["models.optimizer.learning_rate=1"],
         )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"), [(None, "check the path"), (b"name: caf\xe9\n", "save it as UTF-8")]
+)
+def test_a_run_names_a_sweep_file_that_cannot_be_read(
+    tmp_path: Path, content: bytes | None, remedy: str
+) -> None:
+    sweep = tmp_path / "sweep.yaml"
+    if content is not None:
+        sweep.write_bytes(content)
+    with pytest.raises(SweepError) as caught:
+        detector.run(tmp_path, sweep, store=tmp_path / "run")
+    assert (caught.value.where, caught.value.remedy) == (str(sweep), remedy)
     assert not (tmp_path / "run").exists()
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from detector.cli.main import app
 from detector.data.synthetic.drawing import draw_receipts
-from detector.errors import ConfigError
+from detector.errors import ConfigError, SweepError
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 OVERRIDES = [
@@ -41,3 +41,11 @@ def test_a_fold_on_gpus_that_cannot_share_its_batch_is_refused(tmp_path: Path) -
     assert isinstance(done.exception, ConfigError)
     assert "data.batch_size=4 times" in str(done.exception)
     assert "cannot be shared by 3 processes" in str(done.exception)
+
+
+def test_a_sweep_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_bytes("name: café\n".encode("latin-1"))
+    done = CliRunner().invoke(app, ["plan", "--data", str(tmp_path), "--sweep", str(sweep)])
+    assert isinstance(done.exception, SweepError)
+    assert done.exception.where == str(sweep)

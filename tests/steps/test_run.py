@@ -1,6 +1,8 @@
 """The run store of a pipeline run: what is written is read, and what is not there is named."""
 
+import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,15 @@ from detector.steps.training import FoldResult, Origin
 from detector.sweep.outcome import SweepOutcome
 from detector.sweep.trial import Hold, TrialRecord
 
-PARAMS = {"lr": 1e-3, "size": 640, "name": "résnet", "flags": [True, None], "one": 1.0}
+PARAMS = {
+    "lr": 1e-3,
+    "size": 640,
+    "name": "résnet",
+    "flags": [True, None],
+    "one": 1.0,
+    "no_limit": math.inf,
+    "bounds": [-math.inf, 1],
+}
 
 
 @pytest.fixture
@@ -38,11 +48,19 @@ def a_sweep_outcome() -> SweepOutcome:
 def test_a_sweeps_outcome_is_read_as_it_was_written(run: Run) -> None:
     written = a_sweep_outcome()
     assert run.find_outcome() is None
+    assert written.best is not None  # what is derived is not written
     run.write_outcome(written)
     assert run.outcome == written
     kept = run.outcome.trials[0].params
     assert [repr(kept[name]) for name in PARAMS] == [repr(value) for value in PARAMS.values()]
     assert list(run.outcome.trials[0].curve) == [1, 10]
+
+
+def test_a_parameter_that_is_not_a_number_stays_one(run: Run) -> None:
+    written = a_sweep_outcome()
+    trial = replace(written.trials[0], params={"limit": math.nan})
+    run.write_outcome(replace(written, trials=[trial]))
+    assert repr(run.outcome.trials[0].params) == "{'limit': nan}"
 
 
 def test_an_ensembles_outcome_is_read_as_it_was_written(run: Run) -> None:
@@ -74,6 +92,12 @@ def test_the_trainings_that_were_begun_are_listed_trials_first(run: Run) -> None
         training.begin(Origin("c", "d", 0))
     names = [training.name for training in run.trainings()]
     assert names == ["trial 2", "trial 10", "fold 0", "fold 1"]
+
+
+def test_trackers_call_a_training_by_its_sweep_or_its_fold(run: Run) -> None:
+    trainings = (run.trial(3), run.rescored(3, 1), run.fold(2))
+    names = [training.tracked_as for training in trainings]
+    assert names == ["abc/trials/3", "abc/rescored/3/1", "folds/2"]
 
 
 def test_a_run_knows_its_sweep_by_what_it_was_begun_with(tmp_path: Path) -> None:

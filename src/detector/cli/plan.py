@@ -46,10 +46,10 @@ def plan_run(
     from detector.data.opening import split_pages
     from detector.planning.estimate import Work, estimate
     from detector.planning.throughput import measure_throughput
-    from detector.sweepfile.spec import parse_sweep
+    from detector.sweepfile.spec import parse_sweep, read_sweep_file
 
     config = load_config([*(overrides or []), f"data.path={data}"])
-    spec = parse_sweep(sweep.read_text(), str(sweep))
+    spec = parse_sweep(read_sweep_file(sweep), str(sweep))
     if not spec.trains_detector:
         raise DetsweepError(
             "only trials of the detector can be planned",

@@ -16,6 +16,9 @@ RATE = "lr"
 SECONDS = "seconds"
 """How long the epoch took, its validation included."""
 
+HISTORY = "metrics.jsonl"
+"""The file in a training's folder that has them, a line for each finished epoch."""
+
 GOALS: dict[str, Literal["maximize", "minimize"] | None] = {
     METRIC: "maximize",
     RECALL: "maximize",

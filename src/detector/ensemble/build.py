@@ -23,7 +23,7 @@ from detector.ensemble.card import make_card, score_table, title
 from detector.ensemble.files import CandidateFile, Picture, export_candidate, reduce_precision
 from detector.ensemble.measure import Measured, measure_candidate, to_choose_from
 from detector.ensemble.networks import candidate_networks, pictures_of
-from detector.ensemble.outcome import ModelChoice
+from detector.ensemble.outcome import MODEL, ModelChoice
 from detector.ensemble.thresholds import Tuned, tune_thresholds
 from detector.errors import DataError
 from detector.export.card import Card
@@ -169,7 +169,7 @@ def _worth_reducing(measured: Sequence[Measured], prefer: str) -> list[Candidate
 def _write_model(file: CandidateFile, card: Card, folder: Path) -> Path:
     """Write the candidate as `model.onnx`, with its card inside, and beside it for people."""
     Model.write(file.path, card)
-    path = folder / "model.onnx"
+    path = folder / MODEL
     write_atomically(path, file.path.read_bytes())
     write_atomically(folder / "card.md", card_as_markdown(card).encode())
     return path

@@ -7,6 +7,9 @@ from detector.choosing.bootstrap import Interval
 from detector.choosing.promotion import Promotion
 from detector.evaluation.score_row import ScoreRow
 
+MODEL = "model.onnx"
+"""The file that the chosen model is written to."""
+
 
 @dataclass(frozen=True)
 class ModelChoice:

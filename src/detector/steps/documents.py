@@ -3,6 +3,7 @@
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from detector.errors import StoreError
 from detector.storage.run_store import RunStore
@@ -11,8 +12,11 @@ T = TypeVar("T")
 
 
 def write_document(store: RunStore, key: str, document: object) -> None:
-    """Put a dataclass of plain values, lists, mappings and further dataclasses."""
-    store.write(key, TypeAdapter(type(document)).dump_json(document, indent=1) + b"\n")
+    """Put a dataclass of plain values, lists, mappings and further dataclasses.
+
+    A number may be NaN or infinite: it is written as `json` of Python does.
+    """
+    store.write(key, to_json(document, indent=1, inf_nan_mode="constants") + b"\n")
 
 
 def read_document(store: RunStore, key: str, kind: type[T]) -> T | None:

@@ -16,7 +16,7 @@ from detector.console import say
 from detector.data.folds import Folds
 from detector.data.images import read_image
 from detector.data.page import Page
-from detector.ensemble.outcome import EnsembleOutcome
+from detector.ensemble.outcome import MODEL, EnsembleOutcome
 from detector.errors import DataError
 from detector.evaluation.mistakes import PageMistakes, worst_first
 from detector.evaluation.overlay import draw_overlay, encode_png
@@ -26,7 +26,7 @@ from detector.steps.child import GRACE_S, Work
 from detector.steps.prepare import Prepared
 from detector.steps.promote import compare_with_baseline
 from detector.steps.report import run_content
-from detector.steps.run import MODEL, Run
+from detector.steps.run import Run
 from detector.tracking.opening import open_tracker
 from detector.training.result import BEST
 

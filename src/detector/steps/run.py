@@ -23,7 +23,7 @@ from detector.config.loading import config_from_tree
 from detector.config.schema import Config
 from detector.data.folds import Folds, Manifest, open_folds
 from detector.data.source import fetch
-from detector.ensemble.outcome import EnsembleOutcome
+from detector.ensemble.outcome import MODEL, EnsembleOutcome
 from detector.errors import StoreError
 from detector.export.card import Card
 from detector.export.model import Model
@@ -35,7 +35,6 @@ from detector.sweep.outcome import SweepOutcome
 _CONFIG, _CHECK, _MANIFEST = "config.yaml", "check.json", "folds.json"
 _BEGUN, _SWEEPS, _FOLDS = "sweep.json", "sweeps", "folds"
 _ENSEMBLE = "ensemble"
-MODEL = "model.onnx"
 _RESULT, _REPORT, _OVERLAY = "result.json", "report.html", "overlay.png"
 
 
@@ -195,16 +194,16 @@ class Run:
 
     def trial(self, number: int) -> Training:
         """A trial's training."""
-        return Training(self._store, self._of_sweep(f"trials/{number}"), f"trial {number}")
+        return self._training_of_sweep(f"trials/{number}", f"trial {number}")
 
     def rescored(self, trial: int, fold: int) -> Training:
         """A trial's configuration, trained without another fold than the sweep's."""
-        key = self._of_sweep(f"rescored/{trial}/{fold}")
-        return Training(self._store, key, f"trial {trial} on fold {fold}")
+        return self._training_of_sweep(f"rescored/{trial}/{fold}", f"trial {trial} on fold {fold}")
 
     def fold(self, number: int) -> Training:
         """The training of the best configuration without a fold's pages."""
-        return Training(self._store, f"{_FOLDS}/{number}", f"fold {number}")
+        key = f"{_FOLDS}/{number}"
+        return Training(self._store, key, f"fold {number}", tracked_as=key)
 
     def trainings(self) -> list[Training]:
         """The trials and the folds that were begun."""
@@ -221,6 +220,9 @@ class Run:
 
     def _of_sweep(self, file: str) -> str:
         return f"{_SWEEPS}/{self.sweep}/{file}"
+
+    def _training_of_sweep(self, place: str, name: str) -> Training:
+        return Training(self._store, self._of_sweep(place), name, f"{self.sweep}/{place}")
 
     def _numbers(self, key: str) -> list[int]:
         return sorted(int(name) for name in self._store.names(key) if name.isdecimal())

@@ -23,8 +23,6 @@ from detector.sweep.protocol import Sweep
 from detector.sweep.trial import TrialRecord
 from detector.sweepfile.space import Space, off_centre
 
-"""The metric whose counts by page every training keeps."""
-
 
 @dataclass(frozen=True)
 class Selection:

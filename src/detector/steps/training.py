@@ -8,12 +8,13 @@ from pathlib import PurePosixPath
 from statistics import median
 
 from detector.choosing.pages import PAGES, KeptEpoch
+from detector.config.metrics import HISTORY
 from detector.config.schema import Config
 from detector.data.folds import Folds
 from detector.errors import StoreError
 from detector.steps.documents import read_document, write_document
 from detector.storage.run_store import RunFolder, RunStore
-from detector.sweep.reporting import HISTORY, read_history
+from detector.sweep.reporting import read_history
 from detector.tracking.wandb import STATE as TRACKER_STATE
 
 _ORIGIN, _RESULT = "origin.json", "result.json"
@@ -61,11 +62,13 @@ class Training:
     Attributes:
         key: where it lies in the store.
         name: for people: "trial 3", "fold 1".
+        tracked_as: what trackers call it.
     """
 
     store: RunStore
     key: str
     name: str
+    tracked_as: str
 
     @property
     def url(self) -> str:
@@ -76,11 +79,6 @@ class Training:
     def group(self) -> str:
         """What trackers call the run that the training belongs to."""
         return run_name(self.store)
-
-    @property
-    def tracked_as(self) -> str:
-        """What trackers call the training."""
-        return self.key.removeprefix("sweeps/")
 
     @property
     def origin(self) -> Origin | None:

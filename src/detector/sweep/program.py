@@ -17,12 +17,12 @@ from pathlib import Path
 
 import yaml
 
+from detector.config.metrics import HISTORY
 from detector.errors import TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
 from detector.storage.atomic import write_atomically
 from detector.sweep.protocol import Sweep
 from detector.sweep.reporting import (
-    HISTORY,
     METRICS_FILE,
     MetricsReader,
     ReportedEpoch,

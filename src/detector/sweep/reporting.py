@@ -37,10 +37,6 @@ def log(metrics: Mapping[str, SupportsFloat], epoch: int | None = None) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-HISTORY = "metrics.jsonl"
-"""The file in a trial's folder that has the metrics of its epochs, one line each."""
-
-
 def read_history(text: str) -> dict[int, dict[str, float]]:
     """The metrics of each epoch, by number, as a trial's `metrics.jsonl` holds them.
 

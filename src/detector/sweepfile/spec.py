@@ -176,9 +176,17 @@ def read_sweep_file(file: Path) -> str:
     """
     try:
         return file.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise SweepError(
-            f"cannot read the sweep file: {error}", where=str(file), remedy="check the path"
+            f"cannot read the sweep file: {error.strerror}",
+            where=str(file),
+            remedy="check the path",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SweepError(
+            f"the sweep file is not UTF-8: {error.reason} at byte {error.start}",
+            where=str(file),
+            remedy="save it as UTF-8",
         ) from error
 
 

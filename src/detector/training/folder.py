@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from detector.choosing.pages import PAGES, KeptEpoch
+from detector.config.metrics import HISTORY
 from detector.config.schema import Config
 from detector.errors import TrainingError
 from detector.model.checkpoint import ModelCheckpoint, load_tensors, save_tensors
@@ -47,7 +48,7 @@ class TrainingFolder:
     def write_curve(self, history: Sequence[Mapping[str, float]]) -> None:
         """Write the metrics, a line for each finished epoch."""
         lines = "".join(json.dumps(row) + "\n" for row in history)
-        write_atomically(self.path / "metrics.jsonl", lines.encode())
+        write_atomically(self.path / HISTORY, lines.encode())
 
     def keep(self, network: DBNet, row: Mapping[str, float], kept: KeptEpoch) -> None:
         """Keep the weights of an epoch, with its counts on each validation page.
