@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from detector.cli.sweep import app
+from detector.cli.sweep_check import write_keeping_the_old
 from detector.errors import SweepError
 
 FAULTY = """\
@@ -69,9 +70,68 @@ def test_json_holds_every_finding_with_its_edits(file: Path) -> None:
         ("incumbent_outside_its_range", 4),
     ]
     assert tree["findings"][2]["edits"][0]["text"] == "0.0009"
-    assert json.loads(check(file, "--json", "--fix").stdout)["mended"] == [
-        finding for finding in tree["findings"] if finding["level"] != "note"
+
+
+def test_json_holds_what_was_changed_and_the_backup(file: Path) -> None:
+    tree = json.loads(check(file, "--json", "--fix").stdout)
+    assert [(step["rule"], step["line"]) for step in tree["mended"]] == [
+        ("run_cap_missing", 1),
+        ("incumbent_outside_its_range", 4),
     ]
+    assert tree["mended"][0]["changes"] == [{"path": ["run_cap"], "after": 20}]
+    assert tree["mended"][1]["lost"] == []
+    assert Path(tree["backup"]).read_text() == FAULTY
+    assert "+run_cap: 20" in tree["diff"]
+
+
+def test_fix_shows_a_diff_and_keeps_every_older_file(file: Path) -> None:
+    older = file.with_name("sweep.yaml.bak")
+    older.write_text("an older one")
+    result = check(file, "--fix")
+    assert "\n+run_cap: 20\n" in result.stdout
+    assert older.read_text() == "an older one"
+    backup = file.with_name("sweep.yaml.2.bak")
+    assert backup.read_text() == FAULTY
+    assert f"the file as it was: {backup}" in result.stdout
+    mended = file.read_bytes()
+    check(file, "--fix")
+    assert file.read_bytes() == mended, "a second time there is nothing to mend"
+    assert sorted(path.name for path in file.parent.iterdir()) == [
+        "sweep.yaml", "sweep.yaml.2.bak", "sweep.yaml.bak",
+    ]  # fmt: skip
+
+
+def test_diff_shows_what_fix_would_do_and_writes_nothing(file: Path) -> None:
+    shown = check(file, "--diff").stdout
+    assert file.read_text() == FAULTY
+    done = check(file, "--fix").stdout
+    diff = [line for line in shown.splitlines() if line[:1] in "+-@" and line]
+    assert diff
+    assert diff == [line for line in done.splitlines() if line[:1] in "+-@" and line]
+
+
+def test_a_parameter_that_is_not_searched_any_more_is_named(file: Path) -> None:
+    file.write_text(FAULTY + "  models.scheduler.T_max: {values: [5, 10]}\n")
+    assert "the search space loses models.scheduler.T_max, which is {value: 20} now" in (
+        check(file, "--fix").stdout
+    )
+
+
+def test_a_file_that_changes_meanwhile_is_left_alone(file: Path) -> None:
+    with pytest.raises(SweepError, match="has changed while it was checked"):
+        write_keeping_the_old(file, b"what was read", b"what was mended")
+    assert file.read_text() == FAULTY
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_mended_file_keeps_its_permissions_and_its_link(file: Path, tmp_path: Path) -> None:
+    file.chmod(0o640)
+    link = tmp_path / "link.yaml"
+    link.symlink_to(file)
+    check(link, "--fix")
+    assert link.is_symlink()
+    assert "run_cap" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o640
 
 
 def test_more_agents_than_trials_are_found(file: Path) -> None:

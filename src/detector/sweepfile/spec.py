@@ -279,7 +279,9 @@ def _unique_mapping(loader: SweepLoader, node: yaml.MappingNode) -> dict[Any, An
                 None, None, f"the key {key.value!r} stands here twice", key.start_mark
             )
         seen.add(key.value)
-    return loader.construct_mapping(node, deep=True)
+    # Of a copy, for PyYAML replaces a merge key in the node itself, which is looked at again.
+    whole = yaml.MappingNode(node.tag, list(node.value), node.start_mark, node.end_mark)
+    return loader.construct_mapping(whole, deep=True)
 
 
 SweepLoader.add_implicit_resolver(

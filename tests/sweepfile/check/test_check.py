@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.errors import SweepError
-from detector.sweepfile.check import RULES, check_sweep, configs_of, fix_sweep, refuse_errors
+from detector.sweepfile.check import RULES, check_sweep, configs_of, refuse_errors
 from detector.sweepfile.check.finding import Finding
+from detector.sweepfile.check.mending import mend
 from detector.sweepfile.spec import parse_sweep, read_sweep
 
 DETECTOR = """\
@@ -291,7 +292,7 @@ def check(text: str, agents: int | None = None) -> list[Finding] | list[Any]:
 
 
 def fix(text: str, agents: int | None = None) -> str:
-    return fix_sweep(text, "sweep.yaml", configs_of(WORDS), agents)
+    return mend(text, "sweep.yaml", configs_of(WORDS), agents).text
 
 
 by_rule = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.rule)
@@ -363,7 +364,7 @@ def test_the_faults_of_a_file_that_many_have_are_found_and_mended() -> None:
     }
     incumbent = next(f for f in found if f.rule == "incumbent_outside_its_range")
     assert "0.0003 and 0.00045" in incumbent.problem, "the preset's and the one that was given"
-    mended = fix_sweep(REFERENCE, "sweep.yaml", configs)
+    mended = mend(REFERENCE, "sweep.yaml", configs).text
     assert {f.level for f in check_sweep(mended, "sweep.yaml", configs)} == {"note"}
 
 
@@ -430,8 +431,8 @@ files = st.fixed_dictionaries(
 
 @given(files, st.booleans())
 def test_mending_ends_and_a_file_without_errors_is_valid(tree: Any, in_flow: bool) -> None:
-    mended = fix_sweep(yaml.safe_dump(tree, default_flow_style=in_flow, sort_keys=False), "f")
-    assert fix_sweep(mended, "f") == mended
+    mended = mend(yaml.safe_dump(tree, default_flow_style=in_flow, sort_keys=False), "f").text
+    assert mend(mended, "f").text == mended
     assert isinstance(yaml.safe_load(mended), dict)
     if not [f for f in check_sweep(mended, "f") if f.level == "error"]:
         parse_sweep(mended, "f")

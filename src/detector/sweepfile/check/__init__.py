@@ -1,4 +1,4 @@
-"""Finds what would waste GPU time in a sweep file before any is spent, and mends it.
+"""Finds what would waste GPU time in a sweep file before any is spent; `mending` mends it.
 
 Each rule is one function that yields findings; `RULES` is all of them. What makes a file invalid
 stands in `spec`: whatever that refuses is a finding too, by a rule of its own or as "not_valid".
@@ -20,19 +20,17 @@ from detector.sweepfile.check import (
     training_rules,
 )
 from detector.sweepfile.check.document import Document
-from detector.sweepfile.check.finding import LEVELS, Edit, Finding, Level, apply_edits
+from detector.sweepfile.check.finding import LEVELS, Finding, Level
 from detector.sweepfile.check.subject import Subject
 from detector.sweepfile.spec import SweepSpec, parse_sweep
 
 __all__ = [
     "LEVELS",
     "RULES",
-    "Edit",
     "Finding",
     "Level",
     "check_sweep",
     "configs_of",
-    "fix_sweep",
     "refuse_errors",
 ]
 
@@ -45,11 +43,6 @@ RULES: tuple[Rule, ...] = (
     *training_rules.RULES,
     *program_rules.RULES,
 )
-
-_ORDER = {rule.__name__: number for number, rule in enumerate(RULES)}
-
-_ROUNDS = 100
-"""One finding is mended a round, since that may change all others; no file needs so many."""
 
 
 def check_sweep(
@@ -78,24 +71,6 @@ def check_sweep(
     if refusal is not None:
         found += _unexplained(refusal, document, where, found)
     return sorted(found, key=lambda finding: (finding.line, LEVELS.index(finding.level)))
-
-
-def fix_sweep(
-    text: str, where: str, configs: Sequence[Config] = (), agents: int | None = None
-) -> str:
-    """The file with every error and warning mended that has a mechanical fix.
-
-    Comments, order and everything else stay as they are. Args as for `check_sweep`.
-    """
-    for _ in range(_ROUNDS):
-        found = check_sweep(text, where, configs, agents)
-        # In the order of the rules: a misspelt key is mended before what it left out is added.
-        in_order = sorted(found, key=lambda finding: _ORDER.get(finding.rule, 0))
-        edits = next((f.edits for f in in_order if f.edits and f.level != "note"), None)
-        if edits is None:
-            break
-        text = apply_edits(text, edits)
-    return text
 
 
 def configs_of(words: Sequence[str]) -> list[Config]:

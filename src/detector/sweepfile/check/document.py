@@ -13,7 +13,10 @@ import yaml
 from detector.errors import SweepError
 from detector.sweepfile.check.finding import Edit
 from detector.sweepfile.space import Distribution
-from detector.sweepfile.spec import SweepLoader, parse_distribution
+from detector.sweepfile.spec import DOTLESS_TAG, SweepLoader, parse_distribution
+
+MERGE = "<<"
+"""YAML's key that takes the keys of other mappings in."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ class Document:
                 remedy="begin with those of sweeps/quickstart.yaml",
             )
         self.root = root
+
+    @cached_property
+    def has_aliases(self) -> bool:
+        """Whether a value stands in several places, so that an edit of it changes all of them."""
+        return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(self.text))
 
     def get(self, *path: str) -> Entry | None:
         """The entry at a path of keys; of a key that stands twice, the last, as YAML has it."""
@@ -189,6 +197,15 @@ def value_of(node: yaml.Node) -> object:
         return None
 
 
+def plain_value(node: yaml.Node) -> object:
+    """A node as W&B reads it: 1e-5 is text, and of a key that stands twice the last counts."""
+    if isinstance(node, yaml.MappingNode):
+        return {entry.name: plain_value(entry.node) for entry in whole_entries(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return [plain_value(item) for item in node.value]
+    return node.value if node.tag == DOTLESS_TAG else value_of(node)
+
+
 def content_end(node: yaml.Node) -> int:
     """The index behind a node's last character; YAML's own mark may lie behind comments."""
     if isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
@@ -198,7 +215,7 @@ def content_end(node: yaml.Node) -> int:
 
 
 def _last(owner: yaml.Node, name: str) -> Entry | None:
-    found = [entry for entry in entries(owner) if entry.name == name]
+    found = [entry for entry in whole_entries(owner) if entry.name == name]
     return found[-1] if found else None
 
 
@@ -209,14 +226,27 @@ def entries(owner: yaml.Node) -> list[Entry]:
     return [Entry(str(value_of(key)), key, node, owner) for key, node in owner.value]
 
 
+def whole_entries(owner: yaml.Node) -> list[Entry]:
+    """The keys of a mapping, in place of `<<` those that it takes in, before its own."""
+    found = entries(owner)
+    merged = [
+        entry
+        for merge in found
+        if merge.name == MERGE
+        for node in (merge.items or [merge.node])[::-1]  # of several, the first counts
+        for entry in whole_entries(node)
+    ]
+    return [*merged, *(entry for entry in found if entry.name != MERGE)]
+
+
 def _parameters(owner: yaml.Node, prefix: str) -> Iterator[Parameter]:
-    for entry in entries(owner):
+    for entry in whole_entries(owner):
         name = f"{prefix}{entry.name}"
         nested = _last(entry.node, "parameters")
         if nested is not None:
             yield from _parameters(nested.node, f"{name}.")
         else:
-            yield Parameter(name, entry, {e.name: e for e in entries(entry.node)})
+            yield Parameter(name, entry, {e.name: e for e in whole_entries(entry.node)})
 
 
 def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:

@@ -8,7 +8,7 @@ import yaml
 
 from detector.config.metrics import METRIC
 from detector.search.hyperband import Hyperband
-from detector.sweepfile.check.document import Entry, Parameter, entries
+from detector.sweepfile.check.document import Entry, Parameter, entries, whole_entries
 from detector.sweepfile.check.finding import Edit, Finding
 from detector.sweepfile.check.numbers import with_dot
 from detector.sweepfile.check.subject import Subject, is_number
@@ -69,7 +69,7 @@ def key_that_stands_twice(subject: Subject) -> Iterator[Finding]:
                     entry.line,
                     f"{entry.name!r} stands here and again in line {later.line}",
                     "W&B takes the last and forgets this one without a word",
-                    "keep one of them (--fix keeps the last)",
+                    f"keep one: --fix takes line {entry.line} out and keeps line {later.line}",
                     (subject.document.remove(entry),),
                 )
 
@@ -82,7 +82,7 @@ def unknown_key(subject: Subject) -> Iterator[Finding]:
         owner = entry.node if entry else None if section else subject.document.root
         if owner is not None:
             extra = ["metrics", "scheduler"] if section is None else []
-            for found in entries(owner):
+            for found in whole_entries(owner):
                 yield from _unknown(subject, found, [*keys_of(model), *extra])
     for parameter in subject.parameters:
         yield from _unknown_settings(subject, parameter)
@@ -195,7 +195,7 @@ def min_iter_that_max_iter_overrides(subject: Subject) -> Iterator[Finding]:
         min_iter.line,
         f"min_iter has no effect: max_iter and s win{bands}",
         "the first band is not where the file says",
-        "take min_iter out, or max_iter and s",
+        "take min_iter out, as --fix does, or max_iter and s",
         (subject.document.remove(min_iter),),
     )
 
