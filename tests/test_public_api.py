@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import detector
-from detector.errors import ConfigError, DetsweepError, SweepError
+from detector.data.synthetic.drawing import draw_receipts
+from detector.errors import ConfigError, DataError, DetsweepError, SweepError
 
 ROOT = Path(__file__).parents[1]
 SWEEP = ROOT / "sweeps" / "quickstart.yaml"
@@ -29,6 +30,18 @@ def test_a_detector_is_opened_without_torch() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+def test_a_data_set_is_read_by_the_name_of_its_folder(tmp_path: Path) -> None:
+    draw_receipts(tmp_path / "pages", train=2, held_out=1, seed=1)
+    pages = detector.DataSet.read(str(tmp_path / "pages")).pages()
+    assert [page.held_out for page in pages] == [False, False, True]
+    assert all(isinstance(box, detector.TextBox) for page in pages for box in page.boxes)
+
+
+def test_a_data_set_that_is_not_there_is_named() -> None:
+    with pytest.raises(DataError, match="nowhere: there is no such folder"):
+        detector.DataSet.read("nowhere")
 
 
 def test_all_that_is_named_is_there() -> None:
@@ -58,11 +71,14 @@ def test_another_name_is_an_attribute_error() -> None:
 def test_a_type_checker_knows_what_a_detector_gives(tmp_path: Path) -> None:
     user = tmp_path / "user.py"
     user.write_text(
-        "from detector import Detector, run, train\n"
+        "from detector import DataSet, Detector, run, train\n"
         "for outline in Detector('model.onnx')('photo.jpg'):\n"
         "    outline.points.astype('float64')\n"
         "    outline.score.hex()\n"
         "    outline.scores\n"
+        "for page in DataSet.read('receipts').pages():\n"
+        "    page.boxes[0].points.astype('float64')\n"
+        "    page.outlines\n"
         "run(data='pages')\n"
         "train()\n"
     )
@@ -80,10 +96,11 @@ def test_a_type_checker_knows_what_a_detector_gives(tmp_path: Path) -> None:
     errors = [
         line.split(": error: ")[1] for line in done.stdout.splitlines() if ": error: " in line
     ]
-    assert len(errors) == 3, done.stdout + done.stderr
+    assert len(errors) == 4, done.stdout + done.stderr
     assert errors[0].startswith('"Outline" has no attribute "scores"')
-    assert errors[1].startswith('Missing positional argument "sweep"')
-    assert errors[2].startswith('Missing positional arguments "config", "folds", "fold", "run_dir"')
+    assert errors[1].startswith('"Page" has no attribute "outlines"')
+    assert errors[2].startswith('Missing positional argument "sweep"')
+    assert errors[3].startswith('Missing positional arguments "config", "folds", "fold", "run_dir"')
 
 
 def test_a_run_refuses_a_setting_before_it_writes_anything(tmp_path: Path) -> None:

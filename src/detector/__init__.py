@@ -1,7 +1,9 @@
-"""detsweep from Python: find text with a model, train one, or run the whole pipeline.
+"""detsweep from Python: read labelled pages, find text with a model, train one, or run the whole
+pipeline.
 
-    from detector import Detector
+    from detector import DataSet, Detector
 
+    pages = DataSet.read("receipts").pages()
     for outline in Detector("model.onnx")("photo.jpg"):
         print(outline.points, outline.score)
 
@@ -28,6 +30,8 @@ from detector.extras import MissingExtraError, missing_extra
 from detector.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from detector.data.data_set import DataSet
+    from detector.data.page import Page, TextBox
     from detector.detecting.postprocess import Detections, Outline
     from detector.export.detector import Detector
     from detector.export.engines import Engine
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ConfigError",
     "DataError",
+    "DataSet",
     "Detections",
     "Detector",
     "DetsweepError",
@@ -44,21 +49,26 @@ __all__ = [
     "ExportError",
     "MissingExtraError",
     "Outline",
+    "Page",
     "PreemptedError",
     "StorageLostError",
     "StoreError",
     "StoreLostError",
     "SweepError",
+    "TextBox",
     "TrainingError",
     "run",
     "train",
 ]
 
 _HOMES = {
+    "DataSet": "detector.data.data_set",
     "Detections": "detector.detecting.postprocess",
     "Detector": "detector.export.detector",
     "Engine": "detector.export.engines",
     "Outline": "detector.detecting.postprocess",
+    "Page": "detector.data.page",
+    "TextBox": "detector.data.page",
     "train": "detector.training.run",
     # The pipeline stands above this package; nothing else here knows it.
     "run": "pipelines.run",

@@ -97,9 +97,8 @@ def folds(
     """Split a data set into folds by whole groups."""
     from detector.data.data_set import DataSet
     from detector.data.folds import make_folds
-    from detector.data.source import fetch
 
-    pages = DataSet.read(fetch(source), group_column).pages()
+    pages = DataSet.read(source, group_column).pages()
     manifest = make_folds(pages, count, seed, held_out_fraction)
     write_atomically(out, manifest.to_json().encode())
     Console().print(_folds_table(manifest), f"wrote {out}", sep="\n")

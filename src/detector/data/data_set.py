@@ -15,6 +15,7 @@ from detector.data.formats.words_json import read_words_json
 from detector.data.images import image_size
 from detector.data.page import Page
 from detector.data.problem import Problem, refuse_errors
+from detector.data.source import fetch
 from detector.errors import DataError
 
 
@@ -58,6 +59,10 @@ class LabelledImage:
 class DataSet:
     """A data set as its folder names and annotations describe it.
 
+        data = DataSet.read("receipts")
+        for page in data.pages():
+            print(page.name, [box.text for box in page.boxes])
+
     Attributes:
         root: its folder.
         labelled: the images that have annotations, by name.
@@ -71,16 +76,19 @@ class DataSet:
     group_column: str | None
 
     @classmethod
-    def read(cls, root: Path, group_column: str | None = None) -> "DataSet":
+    def read(cls, source: str | Path, group_column: str | None = None) -> "DataSet":
         """Everything that folder names and annotation files say, with what is wrong about it.
 
         Args:
-            root: a folder in one of the layouts of `detector.data.formats.layout`.
+            source: a folder in one of the layouts of `detector.data.formats.layout`, or the
+                s3:// URL of one, which is copied into a cache first.
             group_column: the column of index.csv that groups pages (see `layout.read_groups`).
 
         Raises:
-            DataError: the folder has no layout that is known, or index.csv cannot be used.
+            DataError: there is no such folder, it has no layout that is known, or index.csv cannot
+                be used.
         """
+        root = fetch(str(source))
         splits = layout.find_splits(root)
         groups = layout.read_groups(root, splits, group_column)
         labelled: list[LabelledImage] = []

@@ -4,7 +4,6 @@ from detector.config.schema import Config
 from detector.data.data_set import DataSet
 from detector.data.folds import Folds, make_folds, open_folds
 from detector.data.page import Page
-from detector.data.source import fetch
 
 
 def split_pages(config: Config) -> Folds:
@@ -14,10 +13,10 @@ def split_pages(config: Config) -> Folds:
         DataError: the data set cannot be read or split.
     """
     data = config.data
-    root = fetch(data.path)
-    pages = DataSet.read(root, data.group_column).pages()
+    data_set = DataSet.read(data.path, data.group_column)
+    pages = data_set.pages()
     manifest = make_folds(pages, config.folds.count, config.seed, data.held_out_fraction)
-    return open_folds(root, manifest, data.group_column)
+    return open_folds(data_set.root, manifest, data.group_column)
 
 
 def pages_to_measure(data: str, everything: bool = False) -> list[Page]:
@@ -29,6 +28,6 @@ def pages_to_measure(data: str, everything: bool = False) -> list[Page]:
     Raises:
         DataError: the data set cannot be read.
     """
-    pages = DataSet.read(fetch(data)).pages()
+    pages = DataSet.read(data).pages()
     held_out = [page for page in pages if page.held_out]
     return pages if everything or not held_out else held_out
