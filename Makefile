@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DATA := runs/quickstart-data
 
 .DEFAULT_GOAL := help
-.PHONY: help venv torch lock quickstart lint format typecheck test test-fast test-containers test-cluster images bench pipeline clean
+.PHONY: help venv torch lock quickstart picture lint format typecheck test test-fast test-containers test-cluster images bench pipeline clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -52,6 +52,14 @@ quickstart: venv $(DATA) ## draw a small data set and run the whole pipeline on 
 
 $(DATA): | venv
 	$(BIN)/detsweep data synth $@
+
+# A single training of a few minutes, on the pages of the quick start.
+picture: venv $(DATA) ## draw docs/found.png, which README opens with
+	$(BIN)/python examples/train_and_find.py $(DATA) runs/picture preset=quickstart trainer.max_epochs=10 \
+		models.scheduler.T_max=10 models.targets.shrink_ratio=0.4 \
+		models.head.postprocess.unclip_ratio=1.5 data.resize.side=960
+	$(BIN)/python examples/draw_outlines.py runs/picture/model.onnx \
+		$(DATA)/val/images/receipt_0012.jpg docs/found.png
 
 lint: venv ## check style and formatting
 	$(BIN)/ruff check .

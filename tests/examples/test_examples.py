@@ -2,13 +2,16 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from ast import literal_eval
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from detector.data.synthetic.drawing import draw_receipts
 
@@ -80,6 +83,42 @@ def test_the_text_of_an_image_is_found(trained: Trained) -> None:
         assert 0.05 <= float(score) <= 1
 
 
+def test_a_picture_shows_the_photo_and_its_outlines(trained: Trained, tmp_path: Path) -> None:
+    photo = next((trained.pages / "val" / "images").iterdir())
+    run_example("draw_outlines.py", trained.folder / "model.onnx", photo, tmp_path / "found.png")
+    with Image.open(photo) as page, Image.open(tmp_path / "found.png") as picture:
+        assert picture.size == (2 * page.width, page.height)
+        left = np.asarray(picture.convert("RGB"), int)[:, : page.width]
+        assert abs(left - np.asarray(page, int)).mean() < 4
+        right = np.asarray(picture.convert("RGB"), int)[:, page.width :]
+    greener = right[..., 1] - left[..., 1] - (right[..., 0] - left[..., 0])
+    assert (greener > 20).any()
+
+
+def shown_in_readme() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+
+
 def test_the_readme_shows_the_example() -> None:
-    shown = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    assert (EXAMPLES / "find_text.py").read_text() in shown
+    assert (EXAMPLES / "find_text.py").read_text() in shown_in_readme()
+
+
+def test_the_tour_of_the_readme_runs(
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = tmp_path / "runs/quickstart/ensemble/model.onnx"
+    model.parent.mkdir(parents=True)
+    shutil.copyfile(trained.folder / "model.onnx", model)
+    shutil.copytree(trained.pages, tmp_path / "receipts")
+    monkeypatch.chdir(tmp_path)
+    (tour,) = [code for code in shown_in_readme() if "DataSet" in code]
+    exec(compile(tour, "README.md", "exec"), {})
+    pages = {line.split(" ")[0] for line in capsys.readouterr().out.splitlines()}
+    assert len(pages) == 10
+
+
+def test_the_picture_of_the_readme_is_small() -> None:
+    assert (ROOT / "docs/found.png").stat().st_size < 200_000
