@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 from kubernetes.utils.quantity import parse_quantity
 
-from detector.config.loading import known_keys, load_config
+from detector.config.keys import known_keys
+from detector.config.loading import load_config
 from detector.config.schema import Config
 from detector.data.processes import require_equal_shares
 from detector.errors import did_you_mean

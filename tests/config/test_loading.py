@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.config.keys import known_keys
 from detector.config.loading import (
     apply_params,
     config_from_tree,
-    known_keys,
     load_config,
     nearest_key,
     preset_names,

@@ -1,11 +1,14 @@
 """`detsweep config`: what a run's configuration is, and which keys it has."""
 
+import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 import yaml
 
-from detector.config.loading import known_keys, load_config, preset_names
+from detector.config.keys import all_keys
+from detector.config.loading import load_config, no_such_key, preset_names
 
 app = typer.Typer(name="config", help="Show the configuration of a run.", no_args_is_help=True)
 
@@ -23,10 +26,22 @@ def show(overrides: Overrides = None) -> None:
 
 
 @app.command()
-def keys() -> None:
-    """List every key that an override or a sweep may set."""
-    for key in known_keys():
-        typer.echo(key)
+def keys(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[WORD]...", help="Only the keys whose names hold these words."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say of every key that an override or a sweep may set what it may be, its default and what it
+    does."""
+    chosen = [key for key in all_keys() if all(word in key.name for word in words or [])]
+    if not chosen:
+        raise no_such_key(" ".join(words or []))
+    if as_json:
+        typer.echo(json.dumps([asdict(key) for key in chosen], indent=2, ensure_ascii=False))
+    for key in [] if as_json else chosen:
+        typer.echo(f"{key.name}={key.shown_default}  ({key.type})\n    {key.meaning}")
 
 
 @app.command()

@@ -4,11 +4,12 @@ import difflib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from detector.config.keys import known_keys
 from detector.config.schema import Config
 from detector.errors import ConfigError, did_you_mean
 
@@ -78,11 +79,6 @@ def config_from_tree(tree: Mapping[str, Any]) -> Config:
         raise _as_config_error(error) from error
 
 
-def known_keys() -> list[str]:
-    """Every dotted key that a preset, an override or a sweep may set."""
-    return _leaf_keys(Config)
-
-
 def nearest_key(key: str) -> str | None:
     """The known key most like `key`, or None where nothing is near."""
     keys = known_keys()
@@ -150,7 +146,7 @@ def _with_params(tree: Mapping[str, Any], params: Mapping[str, object]) -> dict[
         for parent in parents:
             child = node.setdefault(parent, {})
             if not isinstance(child, dict):
-                raise _unknown_key(key)
+                raise no_such_key(key)
             node = child
         node[leaf] = value
     return result
@@ -169,21 +165,8 @@ def _copy_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {k: _copy_tree(v) if isinstance(v, Mapping) else v for k, v in tree.items()}
 
 
-def _leaf_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    keys: list[str] = []
-    for name, field in model.model_fields.items():
-        section = next(
-            (t for t in (field.annotation, *get_args(field.annotation)) if _is_section(t)), None
-        )
-        keys += _leaf_keys(section, f"{prefix}{name}.") if section else [f"{prefix}{name}"]
-    return keys
-
-
-def _is_section(annotation: object) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _unknown_key(key: str) -> ConfigError:
+def no_such_key(key: str) -> ConfigError:
+    """The error that names the nearest key."""
     near = nearest_key(key)
     remedy = f"did you mean {near!r}?" if near else "`detsweep config keys` lists what there is"
     return ConfigError("no such configuration key", where=key, remedy=remedy)
@@ -193,7 +176,7 @@ def _as_config_error(error: ValidationError) -> ConfigError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return _unknown_key(key)
+        return no_such_key(key)
     if first["type"] == "value_error":
         return ConfigError(
             str(first["ctx"]["error"]),

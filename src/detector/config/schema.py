@@ -1,7 +1,8 @@
 """The configuration of a run: one typed tree, whose keys are those the field already uses.
 
 Every key can be set in a preset, on the command line (`models.optimizer.lr=3e-4`) and as a
-parameter of a sweep. A key that is not here, or a value out of its range, is an error.
+parameter of a sweep. A key that is not here, or a value out of its range, is an error. The text
+below a key is what `detsweep config keys` says of it.
 """
 
 import hashlib
@@ -21,7 +22,9 @@ SIZE_STEP = 32
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
+    )
 
 
 class ResizeConfig(_Section):
@@ -30,7 +33,9 @@ class ResizeConfig(_Section):
     length does not."""
 
     rule: Literal["longest_side", "shortest_side"] = "longest_side"
+    """Which side of a page is scaled to `side` pixels."""
     side: Annotated[int, Field(ge=SIZE_STEP, multiple_of=SIZE_STEP)] = 1280
+    """Length in pixels that the side named by `rule` is scaled to."""
     max_side: PositiveInt = 4096
     """No side becomes longer than this by either rule: a bound on memory."""
 
@@ -39,15 +44,21 @@ class AugmentConfig(_Section):
     """Random changes of a training page. Ranges are (low, high), drawn uniformly."""
 
     enabled: bool = True
+    """Whether training pages are changed at all; otherwise crops are only cut."""
     scale: tuple[PositiveFloat, PositiveFloat] = (0.7, 1.4)
+    """Lowest and highest factor by which a page is scaled; the factor's logarithm is uniform."""
     aspect: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Relative change of height to width, up or down."""
+    """Largest relative change of width to height, up or down."""
     rotate_degrees: Annotated[float, Field(ge=0, le=45)] = 5.0
+    """Largest turn in degrees, either way."""
     quarter_turn: Fraction = 0.0
     """Probability of a turn by 90, 180 or 270 degrees besides, for pages that come sideways."""
     horizontal_flip: Fraction = 0.0
+    """Probability of a mirrored page."""
     brightness: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """Largest change of brightness, up or down, as a share of black to white."""
     contrast: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """Largest relative change of contrast, up or down."""
     blur: Fraction = 0.1
     """Probability of a Gaussian blur."""
     noise: Fraction = 0.1
@@ -62,7 +73,7 @@ class DataConfig(_Section):
     path: str = Field(default_factory=lambda: os.environ.get("DETSWEEP_DATA", "data"))
     """Folder or s3:// URL of the data set; `DETSWEEP_DATA` sets the default."""
     group_column: str | None = None
-    """Column of index.csv whose pages stay together in one fold; None takes `group` or the only
+    """Column of index.csv whose pages stay together in one fold; null takes `group` or the only
     column that ends in `_group`, if there is one."""
     held_out_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
     """Share of the boxes kept away from all training where the data set has no split of its own."""
@@ -74,38 +85,50 @@ class DataConfig(_Section):
     crops_per_page: PositiveInt = 1
     """Training crops taken from a page in one epoch."""
     batch_size: PositiveInt = 2
+    """Crops in one training step on one device."""
     num_workers: Annotated[int, Field(ge=0)] = 2
+    """Processes that prepare crops beside the training; 0 prepares them in it."""
     augment: AugmentConfig = AugmentConfig()
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """Mean of the red, green and blue values in 0..1 that is subtracted (ImageNet's by default)."""
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.229, 0.224, 0.225)
-    """Per-channel mean and standard deviation of RGB values in 0..1 (ImageNet's by default)."""
+    """Standard deviation of the red, green and blue values in 0..1 that they are divided by
+    (ImageNet's by default)."""
 
 
 class EncoderConfig(_Section):
     """The backbone."""
 
     model_name: str = "hrnet_w44"
-    """Any timm model that can give feature maps (`timm.list_models`)."""
+    """The backbone: any timm model with feature maps at strides 4, 8, 16 and 32."""
     pretrained: bool = True
+    """Whether the backbone starts from timm's weights, which are downloaded once."""
 
 
 class DecoderConfig(_Section):
     """The neck, which joins the backbone's feature maps."""
 
     inner_channels: Annotated[int, Field(ge=8, multiple_of=4)] = 256
+    """Channels of the neck's feature maps."""
     adaptive_scale_fusion: bool = False
     """Weigh the scales by attention, as DBNet++ does (Liao et al. 2022)."""
 
 
 class PostprocessConfig(_Section):
-    """How outlines are read from a probability map; see `detector.detecting.postprocess.decode`."""
+    """How outlines are read from a probability map."""
 
     thresh: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """A pixel whose probability is above this is text."""
     box_thresh: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Least mean probability inside an outline; those below are dropped."""
     unclip_ratio: Annotated[float, Field(ge=0, le=5)] = 1.5
+    """How far outlines are expanded; 1.5 undoes a shrink ratio of 0.4."""
     min_size: Annotated[float, Field(ge=0)] = 3
+    """Least shorter side in pixels of a region of the map; smaller ones are dropped."""
     max_candidates: PositiveInt | None = None
+    """How many outlines a page may have, those of the best scores; null keeps all."""
     use_polygon: bool = False
+    """Whether text is outlined by polygons of any number of points instead of quads."""
 
 
 class HeadConfig(_Section):
@@ -117,21 +140,27 @@ class HeadConfig(_Section):
 
 
 class LossConfig(_Section):
-    """The weights of the loss's parts; see `detector.model.loss`."""
+    """The weights of the loss's parts."""
 
     prob_map_loss_weight: Annotated[float, Field(ge=0)] = 5.0
+    """Weight of the balanced cross entropy of the probability map."""
     thresh_map_loss_weight: Annotated[float, Field(ge=0)] = 10.0
+    """Weight of the L1 loss of the threshold map."""
     binary_map_loss_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the dice loss of the binary map."""
     negative_ratio: PositiveFloat = 3.0
-    """Hard negatives kept for each positive pixel."""
+    """Hardest pixels without text that count in the cross entropy, for each pixel of text."""
 
 
 class TargetsConfig(_Section):
-    """How the maps to train towards are drawn; see `detector.data.targets.build_targets`."""
+    """How the maps to train towards are drawn."""
 
     shrink_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    """How far outlines are shrunk for the probability map: 1 not at all, smaller values more."""
     thresh_min: Fraction = 0.3
+    """Value of the threshold map far from every outline."""
     thresh_max: Fraction = 0.7
+    """Value of the threshold map on an outline."""
     min_text_size: Annotated[float, Field(ge=0)] = 8
     """Text lower or narrower than this many pixels (after scaling) is ignored in training."""
 
@@ -140,17 +169,24 @@ class OptimizerConfig(_Section):
     """AdamW."""
 
     lr: PositiveFloat = 4.5e-4
+    """Learning rate at the beginning, after any warm-up; the highest of the training."""
     weight_decay: Annotated[float, Field(ge=0)] = 6e-5
+    """Decoupled weight decay."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Decay of the mean of the gradients."""
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of the mean of the squared gradients."""
 
 
 class SchedulerConfig(_Section):
     """Cosine annealing (torch's CosineAnnealingLR), stepped each optimizer step, in epochs."""
 
     T_max: PositiveInt = 20
+    """Epochs until the learning rate has come down to `eta_min`; beyond them it rises again."""
     eta_min: Annotated[float, Field(ge=0)] = 8e-6
+    """Learning rate at its lowest."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    """Epochs over which the learning rate is scaled up from zero first."""
 
 
 class ModelsConfig(_Section):
@@ -178,12 +214,15 @@ class TrainerConfig(_Section):
     """How long and how a network is trained."""
 
     max_epochs: PositiveInt = 20
+    """Epochs of a training that no sweep ends early."""
     accumulate_grad_batches: PositiveInt = 1
+    """Batches whose gradients are added up for one step of the optimizer."""
     gradient_clip_val: Annotated[float, Field(ge=0)] = 5.0
     """Largest norm of the gradient; 0 turns clipping off."""
     precision: Literal["32", "bf16", "auto"] = "auto"
-    """"auto" takes bf16 on a GPU that has it and 32 elsewhere."""
+    """Precision of the arithmetic; auto takes bf16 on a GPU that has it and 32 elsewhere."""
     channels_last: bool = True
+    """Whether tensors are laid out in memory with their channels last."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Decay of the exponential moving average of the weights, by step; 0 turns it off."""
 
@@ -192,8 +231,9 @@ class FoldsConfig(_Section):
     """Into how many folds the pages are split, and what is trained on them."""
 
     count: Annotated[int, Field(ge=2)] = 5
+    """Into how many folds the pages are split."""
     retrain: PositiveInt | None = None
-    """How many of the folds are trained for the ensemble; None trains all."""
+    """How many of the folds are trained for the ensemble; null trains all."""
     rescore: Annotated[int, Field(ge=0)] = 3
     """How many trainings may be spent on measuring trials that tie on another fold, before one of
     them is named; 0 names one by the sweep's own fold alone."""
@@ -203,9 +243,11 @@ class Config(_Section):
     """A whole run. `Config.digest` names it."""
 
     preset: str | None = None
+    """The preset that the run starts from: a name of `detsweep config presets`, or a YAML file."""
     tracker: Literal["none", "wandb"] = "none"
-    """Where trainings are tracked, beside their own files."""
+    """Where trainings are tracked, besides their own files."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the split into folds, of the first weights and of every random change."""
     data: DataConfig = Field(default_factory=DataConfig)
     models: ModelsConfig = ModelsConfig()
     trainer: TrainerConfig = TrainerConfig()

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from detector.config.loading import known_keys, nearest_key
+from detector.config.keys import known_keys
+from detector.config.loading import nearest_key
 from detector.config.metrics import METRIC
 from detector.errors import SweepError, did_you_mean
 from detector.search.hyperband import Goal, Hyperband

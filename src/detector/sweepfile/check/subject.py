@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeGuard
 
-from detector.config.loading import known_keys
+from detector.config.keys import known_keys
 from detector.config.schema import Config
 from detector.search.axes import Choice, Interval
 from detector.search.hyperband import Hyperband

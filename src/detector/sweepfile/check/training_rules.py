@@ -4,7 +4,8 @@ import difflib
 import math
 from collections.abc import Iterator, Sequence
 
-from detector.config.loading import apply_params, known_keys, nearest_key
+from detector.config.keys import known_keys
+from detector.config.loading import apply_params, nearest_key
 from detector.config.metrics import GOALS
 from detector.errors import ConfigError
 from detector.search.hyperband import Goal
