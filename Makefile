@@ -59,7 +59,7 @@ picture: venv $(DATA) ## draw docs/found.png, which README opens with
 		models.scheduler.T_max=10 models.targets.shrink_ratio=0.4 \
 		models.head.postprocess.unclip_ratio=1.5 data.resize.side=960
 	$(BIN)/python examples/draw_outlines.py runs/picture/model.onnx \
-		$(DATA)/val/images/receipt_0012.jpg docs/found.png
+		$(DATA)/val/images/receipt_0004.jpg docs/found.png
 
 lint: venv ## check style and formatting
 	$(BIN)/ruff check .

@@ -29,7 +29,9 @@ def main(model: str, photo: str, picture: str) -> None:
     detector = Detector(model)
     pixels = read_image(Path(photo), detector.card.max_pixels())
     drawn = Image.fromarray(beside_its_outlines(pixels, detector))
-    drawn.quantize(COLORS, dither=Image.Dither.NONE).save(picture, optimize=True)
+    # The octree keeps the outlines green, few as their pixels are.
+    small = drawn.quantize(COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    small.save(picture, optimize=True)
 
 
 if __name__ == "__main__":

@@ -89,10 +89,10 @@ def test_a_picture_shows_the_photo_and_its_outlines(trained: Trained, tmp_path: 
     with Image.open(photo) as page, Image.open(tmp_path / "found.png") as picture:
         assert picture.size == (2 * page.width, page.height)
         left = np.asarray(picture.convert("RGB"), int)[:, : page.width]
-        assert abs(left - np.asarray(page, int)).mean() < 4
+        assert abs(left - np.asarray(page, int)).mean() < 10
         right = np.asarray(picture.convert("RGB"), int)[:, page.width :]
     greener = right[..., 1] - left[..., 1] - (right[..., 0] - left[..., 0])
-    assert (greener > 20).any()
+    assert (greener > 50).any()
 
 
 def shown_in_readme() -> list[str]:
