@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TextIO
 
 from detector.choosing.candidates import BALANCE
-from detector.config.loading import load_config
 from detector.errors import DetsweepError
+from detector.steps.first_look import AskedRun
 from detector.steps.run import Run
 from detector.sweepfile.spec import parse_sweep, read_sweep_file
 from pipelines.local import Machine, StepRunner, run_pipeline
@@ -52,34 +52,69 @@ def run(
         scores and its report.
 
     Raises:
-        ConfigError: an override is not valid.
-        SweepError: the sweep file cannot be read, or is not valid.
+        DetsweepError: before the first step, what `AskedRun.refuse_what_cannot_end_well` refuses.
         StepError: a step failed; its own lines say why.
         InterruptedRunError: SIGINT or SIGTERM came, and the steps have ended.
     """
-    words = list(overrides)
-    folds = load_config(words).folds
-    file = Path(sweep)
-    text = read_sweep_file(file)
-    spec = parse_sweep(text, str(file))
-    store_url = _absolute(str(store or f"runs/{spec.name or file.stem}"))
+    asked = asked_run(
+        data,
+        sweep,
+        overrides=overrides,
+        store=store,
+        backend=backend,
+        agents=agents,
+        prefer=prefer,
+        baseline=baseline,
+    )
+    asked.refuse_what_cannot_end_well()
     runner = StepRunner(
         machine=Machine(cores=len(os.sched_getaffinity(0)), gpus=_gpu_count()),
-        at_once={"agent": agents, "fold": min(agents, folds.retrain or folds.count)},
+        at_once={"agent": agents, "fold": min(agents, len(asked.config.folds.trained))},
         write=write or _line_writer(sys.stdout),
     )
     arguments = {
-        "data": _absolute(str(data)),
-        "sweep_yaml": text,
-        "store_url": store_url,
-        "backend_url": backend or _sqlite_in(store_url),
-        "overrides": words,
-        "agents": agents,
-        "prefer": prefer,
-        "baseline": _absolute(baseline) if Path(baseline).is_file() else baseline,
+        "data": asked.data,
+        "sweep_yaml": asked.sweep_yaml,
+        "store_url": asked.store,
+        "backend_url": asked.backend,
+        "overrides": list(asked.overrides),
+        "agents": asked.agents,
+        "prefer": asked.prefer,
+        "baseline": asked.baseline,
     }
     run_pipeline(arguments, runner, width=agents)
-    return Run(store_url)
+    return Run(asked.store)
+
+
+def asked_run(
+    data: str | Path,
+    sweep: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    store: str | Path | None = None,
+    backend: str | None = None,
+    agents: int = 2,
+    prefer: str = BALANCE,
+    baseline: str = "",
+) -> AskedRun:
+    """What `run` is asked for, with whole paths and everything that is left out filled in.
+
+    Args and errors are those of `run`.
+    """
+    file = Path(sweep)
+    text = read_sweep_file(file)
+    store_url = _absolute(str(store or f"runs/{parse_sweep(text, str(file)).name or file.stem}"))
+    return AskedRun(
+        data=_absolute(str(data)),
+        sweep_yaml=text,
+        file=str(file),
+        overrides=list(overrides),
+        store=store_url,
+        backend=backend or _sqlite_in(store_url),
+        agents=agents,
+        prefer=prefer,
+        baseline=_absolute(baseline) if Path(baseline).is_file() else baseline,
+    )
 
 
 def _absolute(url: str) -> str:
@@ -95,7 +130,6 @@ def _sqlite_in(store_url: str) -> str:
             remedy="name where the trials are kept with --backend (in Python, `backend=`), such "
             "as postgresql://…",
         )
-    Path(store_url).mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{store_url}/sweep.db"
 
 

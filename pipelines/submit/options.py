@@ -17,8 +17,12 @@ from detector.config.keys import known_keys
 from detector.config.loading import load_config
 from detector.config.schema import Config
 from detector.data.processes import require_equal_shares
+from detector.ensemble.names import require_preference
 from detector.errors import did_you_mean
-from detector.sweepfile.spec import parse_sweep, read_sweep_file
+from detector.steps.promote import as_hmean
+from detector.sweep.backends.urls import KINDS, backend_error
+from detector.sweepfile.check import check_sweep, refuse_errors
+from detector.sweepfile.spec import SweepSpec, parse_sweep, read_sweep_file
 from pipelines.settings import (
     CHECKING,
     TRAINING_ON_CPU,
@@ -86,7 +90,7 @@ class Asked:
         arguments = self._arguments()
         values = {**DEFAULTS, **arguments}
         config = _check(values)
-        sweep = parse_sweep(values["sweep_yaml"], str(self.sweep or "sweep_yaml"))
+        sweep = _sweep(values["sweep_yaml"], str(self.sweep or "sweep_yaml"), config)
         of_file = (sweep.name or self.sweep.stem) if self.sweep else _DEFAULT_NAME
         name = self.name or of_file
         training = self._resources(config)
@@ -203,6 +207,10 @@ def _check(values: Mapping[str, Any]) -> Config:
                 where=key,
                 remedy=f"such as {key}={DEFAULTS[key]}",
             )
+    require_preference(values["prefer"], config.folds.trained)
+    for key in ("data", "store_url"):
+        _require_seen_by_pods(key, values[key], "s3://detsweep/…")
+    _check_backend(values["backend_url"])
     _check_baseline(values["baseline"])
     _check_selector(values["node_selector"])
     for toleration in values["tolerations"]:
@@ -210,17 +218,38 @@ def _check(values: Mapping[str, Any]) -> Config:
     return config
 
 
-def _check_baseline(baseline: str) -> None:
-    try:
-        number = float(baseline)
-    except ValueError:
-        return
-    if not 0 <= number <= 1:
+def _sweep(text: str, where: str, config: Config) -> SweepSpec:
+    """The sweep file, without any error that `sweep check` would find."""
+    spec = parse_sweep(text, where)
+    refuse_errors(check_sweep(text, where, [config]), where)
+    if not spec.trains_detector:
         raise SubmitError(
-            f"{baseline} is no H-Mean",
-            where="baseline",
-            remedy="give a number from 0 to 1, such as 0.9714, or an ONNX file",
+            "its trials are runs of a program, and the pipeline trains folds of the detector",
+            where=where,
+            remedy="take `program` and `command` out",
         )
+    return spec
+
+
+def _check_baseline(baseline: str) -> None:
+    if baseline and as_hmean(baseline) is None:
+        _require_seen_by_pods("baseline", baseline, "s3://detsweep/models/model.onnx")
+
+
+def _require_seen_by_pods(key: str, place: str, example: str) -> None:
+    """A path from here would mean another place in a pod."""
+    if "://" not in place and not place.startswith("/"):
+        raise SubmitError(
+            f"{place!r} is no URL and no whole path, and a pod has another folder than this shell",
+            where=key,
+            remedy=f"give a URL such as {example}, or a path that every pod sees",
+        )
+
+
+def _check_backend(url: str) -> None:
+    """Refuse what is wrong with a URL that only pods reach."""
+    if not url.startswith(KINDS):
+        raise backend_error("no backend of this kind", url, f"begin it with {', '.join(KINDS)}")
 
 
 def _check_selector(selector: Mapping[str, object]) -> None:

@@ -25,13 +25,13 @@ from detector.ensemble.measure import Measured, to_choose_from
 from detector.ensemble.networks import average_weights, candidate_networks
 from detector.errors import ConfigError, DataError, ExportError
 from detector.evaluation.score_row import ScoreRow
+from detector.export.bits import Precision
 from detector.export.card import Card
 from detector.export.detector import Detector
 from detector.export.engines import Engine, has_bf16, open_engine
 from detector.export.markdown import card_as_markdown
 from detector.export.model import Model
 from detector.export.onnx import AllMaps, MeanOfMaps, export_onnx, measure_parity
-from detector.export.precision import Precision
 from detector.export.revision import code_revision
 from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet

@@ -24,8 +24,9 @@ def promote_model(
     Exit code 0 says promoted, 3 within noise, 4 worse.
     """
     from detector.data.opening import pages_to_measure
-    from detector.steps.promote import compare_with_baseline, measure
+    from detector.steps.promote import compare_with_baseline, measure, require_baseline
 
+    require_baseline(baseline)
     pages = pages_to_measure(data, everything)
     promotion = compare_with_baseline(measure(model, pages), pages, baseline)
     typer.echo(promotion.sentence())

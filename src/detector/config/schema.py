@@ -238,6 +238,11 @@ class FoldsConfig(_Section):
     """How many trainings may be spent on measuring trials that tie on another fold, before one of
     them is named; 0 names one by the sweep's own fold alone."""
 
+    @property
+    def trained(self) -> list[int]:
+        """The folds that are trained for the ensemble."""
+        return list(range(min(self.retrain or self.count, self.count)))
+
 
 class Config(_Section):
     """A whole run. `Config.digest` names it."""

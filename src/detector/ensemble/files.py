@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from detector.config.schema import DataConfig
 from detector.detecting.inference import ProbabilityMap, normalise
+from detector.ensemble.names import with_precision
+from detector.export.bits import Precision
 from detector.export.engines import open_engine
 from detector.export.onnx import Ensemble, export_onnx, measure_parity
-from detector.export.precision import Precision, write_float16, write_int8
+from detector.export.precision import write_float16, write_int8
 
 Picture = NDArray[np.float32]
 """(1, 3, H, W): a page as the network takes it."""
@@ -39,8 +41,7 @@ class CandidateFile:
     @property
     def name(self) -> str:
         """ "fold 0", "mean of maps, int8"."""
-        full = self.precision is Precision.FLOAT32
-        return self.made_of if full else f"{self.made_of}, {self.precision}"
+        return with_precision(self.made_of, self.precision)
 
     @property
     def megabytes(self) -> float:

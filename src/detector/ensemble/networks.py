@@ -21,11 +21,11 @@ from detector.config.schema import DataConfig
 from detector.data.images import read_image
 from detector.data.page import Page, taken_evenly
 from detector.detecting.inference import network_input
+from detector.ensemble.names import CONSENSUS, MEAN_OF_MAPS, mean_of_weights
 from detector.export.onnx import AllMaps, Ensemble, MeanOfMaps
 from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet
 
-MEAN_OF_MAPS, MEAN_OF_WEIGHTS, CONSENSUS = "mean of maps", "mean of weights", "consensus of boxes"
 _STATISTICS_PAGES = 32
 """Enough for the statistics of batch norm: a page has thousands of positions."""
 
@@ -44,7 +44,7 @@ def candidate_networks(
     best_first = sorted(models.values(), key=lambda model: -model.metrics[METRIC])
     for count in range(2, len(models) + 1):
         averaged = average_weights(best_first[:count], training)
-        name = MEAN_OF_WEIGHTS if count == len(models) else f"{MEAN_OF_WEIGHTS}, best {count}"
+        name = mean_of_weights(count, len(models))
         yield name, MeanOfMaps([averaged]).eval()
     if len(models) > 1:
         yield MEAN_OF_MAPS, MeanOfMaps([m.build_model() for m in models.values()]).eval()

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from detector.errors import ExportError
 from detector.export.card import Card
@@ -38,7 +39,14 @@ class Model:
         Raises:
             ExportError: the file has no card, or none that this version can read.
         """
-        properties = onnx.load(self.path).metadata_props
+        try:
+            properties = onnx.load(self.path, load_external_data=False).metadata_props
+        except (OSError, DecodeError) as error:
+            raise ExportError(
+                f"it cannot be read as an ONNX file: {error}",
+                where=str(self.path),
+                remedy="check the path, and that the file was copied whole",
+            ) from error
         try:
             text = next(entry.value for entry in properties if entry.key == _METADATA_KEY)
             return Card.from_json(text)

@@ -7,7 +7,6 @@ candidate's score: see `detector.ensemble`.
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,6 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from detector.export.onnx import INPUT
-
-
-class Precision(StrEnum):
-    """Of a file's weights and activations; its input and output are float32 in any."""
-
-    FLOAT32 = "fp32"
-    FLOAT16 = "fp16"
-    INT8 = "int8"
 
 
 def write_float16(source: Path, path: Path) -> None:

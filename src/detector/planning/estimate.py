@@ -8,7 +8,7 @@ import numpy as np
 from detector.config.schema import Config
 from detector.data.folds import SWEEP_FOLD, Folds
 from detector.errors import SweepError
-from detector.export.precision import Precision
+from detector.export.bits import Precision
 from detector.planning.stopping import simulate_sweep
 from detector.planning.throughput import Throughput
 from detector.sweepfile.spec import SweepSpec
@@ -83,7 +83,7 @@ class Work:
         batch = config.data.batch_size * config.trainer.accumulate_grad_batches
         steps = max(1, crops // batch)
         validated = len(folds.validation(SWEEP_FOLD)) * measured.page_seconds
-        count = min(config.folds.retrain or config.folds.count, config.folds.count)
+        count = len(config.folds.trained)
         # Each fold's model on its own pages. On the held-out ones each alone, their means of
         # weights, and all together twice (mean of maps, consensus), in each precision at most.
         passes = len(Precision) * (count + (count - 1) + 2 * count)

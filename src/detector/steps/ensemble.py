@@ -16,6 +16,7 @@ from detector.console import say
 from detector.data.folds import Folds
 from detector.data.images import read_image
 from detector.data.page import Page
+from detector.ensemble.names import fold_name, require_preference
 from detector.ensemble.outcome import MODEL, EnsembleOutcome
 from detector.errors import DataError
 from detector.evaluation.mistakes import PageMistakes, worst_first
@@ -58,9 +59,10 @@ def build(run: Run, prefer: str = BALANCE, baseline: str = "") -> EnsembleOutcom
     """
     prepared = Prepared.of(run)
     numbers = prepared.fold_numbers
+    require_preference(prefer, numbers)
     with ExitStack() as stack:
         folders = {k: stack.enter_context(run.fold(k).opened()).path for k in numbers}
-        checkpoints = {f"fold {k}": folder / BEST for k, folder in folders.items()}
+        checkpoints = {fold_name(k): folder / BEST for k, folder in folders.items()}
         inputs = _sha256(checkpoints.values(), prefer, baseline)
         before = run.ensemble.find_outcome()
         if before is not None and before.inputs == inputs:
@@ -73,7 +75,7 @@ def build(run: Run, prefer: str = BALANCE, baseline: str = "") -> EnsembleOutcom
     promotion = compare_with_baseline(built.pages, folds.held_out, baseline) if baseline else None
     if promotion:
         say(promotion.sentence())
-    left_out = {f"fold {k}": run.fold(k).kept.pages for k in numbers}
+    left_out = {fold_name(k): run.fold(k).kept.pages for k in numbers}
     outcome = EnsembleOutcome(
         choice=built.choice,
         folds=[_left_out_row(name, pages) for name, pages in left_out.items()],
@@ -100,7 +102,7 @@ def _build_model(
     # torch takes seconds to import, which a step that finds its work done saves.
     from detector.ensemble.build import build_ensemble  # noqa: PLC0415
 
-    left_out = {f"fold {k}": folds.validation(k) for k in prepared.fold_numbers}
+    left_out = {fold_name(k): folds.validation(k) for k in prepared.fold_numbers}
     with run.ensemble.opened() as out:
         return build_ensemble(checkpoints, folds, left_out, out.path, prefer)
 

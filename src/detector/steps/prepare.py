@@ -35,8 +35,7 @@ class Prepared:
     @property
     def fold_numbers(self) -> list[int]:
         """The folds that are trained for the ensemble."""
-        folds = self.config.folds
-        return list(range(min(folds.retrain or folds.count, folds.count)))
+        return self.config.folds.trained
 
     @property
     def page_counts(self) -> dict[str, int]:
@@ -77,13 +76,22 @@ def prepare(run: Run, overrides: Sequence[str], gpus_per_fold: int = 1) -> Prepa
 
 
 def _prepared_before(run: Run, config: Config) -> Prepared:
+    refuse_another_configuration(run, config)
+    return _reported(Prepared.of(run))
+
+
+def refuse_another_configuration(run: Run, config: Config) -> None:
+    """Leave a prepared store alone that is another run's.
+
+    Raises:
+        StoreError: it was prepared with another configuration.
+    """
     if run.config.digest() != config.digest():
         raise StoreError(
             "this store holds a run with another configuration",
             where=run.config_url,
             remedy="give the overrides that it was begun with, or another store",
         )
-    return _reported(Prepared.of(run))
 
 
 def _reported(prepared: Prepared) -> Prepared:

@@ -27,7 +27,7 @@ def compare_with_baseline(model: PageScores, pages: Sequence[Page], baseline: st
         DataError: the number is no H-Mean.
         ExportError: the file is missing or no model.
     """
-    number = _as_number(baseline)
+    number = as_hmean(baseline)
     if number is not None:
         return judge_number(model, number)
     say(f"measuring the baseline {baseline} on {len(pages)} pages")
@@ -48,7 +48,35 @@ def measure(model: Path, pages: Sequence[Page], engine: Engine = Engine.ONNXRUNT
     return PageScores.of(pages, scores.cleval)
 
 
-def _as_number(baseline: str) -> float | None:
+def require_baseline(baseline: str) -> None:
+    """Refuse a baseline that nothing could be compared with, before there is anything to compare.
+
+    Args:
+        baseline: see `compare_with_baseline`.
+
+    Raises:
+        DataError, ExportError: as by `compare_with_baseline`.
+    """
+    if as_hmean(baseline) is not None:
+        return
+    path = _local(baseline)
+    if not path.is_file():
+        raise ExportError(
+            "there is no such baseline",
+            where=baseline,
+            remedy="give an ONNX file that detsweep exported, its URL, or an H-Mean such as 0.9714",
+        )
+    from detector.export.model import Model  # noqa: PLC0415  # it loads onnx
+
+    Model(path).card  # noqa: B018  # which says that detsweep can run it
+
+
+def as_hmean(baseline: str) -> float | None:
+    """The baseline as a number; None where it names a file.
+
+    Raises:
+        DataError: the number is no H-Mean.
+    """
     try:
         number = float(baseline)
     except ValueError:

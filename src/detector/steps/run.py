@@ -78,6 +78,14 @@ class Run:
         """What people and trackers call the run."""
         return run_name(self._store)
 
+    def require_writable(self) -> None:
+        """Refuse a store that could not be written, before there is anything to write.
+
+        Raises:
+            StoreError: it could not.
+        """
+        self._store.require_writable()
+
     # What the run goes by.
 
     @property

@@ -8,7 +8,7 @@ from detector.console import say
 from detector.errors import SweepError
 from detector.steps.prepare import prepare
 from detector.steps.run import BegunSweep, Run
-from detector.sweep.opening import SweepAddress, open_step_backend
+from detector.sweep.opening import SweepAddress, open_step_backend, require_backend
 from detector.sweep.trial import Stopping
 from detector.sweepfile.check import check_sweep, configs_of, refuse_errors
 from detector.sweepfile.spec import parse_sweep
@@ -37,6 +37,9 @@ def begin_run(
         DetsweepError: what the two steps raise.
     """
     refuse_errors(check_sweep(sweep_yaml, file, configs_of(overrides)), file)
+    # The check of the data, which comes before either is used, may take long.
+    run.require_writable()
+    require_backend(backend_url)
     if parse_sweep(sweep_yaml, file).trains_detector:
         if data is None:
             raise SweepError(
@@ -62,20 +65,18 @@ def init_sweep(
         SweepError: the sweep file has errors, or the store holds a sweep of another file or with
             another `stopping`.
     """
-    digest = hashlib.sha256(sweep_yaml.encode()).hexdigest()
     begun = run.begun
     if begun is None:
-        begun = _create(run, backend_url, sweep_yaml, digest, stopping)
+        begun = _create(run, backend_url, sweep_yaml, stopping)
         say(f"sweep {begun.id} created")
     else:
-        _refuse_another(run, begun, digest, stopping)
+        refuse_another_sweep(run, begun, sweep_yaml)
+        _refuse_another_stopping(run, begun, stopping)
         say(f"sweep {begun.id} continues")
     return SweepAddress(backend_url, begun.id)
 
 
-def _create(
-    run: Run, backend_url: str, sweep_yaml: str, digest: str, stopping: Stopping
-) -> BegunSweep:
+def _create(run: Run, backend_url: str, sweep_yaml: str, stopping: Stopping) -> BegunSweep:
     spec = parse_sweep(sweep_yaml, "sweep file")
     # A sweep of a program has no configuration of the detector.
     config = run.config if run.is_prepared else None
@@ -84,18 +85,30 @@ def _create(
     sweep = open_step_backend(backend_url).create(spec, stopping=stopping, max_epochs=max_epochs)
     for instead in sweep.lacks.values():
         say(f"note: {instead}")
-    begun = BegunSweep(sweep.id, digest, stopping)
+    begun = BegunSweep(sweep.id, _digest(sweep_yaml), stopping)
     run.begin_sweep(begun, sweep_yaml)
     return begun
 
 
-def _refuse_another(run: Run, begun: BegunSweep, digest: str, stopping: Stopping) -> None:
-    if begun.digest != digest:
+def _digest(sweep_yaml: str) -> str:
+    return hashlib.sha256(sweep_yaml.encode()).hexdigest()
+
+
+def refuse_another_sweep(run: Run, begun: BegunSweep, sweep_yaml: str) -> None:
+    """Leave a store alone whose sweep is that of another file.
+
+    Raises:
+        SweepError: it is.
+    """
+    if begun.digest != _digest(sweep_yaml):
         raise SweepError(
             f"this store holds sweep {begun.id}, which came of another sweep file",
             where=run.begun_url,
             remedy="give the file that it was begun with, or another store",
         )
+
+
+def _refuse_another_stopping(run: Run, begun: BegunSweep, stopping: Stopping) -> None:
     if begun.stopping not in (None, stopping):
         raise SweepError(
             f"sweep {begun.id} was begun with --stopping {begun.stopping}",

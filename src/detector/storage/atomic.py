@@ -1,6 +1,7 @@
 """Files on a disk that are written whole: the old one or the new one, never half of one."""
 
 import errno
+import os
 import uuid
 from pathlib import Path
 
@@ -15,6 +16,16 @@ def write_atomically(path: Path, content: bytes) -> None:
     On a full disk it waits for room.
     """
     Patience(f"room on the disk for {path}", is_full).ask(write_beside, path, content)
+
+
+def what_keeps_from_writing(folder: Path) -> str | None:
+    """Why no file can be made in a folder, which need not be there yet; None where one can."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        return f"{there} is a file, and no folder"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"nothing may be written in {there}"
+    return None
 
 
 def is_full(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ objects on S3), so a reader never sees half of one. Credentials come from the en
 """
 
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from detector.errors import StoreError, StoreLostError
 from detector.patience import Patience, patience_seconds
-from detector.storage.atomic import is_full, write_beside
+from detector.storage.atomic import is_full, what_keeps_from_writing, write_beside
 from detector.storage.object_store import is_outage, open_place, store_errors
 
 T = TypeVar("T")
@@ -58,6 +59,23 @@ class RunStore:
         """The full URL of a key (a plain path where the store is local)."""
         path = self._path(key)
         return path if self.is_local else self._fs.unstrip_protocol(path)
+
+    def require_writable(self) -> None:
+        """Refuse a store that could not be written. It is as it was afterwards.
+
+        Raises:
+            StoreError: it could not be.
+        """
+        if self.is_local:
+            obstacle = what_keeps_from_writing(Path(self._root))
+            if obstacle:
+                raise StoreError(
+                    obstacle, where=self.url(), remedy="name another folder for the run store"
+                )
+            return
+        probe = f".detsweep-{uuid.uuid4().hex}"
+        self.write(probe, b"")
+        self.remove(probe)
 
     def exists(self, key: str) -> bool:
         """Whether there is a file or a folder of this key."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from detector.patience import SHORT_PATIENCE_S, patience_seconds
+from detector.storage.atomic import what_keeps_from_writing
 from detector.sweep.backends.urls import backend_error, not_installed
 from detector.sweep.protocol import Backend, Sweep
 
@@ -44,6 +45,29 @@ def open_backend(
         most_agents=most_agents(url),
         patience_seconds=patience_seconds,
     )
+
+
+def require_backend(url: str, agents: int = 1) -> None:
+    """Refuse the URL of a backend that cannot be opened, or not by so many agents. A file that is
+    not there yet is not made.
+
+    Raises:
+        StorageLostError: a server did not answer.
+        SweepError: the URL is of no known kind, or nothing can be opened there.
+    """
+    # Optuna takes a while to import.
+    from detector.sweep.backends.storages import file_of, refuse_so_many_agents  # noqa: PLC0415
+
+    file = file_of(url)
+    if file is not None:
+        refuse_so_many_agents(url, agents)
+        obstacle = what_keeps_from_writing(file.parent)
+        if obstacle or file.is_dir():
+            raise backend_error(
+                obstacle or f"{file} is a folder, and no file", url, "name another file"
+            )
+    if file is None or file.exists():
+        open_backend(url)
 
 
 def open_step_backend(url: str) -> Backend:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from detector.errors import ConfigError, SweepError
+from detector.errors import ConfigError, DetsweepError, SweepError
 from detector.sweepfile.spec import parse_sweep
 from pipelines.settings import CHECKING, TRAINING_ON_CPU, TRAINING_ON_GPU, Resources, Settings
 from pipelines.submit.errors import SubmitError
@@ -54,7 +54,8 @@ def test_a_value_of_another_type_is_refused(word: str) -> None:
         ("folds=-1", "folds: -1 is too few"),
         ("store_url=", "store_url: '' is empty"),
         ("image= x", "image: ' x' is empty or has blanks"),
-        ("baseline=97", "baseline: 97 is no H-Mean"),
+        ("baseline=model.onnx", "baseline: 'model.onnx' is no URL and no whole path"),
+        ("data=receipts", "data: 'receipts' is no URL"),
         ('node_selector={"a":1}', r'node_selector, a: 1 is no text.*\n.*"1", in quotes'),
         ('node_selector={"a":true}', "node_selector, a: true is no text"),
         ('tolerations=["gpu"]', 'tolerations, "gpu": a toleration is an object'),
@@ -67,6 +68,31 @@ def test_a_value_of_another_type_is_refused(word: str) -> None:
 def test_a_value_that_a_pod_would_refuse_hours_later_is_refused_now(word: str, said: str) -> None:
     with pytest.raises(SubmitError, match=said):
         given(word)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("baseline=97", "baseline: 97 is no H-Mean"),
+        ("prefer=acuracy", "no candidate 'acuracy'; did you mean 'accuracy'"),
+        ("prefer=fold 5", "no candidate 'fold 5'"),
+        ("backend_url=mysql://db", "mysql://db: no backend of this kind"),
+        ("sweep_yaml=method: bayes", "sweep_yaml"),
+    ],
+)
+def test_what_a_run_on_one_machine_refuses_is_refused_here(word: str, said: str) -> None:
+    with pytest.raises(DetsweepError, match=said):
+        given(word)
+
+
+def test_a_sweep_file_with_an_error_that_only_its_check_finds_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(
+        "method: random\nrun_cap: 4\nmetric: {name: val/hmaen, goal: maximize}\n"
+        "parameters: {models.optimizer.lr: {min: 0.0001, max: 0.001}}\n"
+    )
+    with pytest.raises(SweepError, match="no training logs 'val/hmaen'"):
+        Asked(sweep=file).request()
 
 
 def test_one_fold_is_too_few_to_leave_one_out() -> None:

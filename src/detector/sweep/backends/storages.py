@@ -40,12 +40,12 @@ def open_storage(url: str, connections: int = AGENT_CONNECTIONS) -> BaseStorage:
         StorageLostError: no server answers there, for now.
         SweepError: the URL is of no known kind, or nothing can be opened there.
     """
-    kind, _, rest = url.partition("://")
+    kind, file = url.partition("://")[0], file_of(url)
     try:
-        if kind == "journal" and rest.startswith("/"):
-            return _open_journal(Path(rest[1:]))
-        if kind == "sqlite" and rest.startswith("/"):
-            return _open_sqlite(url, Path(rest[1:]))
+        if kind == "journal" and file is not None:
+            return _open_journal(file)
+        if kind == "sqlite" and file is not None:
+            return _open_sqlite(url, file)
         if kind.partition("+")[0] == "postgresql":
             return _open_postgresql(url, connections)
         if kind == "grpc":
@@ -66,6 +66,33 @@ def open_storage(url: str, connections: int = AGENT_CONNECTIONS) -> BaseStorage:
         "give sqlite:///FILE, journal:///FILE, postgresql://USER@HOST/DATABASE, grpc://HOST:PORT "
         "or wandb://ENTITY/PROJECT",
     )
+
+
+def file_of(url: str) -> Path | None:
+    """The file of a backend that is one; None for a server.
+
+    >>> file_of("sqlite:///a/b.db").as_posix(), file_of("grpc://host:1")
+    ('a/b.db', None)
+    """
+    kind, _, rest = url.partition("://")
+    is_file = kind in ("journal", "sqlite") and len(rest) > 1 and rest.startswith("/")
+    return Path(rest[1:]) if is_file else None
+
+
+def refuse_so_many_agents(url: str, agents: int) -> None:
+    """Refuse more agents than the backend at a URL stands.
+
+    Raises:
+        SweepError: there are more.
+    """
+    most = most_agents(url)
+    if most is not None and agents > most:
+        raise backend_error(
+            f"{agents} agents are asked for, and SQLite stands {most} at once",
+            url,
+            "keep the trials in journal:///FILE, in postgresql://…, or behind `detsweep sweep "
+            "serve` as grpc://HOST:PORT",
+        )
 
 
 def _may_come_back(error: Exception) -> bool:

@@ -4,6 +4,9 @@ import re
 
 from detector.errors import SweepError
 
+KINDS = ("sqlite:///", "journal:///", "postgresql", "grpc://", "wandb://")
+"""How the URLs of backends begin; a driver may stand behind `postgresql`."""
+
 
 def redact(text: str) -> str:
     """A text as it may be printed, without the passwords of the URLs in it.

@@ -1,0 +1,107 @@
+"""What a run on this machine refuses before its first step, and that nothing is left of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from detector.data.synthetic.drawing import draw_receipts
+from detector.errors import DetsweepError
+from detector.steps.first_look import AskedRun
+from detector.steps.run import BegunSweep, Run
+from tests.tiny_run import SWEEP, overrides
+
+PROGRAM = """\
+program: train.py
+method: random
+run_cap: 4
+metric: {name: loss, goal: minimize}
+parameters: {lr: {min: 0.1, max: 0.5}}
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("first") / "data"
+    draw_receipts(folder, train=2, held_out=1, seed=1)
+    return folder
+
+
+@pytest.fixture
+def asked(data: Path, tmp_path: Path) -> AskedRun:
+    store = tmp_path / "runs" / "a"
+    return AskedRun(
+        data=str(data),
+        sweep_yaml=SWEEP,
+        file="sweep.yaml",
+        overrides=overrides(1),
+        store=str(store),
+        backend=f"sqlite:///{store}/sweep.db",
+        agents=2,
+        prefer="balance",
+        baseline="",
+    )
+
+
+def test_what_is_right_is_let_through_and_leaves_nothing(asked: AskedRun, tmp_path: Path) -> None:
+    for prefer in ("balance", "fold 1", "mean of maps", "consensus of boxes, int8"):
+        replace(asked, prefer=prefer, baseline="0.9").refuse_what_cannot_end_well()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("prefer", "balanced", "prefer: there is no candidate 'balanced'; did you mean 'balance'"),
+        ("prefer", "fold 2", "no candidate 'fold 2'"),
+        ("baseline", "1.2", "1.2 is no H-Mean"),
+        ("baseline", "nan", "nan is no H-Mean"),
+        ("baseline", "old.onnx", "old.onnx: there is no such baseline"),
+        ("overrides", ["models.optimizer.lr=x"], "models.optimizer.lr"),
+        ("sweep_yaml", SWEEP.replace("val/hmean", "val/hmaen"), "no training logs 'val/hmaen'"),
+        ("sweep_yaml", PROGRAM, "its trials are runs of a program"),
+        ("data", "nowhere", "nowhere: there is no such folder"),
+        ("backend", "mysql://db", "no backend of this kind"),
+        ("agents", 9, "9 agents are asked for, and SQLite stands 8 at once"),
+    ],
+)
+def test_what_would_fail_later_is_refused(
+    asked: AskedRun, tmp_path: Path, field: str, value: object, said: str
+) -> None:
+    with pytest.raises(DetsweepError, match=said) as refused:
+        replace(asked, **{field: value}).refuse_what_cannot_end_well()  # type: ignore[arg-type]
+    assert refused.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_images_is_no_data_set(asked: AskedRun, tmp_path: Path) -> None:
+    with pytest.raises(DetsweepError, match="holds no images/ folder"):
+        replace(asked, data=str(tmp_path)).refuse_what_cannot_end_well()
+
+
+def test_a_baseline_that_is_no_model_is_refused(asked: AskedRun, tmp_path: Path) -> None:
+    file = tmp_path / "old.onnx"
+    file.write_bytes(b"a page of HTML that was downloaded in its place")
+    with pytest.raises(DetsweepError, match="cannot be read as an ONNX file"):
+        replace(asked, baseline=str(file)).refuse_what_cannot_end_well()
+
+
+def test_a_store_or_a_database_below_a_file_is_refused(asked: AskedRun, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    below = str(tmp_path / "file" / "run")
+    with pytest.raises(DetsweepError, match="is a file, and no folder"):
+        replace(asked, store=below).refuse_what_cannot_end_well()
+    with pytest.raises(DetsweepError, match="is a file, and no folder"):
+        replace(asked, backend=f"sqlite:///{below}").refuse_what_cannot_end_well()
+
+
+def test_a_file_that_is_no_database_is_refused(asked: AskedRun, tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("not a database, but long enough to be looked at as one")
+    with pytest.raises(DetsweepError, match="cannot open the backend"):
+        replace(asked, backend=f"sqlite:///{tmp_path}/notes.db").refuse_what_cannot_end_well()
+
+
+def test_a_store_of_another_sweep_is_refused(asked: AskedRun) -> None:
+    Run(asked.store).begin_sweep(BegunSweep("abc", "another"), "method: grid")
+    with pytest.raises(DetsweepError, match="this store holds sweep abc"):
+        asked.refuse_what_cannot_end_well()
