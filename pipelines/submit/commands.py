@@ -24,15 +24,18 @@ _RUNS_NAMESPACE = "kubeflow"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 Host = Annotated[
-    str, typer.Option(help="URL of Kubeflow Pipelines.", envvar="KF_PIPELINES_ENDPOINT")
+    str,
+    typer.Option(metavar="URL", help="URL of Kubeflow Pipelines.", envvar="KF_PIPELINES_ENDPOINT"),
 ]
 Namespace = Annotated[
-    str | None, typer.Option(help="Your profile's, where Kubeflow has several users.")
+    str | None,
+    typer.Option(metavar="NAMESPACE", help="Your profile's, where Kubeflow has several users."),
 ]
 Ca = Annotated[
     Path | None,
     typer.Option(
         "--ca",
+        metavar="FILE",
         envvar="SSL_CERT_FILE",
         help="File with the certificates of your own authority, which signed the server's.",
     ),
@@ -47,39 +50,54 @@ Retry = Annotated[
 Parameters = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
+        metavar="KEY=VALUE",
         help="Parameters of the pipeline, such as `agents=8`; what is none of them changes the "
         "configuration, such as `preset=receipts_cpu`.",
     ),
 ]
 SweepFile = Annotated[
-    Path | None, typer.Option(help="The sweep file, in place of the pipeline's default.")
+    Path | None,
+    typer.Option(metavar="FILE", help="The sweep file, in place of the pipeline's default."),
 ]
-Name = Annotated[str, typer.Option(help="Of the run, and the label of its pods; the sweep's.")]
+Name = Annotated[
+    str, typer.Option(metavar="NAME", help="Of the run, and the label of its pods; the sweep's.")
+]
 Image = Annotated[
     str,
-    typer.Option(help="Of every step, as your registry has it; by digest it cannot change."),
+    typer.Option(
+        metavar="IMAGE", help="Of every step, as your registry has it; by digest it cannot change."
+    ),
 ]
 PullSecret = Annotated[
-    list[str] | None, typer.Option(help="Secret that opens the image's registry. Repeatable.")
+    list[str] | None,
+    typer.Option(metavar="SECRET", help="Secret that opens the image's registry. Repeatable."),
 ]
 Gpu = Annotated[
-    str, typer.Option(help="Of what a step that trains asks for one; empty for nothing.")
+    str,
+    typer.Option(
+        metavar="RESOURCE", help="Of what a step that trains asks for one; empty for nothing."
+    ),
 ]
 Cpu = Annotated[
     str,
-    typer.Option(help="Cores that a step which trains asks for, REQUEST[:LIMIT]; by the preset."),
+    typer.Option(
+        metavar="REQUEST[:LIMIT]", help="Cores that a step which trains asks for; by the preset."
+    ),
 ]
 Memory = Annotated[
-    str, typer.Option(help="Memory of the same, such as 24Gi or 24Gi:32Gi; by the preset.")
+    str,
+    typer.Option(
+        metavar="REQUEST[:LIMIT]",
+        help="Memory of the same, such as 24Gi or 24Gi:32Gi; by the preset.",
+    ),
 ]
 NodeSelector = Annotated[
     list[str] | None,
-    typer.Option(help="LABEL=VALUE of the nodes that train. Repeatable."),
+    typer.Option(metavar="LABEL=VALUE", help="A label of the nodes that train. Repeatable."),
 ]
 Toleration = Annotated[
     list[str] | None,
-    typer.Option(help="KEY[=VALUE][:EFFECT], a taint of those nodes. Repeatable."),
+    typer.Option(metavar="KEY[=VALUE][:EFFECT]", help="A taint of those nodes. Repeatable."),
 ]
 FoldsOnOption = Annotated[
     FoldsOn,
@@ -89,7 +107,9 @@ FoldsOnOption = Annotated[
         "Trainer, or the step's own pod.",
     ),
 ]
-Queue = Annotated[str, typer.Option(help="Kueue's local queue that the pods wait in.")]
+Queue = Annotated[
+    str, typer.Option(metavar="QUEUE", help="Kueue's local queue that the pods wait in.")
+]
 
 
 def _asked(
@@ -151,9 +171,11 @@ def submit(
     host: Host,
     namespace: Namespace = None,
     ca: Ca = None,
-    experiment: Annotated[str, typer.Option(help="Under which the run is listed.")] = "detsweep",
+    experiment: Annotated[
+        str, typer.Option(metavar="NAME", help="Under which the run is listed.")
+    ] = "detsweep",
     service_account: Annotated[
-        str | None, typer.Option(help="That the pods run as; Kubeflow's own.")
+        str | None, typer.Option(metavar="NAME", help="That the pods run as; Kubeflow's own.")
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the run; fail if it does not succeed.")
@@ -190,7 +212,7 @@ def follow(
 @app.command(name="compile")
 @_with_what_is_asked
 def compile_(
-    asked: Asked, output: Annotated[Path, typer.Option(help="The file to write.")]
+    asked: Asked, output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")]
 ) -> None:
     """Write the pipeline for `kfp run create` and Kubeflow's pages, with these parameters as its
     defaults."""

@@ -30,7 +30,7 @@ def test_keys_says_what_each_may_be_its_default_and_what_it_does() -> None:
         "    Learning rate at the beginning, after any warm-up; the highest of the training.\n"
     )
     assert "folds.retrain=null  (whole number, at least 1; or null)" in keys()
-    assert "data.augment.scale=[0.7, 1.4]  ([number, number], above 0)" in keys()
+    assert "data.augment.scale=[0.7,1.4]  ([number, number], above 0)" in keys()
     assert "trainer.precision=auto  (one of 32, bf16, auto)" in keys()
 
 

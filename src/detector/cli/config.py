@@ -7,15 +7,11 @@ from typing import Annotated
 import typer
 import yaml
 
+from detector.cli.completing import Overrides
 from detector.config.keys import all_keys
 from detector.config.loading import load_config, no_such_key, preset_names
 
 app = typer.Typer(name="config", help="Show the configuration of a run.", no_args_is_help=True)
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Such as `preset=receipts_cpu`."),
-]
 
 
 @app.command()
@@ -29,7 +25,7 @@ def show(overrides: Overrides = None) -> None:
 def keys(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WORD]...", help="Only the keys whose names hold these words."),
+        typer.Argument(metavar="WORD", help="Only the keys whose names hold these words."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

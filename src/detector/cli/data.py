@@ -25,12 +25,20 @@ _DEFAULTS = DataConfig()
 _FOLD_DEFAULTS = FoldsConfig()
 _LEVEL_STYLES = {"error": "bold red", "skip": "yellow", "warning": "cyan"}
 
-Source = Annotated[str, typer.Argument(help="Folder or s3:// URL.", envvar="DETSWEEP_DATA")]
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA", help="The data set: a folder or an s3:// URL.", envvar="DETSWEEP_DATA"
+    ),
+]
 GroupColumn = Annotated[
     str | None,
-    typer.Option(help="Column of index.csv whose pages stay together; by default `group` or the "
-                 "only one that ends in `_group`."),
-]  # fmt: skip
+    typer.Option(
+        metavar="COLUMN",
+        help="Column of index.csv whose pages stay together; by default `group` or the only one "
+        "that ends in `_group`.",
+    ),
+]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")]
 
 
@@ -61,7 +69,9 @@ def check(
 @app.command()
 def convert(
     source: Source,
-    target: Annotated[Path, typer.Argument(help="Folder to write; must not exist yet.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="Folder to write; must not exist yet.")
+    ],
     to: Annotated[OutputFormat, typer.Option(help="Format of the annotations.")] = (
         OutputFormat.ICDAR
     ),
@@ -86,9 +96,9 @@ def convert(
 @app.command()
 def folds(
     source: Source,
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("folds.json"),
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")] = Path("folds.json"),
     count: Annotated[int, typer.Option(min=2, help="How many folds.")] = _FOLD_DEFAULTS.count,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes another split.")] = 0,
     held_out_fraction: Annotated[
         float, typer.Option(help="Share of the boxes to hold out where no page is yet.")
     ] = _DEFAULTS.held_out_fraction,
@@ -106,10 +116,12 @@ def folds(
 
 @app.command()
 def synth(
-    target: Annotated[Path, typer.Argument(help="Folder to write; must not exist yet.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="Folder to write; must not exist yet.")
+    ],
     train: Annotated[int, typer.Option(min=1, help="Pages to train on.")] = 48,
     held_out: Annotated[int, typer.Option(min=0, help="Pages to hold out.")] = 16,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other receipts.")] = 0,
 ) -> None:
     """Draw receipts, to try detsweep without a data set."""
     from detector.data.synthetic.drawing import draw_receipts

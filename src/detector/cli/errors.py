@@ -22,7 +22,10 @@ def show_errors(
     model: Model,
     engine: RunBy = Engine.ONNXRUNTIME,
     out: Annotated[
-        Path, typer.Option(help="Folder for the pictures of the worst pages and errors.json.")
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Folder for the pictures of the worst pages and errors.json."
+        ),
     ] = Path("errors"),
     worst: Annotated[int, typer.Option(min=0, help="How many pages to draw.")] = 10,
     everything: Everything = False,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from detector.cli import config, data, errors, plan, predict, promote, sweep, train
+from detector.cli import config, data, errors, plan, predict, promote, sweep, topics, train
 from detector.cli import run as run_command
 from detector.console import plain_errors
 from detector.version import __version__
@@ -22,6 +22,7 @@ app.command("predict")(predict.predict_images)
 app.command("evaluate")(predict.evaluate_model)
 app.command("promote")(promote.promote_model)
 app.command("errors")(errors.show_errors)
+app.command("help")(topics.show_topic)
 app.add_typer(data.app)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(config.app)

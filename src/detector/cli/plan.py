@@ -6,7 +6,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from detector.cli.run import Data, Overrides, SweepFile
+from detector.cli.completing import Overrides
+from detector.cli.run import Data, SweepFile
 from detector.config.loading import load_config
 from detector.console import narrow_table, say
 from detector.data.processes import require_equal_shares

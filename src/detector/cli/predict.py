@@ -18,22 +18,28 @@ if TYPE_CHECKING:
     from detector.evaluation.cleval.counts import DatasetScore
     from detector.evaluation.iou import IoUCounts
 
-Model = Annotated[Path, typer.Option(help="An ONNX file that `detsweep run` wrote.")]
+Model = Annotated[
+    Path, typer.Option(metavar="FILE", help="An ONNX file that `detsweep run` wrote.")
+]
 RunBy = Annotated[Engine, typer.Option("--engine", help="What runs the network.")]
 
 
 def predict_images(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", help="Image files, such as photos of receipts.")
+    ],
     model: Model,
     engine: RunBy = Engine.ONNXRUNTIME,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the outlines as JSON.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the outlines as JSON.")
     ] = None,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write the outlines as CSV, one line each.")
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write the outlines as CSV, one line each."),
     ] = None,
     overlay: Annotated[
-        Path | None, typer.Option(help="Folder for a picture of each image's outlines.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder for a picture of each image's outlines."),
     ] = None,
 ) -> None:
     """Find the text of images; outlines are in each image's own pixels, upright."""

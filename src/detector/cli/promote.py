@@ -12,9 +12,13 @@ WORSE_EXIT_CODE = 4
 
 
 def promote_model(
-    model: Annotated[Path, typer.Option(help="The new model, an ONNX file.")],
+    model: Annotated[Path, typer.Option(metavar="FILE", help="The new model, an ONNX file.")],
     baseline: Annotated[
-        str, typer.Option(help="The model in use: an ONNX file (a path or a URL), or an H-Mean.")
+        str,
+        typer.Option(
+            metavar="MODEL|SCORE",
+            help="The model in use: an ONNX file (a path or a URL), or an H-Mean.",
+        ),
     ],
     data: Labelled,
     everything: Everything = False,

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from detector.cli.completing import Overrides
 from detector.console import narrow_table
 from detector.extras import need
 
@@ -18,20 +19,29 @@ if TYPE_CHECKING:
 
 Data = Annotated[
     str,
-    typer.Option(help="The data set: a folder or an s3:// URL.", envvar="DETSWEEP_DATA"),
+    typer.Option(
+        metavar="FOLDER|URL",
+        help="The data set: a folder or an s3:// URL.",
+        envvar="DETSWEEP_DATA",
+    ),
 ]
-SweepFile = Annotated[Path, typer.Option(help="The sweep file.", exists=True, dir_okay=False)]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Such as `preset=receipts_cpu`."),
+SweepFile = Annotated[
+    Path, typer.Option(metavar="FILE", help="The sweep file.", exists=True, dir_okay=False)
 ]
 Store = Annotated[
     str | None,
-    typer.Option(help="Where the run is kept: a folder or an s3:// URL; runs/<sweep> by default."),
+    typer.Option(
+        metavar="FOLDER|URL",
+        help="Where the run is kept: a folder or an s3:// URL; runs/<sweep> by default.",
+    ),
 ]
 BackendUrl = Annotated[
     str | None,
-    typer.Option("--backend", help="Where the trials are kept; SQLite in the store by default."),
+    typer.Option(
+        "--backend",
+        metavar="URL",
+        help="Where the trials are kept; SQLite in the store by default.",
+    ),
 ]
 Agents = Annotated[
     int, typer.Option(min=1, help="How many trials, and later folds, are trained at once.")
@@ -39,12 +49,17 @@ Agents = Annotated[
 Prefer = Annotated[
     str | None,
     typer.Option(
+        metavar="NAME",
         help="Which candidate becomes the model: balance (by default: the fastest within noise of "
-        "the best score), accuracy, speed, or a candidate's name."
+        "the best score), accuracy, speed, or a candidate's name.",
     ),
 ]
 Baseline = Annotated[
-    str, typer.Option(help="The model in use, which the new one is judged by: ONNX or an H-Mean.")
+    str,
+    typer.Option(
+        metavar="MODEL|SCORE",
+        help="The model in use, which the new one is judged by: ONNX or an H-Mean.",
+    ),
 ]
 
 

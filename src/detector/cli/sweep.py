@@ -14,6 +14,7 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
+from detector.cli.completing import Overrides, complete_sweep_id
 from detector.cli.sweep_check import check
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.errors import ConfigError, SweepError
@@ -35,11 +36,19 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Search a configuration: many agents share one sweep.", no_args_is_help=True)
 app.command()(check)
 
-SweepId = Annotated[str, typer.Argument(help="The id that `detsweep sweep init` printed.")]
+SweepId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        autocompletion=complete_sweep_id,
+        help="The id that `detsweep sweep init` printed.",
+    ),
+]
 BackendUrl = Annotated[
     str,
     typer.Option(
         "--backend",
+        metavar="URL",
         envvar="DETSWEEP_BACKEND",
         help="Where the trials are kept: sqlite:///FILE, journal:///FILE, postgresql://…, "
         "grpc://HOST:PORT or wandb://ENTITY/PROJECT.",
@@ -48,7 +57,10 @@ BackendUrl = Annotated[
 StoreUrl = Annotated[
     str,
     typer.Option(
-        "--store", envvar="DETSWEEP_STORE", help="The run store: a folder or s3://BUCKET/PREFIX."
+        "--store",
+        metavar="FOLDER|URL",
+        envvar="DETSWEEP_STORE",
+        help="The run store: a folder or s3://BUCKET/PREFIX.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -61,14 +73,14 @@ _LOG_WIDTH = 140
 
 @app.command()
 def init(
-    file: Annotated[Path, typer.Argument(help="A sweep file, in the schema of `wandb sweep`.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Such as `preset=receipts_cpu`."),
-    ] = None,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A sweep file, in the schema of `wandb sweep`.")
+    ],
+    overrides: Overrides = None,
     data: Annotated[
         str | None,
         typer.Option(
+            metavar="FOLDER|URL",
             envvar="DETSWEEP_DATA",
             help="The data set: a folder or an s3:// URL. A `program` of your own needs none.",
         ),
@@ -107,7 +119,8 @@ def agent(
         typer.Option(min=0, help="Leave after so many seconds; the running trial is released."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="The agent's name; by default made of host and process.")
+        str | None,
+        typer.Option(metavar="NAME", help="The agent's name; by default made of host and process."),
     ] = None,
 ) -> None:
     """Take trials of a sweep and train them until none is left.
@@ -277,10 +290,16 @@ def _given_at_init(run: "Run") -> dict[str, object]:
 def export(
     sweep: SweepId,
     trials: Annotated[
-        Path | None, typer.Option(help="The file for one row a trial; ID-trials.csv by default.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The file for one row a trial; ID-trials.csv by default."
+        ),
     ] = None,
     epochs: Annotated[
-        Path | None, typer.Option(help="The file for one row an epoch; ID-epochs.csv by default.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The file for one row an epoch; ID-epochs.csv by default."
+        ),
     ] = None,
     store: StoreUrl = _DEFAULT_STORE,
     backend: BackendUrl = _DEFAULT_BACKEND,
@@ -314,7 +333,10 @@ def export(
 def report(
     sweep: SweepId,
     out: Annotated[
-        Path | None, typer.Option(help="The file; in the sweep's folder of the store by default.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The file; in the sweep's folder of the store by default."
+        ),
     ] = None,
     store: StoreUrl = _DEFAULT_STORE,
     backend: BackendUrl = _DEFAULT_BACKEND,
@@ -359,10 +381,17 @@ def stop(
 @app.command()
 def serve(
     backend: Annotated[
-        str, typer.Option(help="The database: postgresql://…; for a trial of it, sqlite:///FILE.")
+        str,
+        typer.Option(
+            metavar="URL", help="The database: postgresql://…; for a trial of it, sqlite:///FILE."
+        ),
     ],
     host: Annotated[
-        str, typer.Option(help="The address to listen on; 0.0.0.0 for every one of this machine.")
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The address to listen on; 0.0.0.0 for every one of this machine.",
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 13000,
 ) -> None:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from detector.cli.completing import Overrides
 from detector.errors import SweepError
 from detector.storage.atomic import write_atomically
 from detector.sweepfile.check import LEVELS, Finding, check_sweep, configs_of
@@ -23,13 +24,10 @@ _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def check(
-    file: Annotated[Path, typer.Argument(help="A sweep file, in the schema of `wandb sweep`.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...", help="As for `sweep init`, such as `preset=receipts_cpu`."
-        ),
-    ] = None,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A sweep file, in the schema of `wandb sweep`.")
+    ],
+    overrides: Overrides = None,
     agents: Annotated[
         int | None, typer.Option(min=1, help="How many agents are going to work on it.")
     ] = None,

@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
+from detector.cli.completing import Overrides
 from detector.config.loading import load_config
 from detector.config.metrics import LOSS, METRIC, PRECISION, RECALL, SECONDS
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.data.processes import Processes
 from detector.extras import need
 
-RunDir = Annotated[Path, typer.Option(help="Folder of this run; the same one resumes it.")]
+RunDir = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Folder of this run; the same one resumes it.")
+]
 Fold = Annotated[
     int | None,
     typer.Option(
@@ -19,10 +22,6 @@ Fold = Annotated[
         help="Leave this fold out and validate on it; without it, train on every page that is "
         "not held out and validate on the held-out ones.",
     ),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Such as `preset=hrnet_w44_1280`."),
 ]
 
 

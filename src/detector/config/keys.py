@@ -36,17 +36,21 @@ class Key:
         type: what a value may be, in words.
         default: its value where nothing sets it.
         meaning: what it does; empty where the schema does not say.
+        choices: its values as they are typed, where there are only a few.
     """
 
     name: str
     type: str
     default: object
     meaning: str
+    choices: tuple[str, ...] = ()
 
     @property
     def shown_default(self) -> str:
-        """The default as it would be typed."""
-        return self.default if isinstance(self.default, str) else json.dumps(self.default)
+        """The default as it would be typed, without a space."""
+        if isinstance(self.default, str):
+            return self.default
+        return json.dumps(self.default, separators=(",", ":"))
 
 
 def all_keys() -> list[Key]:
@@ -78,7 +82,8 @@ def _keys(
             yield from _keys(inner, sections, values[name], f"{prefix}{name}.")
         else:
             meaning = " ".join(said.get("description", "").split())
-            yield Key(f"{prefix}{name}", _in_words(said), values[name], meaning)
+            choices = ("true", "false") if said.get("type") == "boolean" else said.get("enum", ())
+            yield Key(f"{prefix}{name}", _in_words(said), values[name], meaning, tuple(choices))
 
 
 def _in_words(said: Mapping[str, Any]) -> str:
