@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DATA := runs/quickstart-data
 
 .DEFAULT_GOAL := help
-.PHONY: help venv torch lock quickstart picture lint format typecheck test test-fast test-containers test-cluster images bench pipeline clean
+.PHONY: help venv torch lock quickstart picture docs lint format typecheck test test-fast test-containers test-cluster images bench pipeline clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -64,6 +64,14 @@ picture: venv $(DATA) ## draw docs/found.png, which README opens with
 lint: venv ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# What builds it is not in the lock.
+.venv/.docs: $(INSTALLED)
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	touch $@
+
+docs: .venv/.docs ## build the documentation as a site, in `site`, with every link checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 format: venv ## format the code
 	$(BIN)/ruff check --fix .
