@@ -27,7 +27,7 @@ def read_page(file: Path) -> Page:
 
 
 def as_box(shape: dict[str, Any]) -> TextBox:
-    """The outline of a polygon, or of a rectangle, of which Labelme keeps two corners."""
+    """The outline of a polygon, or of a rectangle: Labelme keeps two of its corners."""
     points: NDArray[np.float64] = np.array(shape["points"], np.float64)
     if shape["shape_type"] == "rectangle":
         (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
