@@ -34,20 +34,25 @@ def train_run(
     from detector.data.opening import split_pages
     from detector.ensemble.single import export_training
     from detector.tracking.opening import open_tracker
+    from detector.training.nothing_found import refuse_to_go_on
     from detector.training.result import EpochMetrics
     from detector.training.run import train
 
     config = load_config(overrides or [])
     folds = split_pages(config)
 
+    hmeans: list[float] = []
+
     def show(metrics: EpochMetrics) -> bool:
         values = metrics.values
+        hmeans.append(values[METRIC])
         say(
             f"epoch {metrics.epoch}/{config.trainer.max_epochs} · "
             f"loss {values[LOSS]:.3f} · {METRIC} {values[METRIC]:.4f} "
             f"(recall {values[RECALL]:.4f}, precision {values[PRECISION]:.4f}) · "
             f"{values[SECONDS]:.0f} s"
         )
+        refuse_to_go_on(hmeans, config.trainer.max_epochs)
         return True
 
     with open_tracker(config, run_dir, run_dir.name, run_dir.parent.name) as tracker:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from detector.data.data_set import DataSet, LabelledImage
+from detector.data.fit import likely_misfits, no_text_at_all
 from detector.data.images import MAX_PIXELS, decode_image, read_bytes
 from detector.data.page import Page
 from detector.data.problem import Level, Problem
@@ -93,6 +94,8 @@ def check_data(
             on_progress(done, len(data_set.labelled))
     for same in by_content.values():
         problems += _duplicate_problems(same)
+    problems += no_text_at_all(pages)
+    problems += likely_misfits(pages, max_pixels)
     problems.sort(key=lambda problem: problem.file)
     return CheckReport(tuple(problems), tuple(pages), data_set.group_column)
 

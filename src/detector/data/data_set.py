@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from detector.data.boxes import box_problems
+from detector.data.fit import certain_misfit
 from detector.data.formats import layout
 from detector.data.formats.annotation import Annotation
 from detector.data.formats.icdar import read_icdar
 from detector.data.formats.words_json import read_words_json
-from detector.data.images import image_size
+from detector.data.images import image_size, is_stored_sideways
 from detector.data.page import Page
 from detector.data.problem import Problem, refuse_errors
 from detector.data.source import fetch
@@ -41,10 +42,15 @@ class LabelledImage:
         """
         file, annotation = self.annotation_file, self.annotation
         problems = [Problem("error", file, reason, place) for place, reason in annotation.faults]
-        problems += [
-            Problem(level, file, reason, annotation.places[i])
-            for i, level, reason in box_problems(annotation.boxes, size)
-        ]
+        misfit = certain_misfit(annotation.boxes, size, lambda: is_stored_sideways(self.page.image))
+        if misfit is not None:
+            # One reason in place of one for each outline.
+            problems.append(Problem("error", file, misfit))
+        else:
+            problems += [
+                Problem(level, file, reason, annotation.places[i])
+                for i, level, reason in box_problems(annotation.boxes, size)
+            ]
         if not annotation.boxes and not annotation.faults:
             reason = "has no boxes: the page counts as one without text"
             problems.append(Problem("warning", self.page.name, reason))

@@ -65,6 +65,19 @@ def decode_image(content: bytes, where: str, max_pixels: int = MAX_PIXELS) -> ND
             raise _damaged(error, where) from error
 
 
+def is_stored_sideways(path: Path) -> bool:
+    """Whether the image's EXIF data says that it is to be turned by a quarter, to be upright.
+
+    Raises:
+        DataError: there is no such file, or it is not an image of a known format.
+    """
+    with _open(path, str(path), max_pixels=None) as image:
+        try:
+            return Image.Image.getexif(image).get(ExifTags.Base.Orientation) in _SIDEWAYS
+        except Exception as error:
+            raise _damaged(error, str(path)) from error
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height in pixels of the upright image, from its header: nothing is decoded.
 

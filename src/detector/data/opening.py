@@ -1,7 +1,9 @@
 """From where a data set lies to the pages that a command works on."""
 
 from detector.config.schema import Config
+from detector.console import say
 from detector.data.data_set import DataSet
+from detector.data.fit import likely_misfits
 from detector.data.folds import Folds, make_folds, open_folds
 from detector.data.page import Page
 
@@ -15,6 +17,8 @@ def split_pages(config: Config) -> Folds:
     data = config.data
     data_set = DataSet.read(data.path, data.group_column)
     pages = data_set.pages()
+    for problem in likely_misfits(pages, data.max_pixels):
+        say(f"warning: {problem.reason}; see `detsweep data check`")
     manifest = make_folds(pages, config.folds.count, config.seed, data.held_out_fraction)
     return open_folds(data_set.root, manifest, data.group_column)
 

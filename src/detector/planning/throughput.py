@@ -10,11 +10,11 @@ import torch
 
 from detector.config.schema import Config
 from detector.data.batches import Batch
+from detector.data.fit import require_text
 from detector.data.folds import SWEEP_FOLD, Folds
 from detector.model.dbnet import DBNet
 from detector.training.group import start_fabric
 from detector.training.parts import Parts, build_parts
-from detector.training.run import require_text
 from detector.training.validate import Validation
 
 _WARM_UP = 2

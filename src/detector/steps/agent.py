@@ -12,6 +12,7 @@ from detector.console import say
 from detector.data.folds import SWEEP_FOLD
 from detector.errors import DetsweepError, PreemptedError
 from detector.steps.child import GRACE_S, Progress, Work, WorkLostError, say_to_parent
+from detector.steps.nothing_found import end_if_nothing_is_found
 from detector.steps.run import Run
 from detector.steps.train import train_in
 from detector.sweep.agent import AgentEvent, AgentSummary, TooManyFailuresError, run_agent
@@ -51,6 +52,7 @@ def run_sweep_agent(
     """
     spec = sweep.spec
     objective = _detector(run) if spec.trains_detector else _program(run, sweep)
+    objective = end_if_nothing_is_found(objective, sweep)
     return run_agent(
         sweep,
         stop_at_target(objective, spec.metric, sweep.stop),

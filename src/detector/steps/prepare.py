@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from detector.config.loading import load_config
 from detector.config.schema import Config
 from detector.console import say
-from detector.data.check import check_data
+from detector.data.check import CheckReport, check_data
+from detector.data.fit import require_text
 from detector.data.folds import Manifest, make_folds
+from detector.data.page import Page
 from detector.data.problem import refuse_errors
 from detector.data.processes import require_equal_shares
 from detector.data.source import fetch
@@ -67,12 +69,43 @@ def prepare(run: Run, overrides: Sequence[str], gpus_per_fold: int = 1) -> Prepa
     )
     run.write_check(report.to_json())
     refuse_errors(report.problems, config.data.path)
+    _say_warnings(report)
 
     manifest = make_folds(
         report.pages, config.folds.count, config.seed, config.data.held_out_fraction
     )
+    _require_text_in_folds(report.pages, manifest)
     run.write_preparation(config, manifest)
     return _reported(Prepared(config, manifest))
+
+
+def _say_warnings(report: CheckReport) -> None:
+    """Those of the data set as a whole, and how many others there are."""
+    warnings = report.of_level("warning")
+    of_all = [problem for problem in warnings if problem.file == "."]
+    for problem in of_all:
+        say(f"warning: {problem.reason}")
+    others = len(warnings) - len(of_all)
+    if others:
+        say(f"warnings of single pages: {others}; `detsweep data check` lists them")
+
+
+def _require_text_in_folds(pages: Sequence[Page], manifest: Manifest) -> None:
+    """Refuse folds that a training would refuse when its turn comes, or whose model could not be
+    measured.
+
+    Raises:
+        DataError: a fold, or what is held out, has no text.
+    """
+    fold_of = {entry.name: entry.fold for entry in manifest.pages}
+    for fold in range(manifest.count):
+        of_fold = [page for page in pages if fold_of[page.name] == fold]
+        others = [page for page in pages if fold_of[page.name] not in (None, fold)]
+        require_text(others, "training")
+        require_text(of_fold, f"fold {fold}")
+    held_out = [page for page in pages if fold_of[page.name] is None]
+    if held_out:
+        require_text(held_out, "held-out")
 
 
 def _prepared_before(run: Run, config: Config) -> Prepared:

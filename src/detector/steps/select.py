@@ -13,6 +13,7 @@ from detector.data.folds import SWEEP_FOLD
 from detector.errors import SweepError
 from detector.steps.agent import HeldByChild, finish_trials
 from detector.steps.child import GRACE_S, Work
+from detector.steps.nothing_found import refuse_if_nothing_is_found
 from detector.steps.report import render_sweep
 from detector.steps.run import Run
 from detector.steps.train import train_to_the_end
@@ -57,7 +58,7 @@ def select(run: Run, sweep: Sweep) -> Selection:
     Trials that tie may be trained again on other folds, as `folds.rescore` allows.
 
     Raises:
-        SweepError: no trial has a score.
+        SweepError: no trial has a score, or none has found any text.
         PreemptedError: it was asked to end before it had chosen.
     """
     so_far = SweepOutcome.so_far(sweep)
@@ -69,6 +70,7 @@ def select(run: Run, sweep: Sweep) -> Selection:
             where=f"sweep {sweep.id}",
             remedy="mend the reason, then begin a new run in another store",
         )
+    refuse_if_nothing_is_found(sweep, so_far.trials)
     outcome = _by_pages(run, so_far, leader, sweep.spec.parameters) or _by_curves(so_far, leader)
     report = render_sweep(run, outcome)
     run.write_outcome(outcome)

@@ -1,7 +1,6 @@
 """One training run, top to bottom: build, resume, train and validate each epoch, save, end."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,14 +17,14 @@ from detector.config.metrics import (
 )
 from detector.config.schema import Config
 from detector.console import say
+from detector.data.fit import require_text
 from detector.data.folds import Folds
-from detector.data.page import Page
-from detector.errors import DataError
 from detector.evaluation.cleval.counts import DatasetScore
 from detector.interrupt import Interrupt, catch_sigterm
 from detector.tracking.tracker import UNTRACKED, Tracker
 from detector.training.folder import TrainingFolder
 from detector.training.group import any_of, start_fabric
+from detector.training.nothing_found import is_worth_a_word, likely_reason
 from detector.training.parts import build_parts
 from detector.training.progress import Progress, as_metrics
 from detector.training.result import EpochMetrics, OnEpoch, Status, TrainResult
@@ -135,6 +134,8 @@ class TrainingRun:
         """Validate the epoch, decide whether its weights are kept, and save."""
         score = self._validation.score(self._parts.weights_to_keep.eval())
         row = self._row(epoch, score, started)
+        if self._is_first and not score.hmean and is_worth_a_word(epoch):
+            say(f"warning: {likely_reason(score, epoch, self._config)}")
         self._progress.add_epoch(row)
         candidate = KeptEpoch(epoch, PageScores.of(self._validation.pages, score))
         is_kept = self._progress.choice.offer(candidate)
@@ -184,19 +185,3 @@ class TrainingRun:
 
     def _result(self, status: Status) -> TrainResult:
         return self._progress.result(status, self._folder.best)
-
-
-def require_text(pages: Sequence[Page], purpose: str) -> None:
-    """Refuse pages that nothing can be learned from.
-
-    Args:
-        purpose: what they are for, in an error's words: "training".
-
-    Raises:
-        DataError: none of them has text that is not marked as don't care.
-    """
-    if not any(not box.ignore for page in pages for box in page.boxes):
-        raise DataError(
-            f"no {purpose} page has text that is not marked as don't care",
-            remedy="look at the data set with `detsweep data check`",
-        )
