@@ -68,8 +68,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def test_a_detector_is_trained_and_finds_outlines(trained: Trained) -> None:
-    *epochs, last = trained.printed.splitlines()
-    assert [line.split(":")[0] for line in epochs] == [f"epoch {n}" for n in (1, 2, 3, 4)]
+    *lines, last = trained.printed.splitlines()
+    # So short a training is warned of besides.
+    epochs = [line.split(":")[0] for line in lines if line.startswith("epoch ")]
+    assert epochs == [f"epoch {n}" for n in (1, 2, 3, 4)]
     found = re.fullmatch(r"(.+) finds (\d+) outlines on (.+)", last)
     assert found is not None, last
     assert Path(found[1]) == trained.folder / "model.onnx"
