@@ -66,10 +66,15 @@ def run(
         prefer=prefer,
         baseline=baseline,
     )
+    return run_asked(asked, write)
+
+
+def run_asked(asked: AskedRun, write: Callable[[str], None] | None = None) -> Run:
+    """`run` of what `asked_run` made."""
     asked.refuse_what_cannot_end_well()
     runner = StepRunner(
-        machine=Machine(cores=len(os.sched_getaffinity(0)), gpus=_gpu_count()),
-        at_once={"agent": agents, "fold": min(agents, len(asked.config.folds.trained))},
+        machine=Machine(cores=len(os.sched_getaffinity(0)), gpus=gpu_count()),
+        at_once={"agent": asked.agents, "fold": min(asked.agents, len(asked.config.folds.trained))},
         write=write or _line_writer(sys.stdout),
     )
     arguments = {
@@ -82,7 +87,7 @@ def run(
         "prefer": asked.prefer,
         "baseline": asked.baseline,
     }
-    run_pipeline(arguments, runner, width=agents)
+    run_pipeline(arguments, runner, width=asked.agents)
     return Run(asked.store)
 
 
@@ -133,8 +138,8 @@ def _sqlite_in(store_url: str) -> str:
     return f"sqlite:///{store_url}/sweep.db"
 
 
-def _gpu_count() -> int:
-    """NVIDIA's devices. torch knows them too, but takes seconds to import."""
+def gpu_count() -> int:
+    """How many NVIDIA devices there are. torch knows them too, but takes seconds to import."""
     return len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 

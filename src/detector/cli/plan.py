@@ -7,16 +7,16 @@ from rich.console import Console
 from rich.table import Table
 
 from detector.cli.completing import Overrides
+from detector.cli.measured import MEASURED_S, measure_work, print_measured
 from detector.cli.run import Data, SweepFile
 from detector.config.loading import load_config
-from detector.console import narrow_table, say
+from detector.console import narrow_table
 from detector.data.processes import require_equal_shares
 from detector.errors import DetsweepError
 from detector.extras import need
 
 if TYPE_CHECKING:
-    from detector.planning.estimate import Estimate, Range, Work
-    from detector.planning.throughput import Throughput
+    from detector.planning.estimate import Estimate, Range
 
 _AGENT_CPUS, _AGENT_GIB = 4, 24
 """What an agent's pod asks for. Whatever comes before and after the agents asks for no more."""
@@ -37,7 +37,7 @@ def plan_run(
     trials: Annotated[
         int | None, typer.Option(min=1, help="How many trials, in place of the sweep's run_cap.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to train at most.")] = 45,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to train at most.")] = MEASURED_S,
 ) -> None:
     """Print the hours and GPU hours of a sweep, its folds and the ensemble.
 
@@ -45,8 +45,7 @@ def plan_run(
     """
     need("train")
     from detector.data.opening import split_pages
-    from detector.planning.estimate import Work, estimate
-    from detector.planning.throughput import measure_throughput
+    from detector.planning.estimate import estimate
     from detector.sweepfile.spec import parse_sweep, read_sweep_file
 
     config = load_config([*(overrides or []), f"data.path={data}"])
@@ -59,30 +58,14 @@ def plan_run(
         )
     require_equal_shares(config, gpus_per_fold)
     folds = split_pages(config)
-    say(f"training for up to {seconds:.0f} s")
-    measured = measure_throughput(config, folds, seconds)
-    work = Work.of(measured, config, folds, spec, trials)
+    measured, work = measure_work(config, folds, spec, seconds, trials)
     counts = sorted({1, 2, 4, 8, 16, agents})
     rows = [estimate(work, spec, count, gpus_per_fold) for count in counts]
     console = Console()
-    _print_measured(measured, work, console)
+    print_measured(measured, work, console)
     console.print(_table(rows, agents))
     asked = next(row for row in rows if row.agents == agents)
     console.print(_quota(asked), highlight=False, soft_wrap=True)
-
-
-def _print_measured(measured: "Throughput", work: "Work", console: Console) -> None:
-    lines = (
-        f"{measured.device}: {measured.step_seconds:.2f} s a step ({measured.batch} crops at "
-        f"once), {measured.page_seconds:.2f} s a validated page, {measured.start_seconds:.0f} s "
-        "to start",
-        f"an epoch takes {_duration(work.epoch_seconds)}, a training of {work.max_epochs} epochs "
-        f"{_duration(work.training_hours * 3600)}; {work.trials} trials, then {work.folds} folds "
-        f"and up to {work.rescored} trainings to choose by; the ensemble takes "
-        f"{_duration(work.ensemble_seconds)}",
-    )
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _table(rows: "list[Estimate]", agents: int) -> Table:
@@ -101,8 +84,8 @@ def _table(rows: "list[Estimate]", agents: int) -> Table:
     return table
 
 
-def _hours(hours: "Range") -> str:
-    low, middle, high = (f"{value:.2g}" for value in (hours.low, hours.middle, hours.high))
+def _hours(spread: "Range") -> str:
+    low, middle, high = (f"{value:.2g}" for value in (spread.low, spread.middle, spread.high))
     return middle if low == high else f"{middle} ({low}\N{EN DASH}{high})"
 
 
@@ -125,13 +108,3 @@ def quota(agents: int, gpus: int) -> dict[str, str]:
 def _quota(asked: "Estimate") -> str:
     hard = ", ".join(f"{key}: {value}" for key, value in quota(asked.agents, asked.gpus).items())
     return f"quota for {asked.agents} agents and the storage: {hard}"
-
-
-def _duration(seconds: float) -> str:
-    """
-    >>> _duration(42), _duration(400), _duration(9000)
-    ('42 s', '6.7 min', '2.5 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

@@ -72,6 +72,14 @@ def run_sweep(
     agents: Agents = 2,
     prefer: Prefer = None,
     baseline: Baseline = "",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show the steps, what each takes and the hours that they will take, by some "
+            "seconds of training; start nothing, and leave nothing in the store.",
+        ),
+    ] = False,
 ) -> None:
     """Sweep, train the folds, build the ensemble: the pipeline of Kubeflow, on this machine.
 
@@ -79,10 +87,10 @@ def run_sweep(
     """
     need("train", "sweep")
     # It loads kfp, which no other command needs.
-    from detector import run
     from detector.choosing.candidates import BALANCE
+    from pipelines.run import asked_run, gpu_count, run_asked
 
-    finished = run(
+    asked = asked_run(
         data,
         sweep,
         overrides=overrides or [],
@@ -92,6 +100,12 @@ def run_sweep(
         prefer=prefer or BALANCE,
         baseline=baseline,
     )
+    if dry_run:
+        from detector.cli.dry_run import show_dry_run
+
+        show_dry_run(asked, gpu_count())
+        return
+    finished = run_asked(asked)
     _print_summary(finished, Console())
 
 

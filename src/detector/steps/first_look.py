@@ -16,6 +16,7 @@ from detector.steps.prepare import refuse_another_configuration
 from detector.steps.promote import require_baseline
 from detector.steps.run import Run
 from detector.steps.sweep_init import refuse_another_sweep
+from detector.sweep.backends.urls import redact
 from detector.sweep.opening import require_backend
 from detector.sweepfile.check import check_sweep, configs_of, refuse_errors
 from detector.sweepfile.spec import SweepSpec, parse_sweep
@@ -64,6 +65,11 @@ class AskedRun:
             SweepError: it is not valid.
         """
         return parse_sweep(self.sweep_yaml, self.file)
+
+    @property
+    def shown_backend(self) -> str:
+        """The backend's URL as it may be printed: without a password."""
+        return redact(self.backend)
 
     def refuse_what_cannot_end_well(self) -> None:
         """Look at everything that a later step will take, cheapest first.
