@@ -7,7 +7,13 @@ from typer.testing import CliRunner
 
 from detector.cli.main import app
 from detector.config.keys import all_keys
-from detector.config.loading import config_from_tree, load_config, values_by_key
+from detector.config.loading import (
+    config_from_tree,
+    load_config,
+    preset_names,
+    preset_summary,
+    values_by_key,
+)
 from detector.errors import ConfigError
 
 
@@ -56,6 +62,9 @@ def test_every_default_can_be_typed_as_it_is_shown() -> None:
     assert load_config([word for word in words if word != "preset=null"]) == load_config()
 
 
-def test_presets_lists_the_reference() -> None:
+def test_presets_says_what_each_is_for() -> None:
     result = CliRunner().invoke(app, ["config", "presets"])
-    assert "hrnet_w44_1280" in result.output.split()
+    assert "hrnet_w44_1280\n    The reference: DBNet on HRNet-W44" in result.output
+    listed = [line for line in result.output.splitlines() if not line.startswith(" ")]
+    assert listed == preset_names()
+    assert all(preset_summary(name).endswith(".") for name in preset_names())

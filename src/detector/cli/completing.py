@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from detector.config.keys import all_keys
-from detector.config.loading import preset_names
+from detector.config.loading import preset_names, preset_summary
 
 _RUNS = Path("runs")
 
@@ -42,11 +42,19 @@ def complete_sweep_id(incomplete: str) -> list[str]:
 
 
 def _values(name: str, begun: str = "") -> Iterator[tuple[str, str]]:
-    """What the key may be, as far as it can be listed, and what it is for."""
+    """What the key may be, as far as it can be listed, and what that is for."""
+    for value, said in _all_values(name):
+        if value.startswith(begun):
+            yield value, said
+
+
+def _all_values(name: str) -> Iterator[tuple[str, str]]:
+    if name == "preset":
+        yield from ((preset, preset_summary(preset)) for preset in preset_names())
+        return
     for key in all_keys():
         if key.name == name:
-            choices = preset_names() if name == "preset" else key.choices or [key.shown_default]
-            yield from ((value, key.meaning) for value in choices if value.startswith(begun))
+            yield from ((value, key.meaning) for value in key.choices or [key.shown_default])
 
 
 Overrides = Annotated[

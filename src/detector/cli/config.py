@@ -9,7 +9,7 @@ import yaml
 
 from detector.cli.completing import Overrides
 from detector.config.keys import all_keys
-from detector.config.loading import load_config, no_such_key, preset_names
+from detector.config.loading import load_config, no_such_key, preset_names, preset_summary
 
 app = typer.Typer(name="config", help="Show the configuration of a run.", no_args_is_help=True)
 
@@ -42,6 +42,6 @@ def keys(
 
 @app.command()
 def presets() -> None:
-    """List the presets that come with detsweep."""
+    """List the presets that come with detsweep, and what each is for."""
     for name in preset_names():
-        typer.echo(name)
+        typer.echo(f"{name}\n    {preset_summary(name)}")

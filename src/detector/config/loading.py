@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,17 @@ def preset_names() -> list[str]:
     return sorted(
         f.name.removesuffix(".yaml") for f in _PRESETS.iterdir() if f.name.endswith(".yaml")
     )
+
+
+def preset_summary(name: str) -> str:
+    """What a preset that comes with detsweep is for: the comment that its file begins with.
+
+    >>> preset_summary("receipts_cpu").partition(":")[0]
+    'Receipts on two CPU cores'
+    """
+    text = (_PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
+    comment = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return " ".join(line.lstrip("# ") for line in comment)
 
 
 def load_config(overrides: Sequence[str] = ()) -> Config:
