@@ -21,17 +21,12 @@ from detector.errors import ConfigError, SweepError
 from detector.extras import need
 from detector.patience import SHORT_PATIENCE_S
 from detector.storage.atomic import write_atomically
-from detector.sweep.best import override_line
-from detector.sweep.export import encode, epoch_table, trial_table
-from detector.sweep.opening import open_backend, open_step_backend, serve_proxy
-from detector.sweep.status import SweepStatus, sweep_status
-from detector.sweep.status_view import status_line, status_tables
 from detector.sweep.trial import Stopping
-from detector.sweepfile.spec import read_sweep_file
 
 if TYPE_CHECKING:
     from detector.steps.run import Run
     from detector.sweep.outcome import SweepOutcome
+    from detector.sweep.status import SweepStatus
 
 app = typer.Typer(help="Search a configuration: many agents share one sweep.", no_args_is_help=True)
 app.command()(check)
@@ -100,6 +95,7 @@ def init(
     # The steps import torch, which the other commands do not wait for.
     from detector.steps.run import Run
     from detector.steps.sweep_init import begin_run
+    from detector.sweepfile.spec import read_sweep_file
 
     text, words = read_sweep_file(file), overrides or []
     begun = begin_run(Run(store), backend, text, str(file), words, data, stopping)
@@ -131,6 +127,7 @@ def agent(
     need("sweep")
     from detector.steps.agent import run_sweep_agent
     from detector.steps.run import Run
+    from detector.sweep.opening import open_step_backend
 
     taken = open_step_backend(backend).open(sweep)
     summary = run_sweep_agent(Run(store, sweep), taken, name or _own_name(), count, timeout)
@@ -153,6 +150,9 @@ def status(
     With --watch and no terminal, a line is printed whenever something has changed.
     """
     need("sweep")
+    from detector.sweep.opening import open_backend
+    from detector.sweep.status import sweep_status
+
     shown = open_backend(backend).open(sweep)
     console = _console()
     current = sweep_status(shown)
@@ -172,8 +172,12 @@ def _console() -> Console:
 
 
 @contextmanager
-def _shown(console: Console, as_json: bool, watch: bool) -> Iterator[Callable[[SweepStatus], None]]:
+def _shown(
+    console: Console, as_json: bool, watch: bool
+) -> Iterator[Callable[["SweepStatus"], None]]:
     """How a status is shown, once or again and again."""
+    from detector.sweep.status_view import status_tables
+
     if not watch:
         yield (
             lambda status: (
@@ -191,14 +195,16 @@ def _shown(console: Console, as_json: bool, watch: bool) -> Iterator[Callable[[S
         yield _line_by_line()
 
 
-def _as_json(status: SweepStatus) -> dict[str, object]:
+def _as_json(status: "SweepStatus") -> dict[str, object]:
     return {"sweep_id": status.id, **status.to_dict()}
 
 
-def _line_by_line() -> Callable[[SweepStatus], None]:
+def _line_by_line() -> Callable[["SweepStatus"], None]:
+    from detector.sweep.status_view import status_line
+
     last = ""
 
-    def show(status: SweepStatus) -> None:
+    def show(status: "SweepStatus") -> None:
         nonlocal last
         line = status_line(status)
         if line != last:
@@ -227,6 +233,8 @@ def best(
     """
     need("sweep")
     from detector.steps.run import Run
+    from detector.sweep.best import override_line
+    from detector.sweep.opening import open_backend
     from detector.sweep.outcome import SweepOutcome
 
     if as_json + as_yaml + overrides > 1:
@@ -310,6 +318,8 @@ def export(
     """
     need("sweep")
     from detector.steps.run import Run
+    from detector.sweep.export import encode, epoch_table, trial_table
+    from detector.sweep.opening import open_backend
 
     if trials is None and epochs is None:
         trials, epochs = Path(f"{sweep}-trials.csv"), Path(f"{sweep}-epochs.csv")
@@ -348,6 +358,7 @@ def report(
     need("sweep")
     from detector.steps.report import report_sweep
     from detector.steps.run import Run
+    from detector.sweep.opening import open_backend
 
     run = Run(store, sweep, patience_s=SHORT_PATIENCE_S)
     page = report_sweep(run, open_backend(backend).open(sweep))
@@ -371,6 +382,8 @@ def stop(
     The agents end when none is left.
     """
     need("sweep")
+    from detector.sweep.opening import open_backend
+
     stopped = open_backend(backend).open(sweep)
     stopped.stop(now=now)
     running = [trial for trial in stopped.trials() if trial.state == "running"]
@@ -401,6 +414,8 @@ def serve(
     the agents' network reach it.
     """
     need("sweep")
+    from detector.sweep.opening import serve_proxy
+
     serve_proxy(backend, host, port, lambda: say(f"serving sweeps at grpc://{host}:{port}"))
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,9 +15,10 @@ from rich.text import Text
 from detector.cli.completing import Overrides
 from detector.errors import SweepError
 from detector.storage.atomic import write_atomically
-from detector.sweepfile.check import LEVELS, Finding, check_sweep, configs_of
-from detector.sweepfile.check.mending import Mending, Step, mend
-from detector.sweepfile.spec import read_sweep_file
+
+if TYPE_CHECKING:
+    from detector.sweepfile.check import Finding
+    from detector.sweepfile.check.mending import Mending, Step
 
 _ERRORS_FOUND_EXIT_CODE = 1
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -45,6 +46,10 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find what would waste GPU time before any is spent. Exits with 1 where there are errors."""
+    from detector.sweepfile.check import check_sweep, configs_of
+    from detector.sweepfile.check.mending import mend
+    from detector.sweepfile.spec import read_sweep_file
+
     text = read_sweep_file(file)
     configs = configs_of(overrides or [])
     mending = mend(text, str(file), configs, agents) if fix or diff else None
@@ -64,7 +69,7 @@ def check(
         raise typer.Exit(_ERRORS_FOUND_EXIT_CODE)
 
 
-def describe(finding: Finding, where: str) -> str:
+def describe(finding: "Finding", where: str) -> str:
     """A finding as lines for a person."""
     return (
         f"{where}:{finding.line}: {finding.level}: {finding.problem}  [{finding.rule}]\n"
@@ -112,7 +117,9 @@ def _write_backup(file: Path, content: bytes) -> Path:
     raise AssertionError  # there are enough numbers
 
 
-def _print_mending(file: Path, mending: Mending, backup: Path | None, *, is_written: bool) -> None:
+def _print_mending(
+    file: Path, mending: "Mending", backup: Path | None, *, is_written: bool
+) -> None:
     console = Console()
     word = "mended" if is_written else "would be mended"
     for step in mending.steps:
@@ -138,7 +145,9 @@ def _print_lines(console: Console, *lines: str) -> None:
         console.print(Text(line), soft_wrap=True)
 
 
-def _print_findings(file: Path, findings: Sequence[Finding], mending: Mending | None) -> None:
+def _print_findings(file: Path, findings: "Sequence[Finding]", mending: "Mending | None") -> None:
+    from detector.sweepfile.check import LEVELS
+
     for finding in findings:
         typer.echo(describe(finding, str(file)))
     counts = Counter(finding.level for finding in findings)
@@ -148,7 +157,7 @@ def _print_findings(file: Path, findings: Sequence[Finding], mending: Mending | 
 
 
 def _as_tree(
-    file: Path, findings: Sequence[Finding], mending: Mending | None, backup: Path | None
+    file: Path, findings: "Sequence[Finding]", mending: "Mending | None", backup: Path | None
 ) -> dict[str, object]:
     steps = mending.steps if mending else ()
     refused = mending.refused if mending else ()
@@ -162,16 +171,16 @@ def _as_tree(
     }
 
 
-def _finding_tree(finding: Finding) -> dict[str, object]:
+def _finding_tree(finding: "Finding") -> dict[str, object]:
     return {**_about(finding), "edits": [asdict(edit) for edit in finding.edits]}
 
 
-def _step_tree(step: Step) -> dict[str, object]:
+def _step_tree(step: "Step") -> dict[str, object]:
     changes = [change.to_dict() for change in step.changes]
     return {**_about(step.finding), "changes": changes, "lost": list(step.lost)}
 
 
-def _about(finding: Finding) -> dict[str, object]:
+def _about(finding: "Finding") -> dict[str, object]:
     """A finding without its edits, whose places are those of a text that is never written."""
     tree = asdict(finding)
     del tree["edits"]
