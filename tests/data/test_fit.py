@@ -106,7 +106,7 @@ def errors(root: Path) -> list[tuple[str, int | str | None, str]]:
 def test_coordinates_from_0_to_1_are_one_error_a_page(root: Path, write_page: WritePage) -> None:
     write_page(name="a", text=quads((0.1, 0.1), (0.1, 0.4), (0.5, 0.6), size=(0.2, 0.1)))
     [(file, line, reason)] = errors(root)
-    assert (file, line) == ("gt/a.txt", None)
+    assert (file, line) == ("images/a.jpg", None)
     assert "coordinates from 0 to 1" in reason
 
 
@@ -116,7 +116,7 @@ def test_outlines_that_fit_a_page_only_with_x_and_y_swapped(
     # The page is 64 wide and 48 high.
     write_page(name="a", text=quads((2, 2), (10, 50), (20, 52), size=(8, 10)))
     [(file, line, reason)] = errors(root)
-    assert (file, line) == ("gt/a.txt", None)
+    assert (file, line) == ("images/a.jpg", None)
     assert "fit it with x and y swapped" in reason
 
 

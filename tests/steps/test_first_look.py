@@ -59,6 +59,16 @@ def test_what_is_right_is_let_through_and_leaves_nothing(asked: AskedRun, tmp_pa
         ("baseline", "old.onnx", "old.onnx: there is no such baseline"),
         ("overrides", ["models.optimizer.lr=x"], "models.optimizer.lr"),
         ("sweep_yaml", SWEEP.replace("val/hmean", "val/hmaen"), "no training logs 'val/hmaen'"),
+        (
+            "overrides",
+            [*overrides(1), "models.encoder.model_name=resnett18"],
+            "no model 'resnett18'",
+        ),
+        (
+            "sweep_yaml",
+            SWEEP + "  models.encoder.model_name: {values: [resnet18, resnet8]}\n",
+            "timm has no model 'resnet8'",
+        ),
         ("sweep_yaml", PROGRAM, "its trials are runs of a program"),
         ("data", "nowhere", "nowhere: there is no such folder"),
         ("backend", "mysql://db", "no backend of this kind"),

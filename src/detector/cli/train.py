@@ -10,7 +10,9 @@ from detector.config.loading import load_config
 from detector.config.metrics import LOSS, METRIC, PRECISION, RECALL, SECONDS
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.data.processes import Processes
+from detector.errors import StoreError
 from detector.extras import need
+from detector.storage.atomic import what_keeps_from_writing
 
 RunDir = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Folder of this run; the same one resumes it.")
@@ -39,6 +41,9 @@ def train_run(
     from detector.training.run import train
 
     config = load_config(overrides or [])
+    obstacle = what_keeps_from_writing(run_dir)
+    if obstacle:
+        raise StoreError(obstacle, where=str(run_dir), remedy="name another folder by --run-dir")
     folds = split_pages(config)
 
     hmeans: list[float] = []

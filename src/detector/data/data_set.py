@@ -45,7 +45,7 @@ class LabelledImage:
         misfit = certain_misfit(annotation.boxes, size, lambda: is_stored_sideways(self.page.image))
         if misfit is not None:
             # One reason in place of one for each outline.
-            problems.append(Problem("error", file, misfit))
+            problems.append(Problem("error", self.page.name, misfit))
         else:
             problems += [
                 Problem(level, file, reason, annotation.places[i])

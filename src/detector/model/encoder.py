@@ -1,5 +1,7 @@
 """The backbone: any timm network that gives feature maps at strides 4, 8, 16 and 32."""
 
+import difflib
+
 import timm
 from timm.models import FeatureInfo
 from torch import Tensor, nn
@@ -23,7 +25,7 @@ class Encoder(nn.Module):
     def __init__(self, config: EncoderConfig, *, pretrained: bool | None = None):
         super().__init__()
         use_weights = config.pretrained if pretrained is None else pretrained
-        _require_known(config.model_name)
+        require_known(config.model_name)
         self.features = timm.create_model(
             config.model_name, pretrained=use_weights, features_only=True
         )
@@ -37,10 +39,15 @@ class Encoder(nn.Module):
         return [features[level] for level in self._levels]
 
 
-def _require_known(model_name: str) -> None:
+def require_known(model_name: str) -> None:
+    """Refuse a name that timm does not know.
+
+    Raises:
+        ConfigError: with the names that are nearest.
+    """
     if timm.is_model(model_name):
         return
-    similar = timm.list_models(f"*{model_name.partition('_')[0]}*")[:8]
+    similar = difflib.get_close_matches(model_name, timm.list_models(), n=8)
     raise ConfigError(
         f"timm has no model {model_name!r}",
         where="models.encoder.model_name",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from detector.config.loading import load_config
+from detector.config.loading import load_config, preset_names
 from detector.config.schema import Config
 from detector.data.formats.layout import find_splits
 from detector.data.source import fetch
@@ -20,6 +20,8 @@ from detector.sweep.backends.urls import redact
 from detector.sweep.opening import require_backend
 from detector.sweepfile.check import check_sweep, configs_of, refuse_errors
 from detector.sweepfile.spec import SweepSpec, parse_sweep
+
+ENCODER = "models.encoder.model_name"
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class AskedRun:
                 remedy="use `detsweep sweep init` and `detsweep sweep agent`, or take `program` "
                 "and `command` out for detsweep's own detector",
             )
+        self._look_at_encoders()
         require_preference(self.prefer, self.config.folds.trained)
         if not self.data.startswith("s3://"):  # whose copy is the first step's
             find_splits(fetch(self.data))
@@ -98,6 +101,21 @@ class AskedRun:
         require_backend(self.backend, self.agents)
         if self.baseline:
             require_baseline(self.baseline)
+
+    def _look_at_encoders(self) -> None:
+        swept = self.spec.parameters.get(ENCODER)
+        values = [] if swept is None else swept.grid() or []
+        names = {self.config.models.encoder.model_name, *map(str, values)}
+        usual = {
+            load_config([f"preset={name}"]).models.encoder.model_name for name in preset_names()
+        }
+        unusual = sorted(names - usual)
+        if unusual:
+            # timm takes seconds to import, and knows what presets name.
+            from detector.model.encoder import require_known  # noqa: PLC0415
+
+            for name in unusual:
+                require_known(name)
 
     def _look_at_store(self) -> None:
         run = Run(self.store, patience_s=SHORT_PATIENCE_S)

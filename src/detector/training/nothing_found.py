@@ -10,9 +10,9 @@ ENOUGH_EPOCHS = 5
 """A training that has found nothing by then has learnt nothing; after fewer it may just be slow."""
 
 
-def is_worth_a_word(epoch: int) -> bool:
-    """Whether to speak of a score of 0.0 after this epoch: after 1, 2, 4, 8, … of them."""
-    return epoch & (epoch - 1) == 0
+def is_worth_a_word(epoch: int, max_epochs: int) -> bool:
+    """Whether to speak of a score of 0.0 after this epoch: after 1, 2, 4, 8, … and at the end."""
+    return epoch == max_epochs or epoch & (epoch - 1) == 0
 
 
 def likely_reason(score: DatasetScore, epoch: int, config: Config) -> str:
@@ -32,8 +32,8 @@ def likely_reason(score: DatasetScore, epoch: int, config: Config) -> str:
     rate = config.models.optimizer.lr
     return (
         f"{of_all} the model finds nothing on {pages}. Early on that is usual; if it stays so, "
-        f"models.optimizer.lr={rate:g} is too low or too high, or the epochs have too few steps "
-        "(data.crops_per_page raises them)"
+        f"models.optimizer.lr={rate:g} is too low or too high, the epochs have too few steps "
+        "(data.crops_per_page raises them), or the labels do not fit (`detsweep data check`)"
     )
 
 

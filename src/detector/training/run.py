@@ -134,7 +134,11 @@ class TrainingRun:
         """Validate the epoch, decide whether its weights are kept, and save."""
         score = self._validation.score(self._parts.weights_to_keep.eval())
         row = self._row(epoch, score, started)
-        if self._is_first and not score.hmean and is_worth_a_word(epoch):
+        if (
+            self._is_first
+            and not score.hmean
+            and is_worth_a_word(epoch, self._config.trainer.max_epochs)
+        ):
             say(f"warning: {likely_reason(score, epoch, self._config)}")
         self._progress.add_epoch(row)
         candidate = KeptEpoch(epoch, PageScores.of(self._validation.pages, score))
