@@ -26,7 +26,8 @@ from detector.config.schema import Config
 from detector.data.synthetic.drawing import draw_receipt
 from detector.detecting.inference import Detect, Image, detect_text, normalise
 from detector.detecting.postprocess import Detections
-from detector.export.engines import Engine, Network, has_bf16, open_engine
+from detector.export.engine import Engine
+from detector.export.engines import Network, has_bf16, open_engine
 from detector.export.onnx import MeanOfMaps, export_onnx
 from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet

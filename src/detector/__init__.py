@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from detector.data.page import Page, TextBox
     from detector.detecting.postprocess import Detections, Outline
     from detector.export.detector import Detector
-    from detector.export.engines import Engine
+    from detector.export.engine import Engine
     from detector.training.run import train
     from pipelines.run import run
 
@@ -65,7 +65,7 @@ _HOMES = {
     "DataSet": "detector.data.data_set",
     "Detections": "detector.detecting.postprocess",
     "Detector": "detector.export.detector",
-    "Engine": "detector.export.engines",
+    "Engine": "detector.export.engine",
     "Outline": "detector.detecting.postprocess",
     "Page": "detector.data.page",
     "TextBox": "detector.data.page",

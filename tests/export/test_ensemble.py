@@ -28,7 +28,8 @@ from detector.evaluation.score_row import ScoreRow
 from detector.export.bits import Precision
 from detector.export.card import Card
 from detector.export.detector import Detector
-from detector.export.engines import Engine, has_bf16, open_engine
+from detector.export.engine import Engine
+from detector.export.engines import has_bf16, open_engine
 from detector.export.markdown import card_as_markdown
 from detector.export.model import Model
 from detector.export.onnx import AllMaps, MeanOfMaps, export_onnx, measure_parity

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from detector.cli.labelled import Everything, Labelled
 from detector.cli.predict import Model, RunBy
-from detector.export.engines import Engine
+from detector.export.engine import Engine
 from detector.storage.atomic import write_atomically
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from rich.table import Table
 from detector.cli.labelled import Everything, Labelled
 from detector.cli.progress import with_bar
 from detector.errors import DataError
-from detector.export.engines import Engine
+from detector.export.engine import Engine
 from detector.storage.atomic import write_atomically
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from detector.data.images import read_image
 from detector.detecting.inference import Image, detect_text, normalise
 from detector.detecting.postprocess import Detections
 from detector.errors import DataError
-from detector.export.engines import Engine, open_engine
+from detector.export.engine import Engine
+from detector.export.engines import open_engine
 from detector.export.model import Model
 
 

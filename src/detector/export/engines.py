@@ -6,7 +6,6 @@ knows which one it is.
 
 import os
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import ExportError
+from detector.export.engine import Engine
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From (B, 3, H, W) normalised images, sides multiples of 32, to (B, H, W) probability maps, or the
 (B, K, H, W) of an ensemble's networks."""
-
-
-class Engine(StrEnum):
-    """onnxruntime runs on a GPU where it has one, else on the processor; OpenVINO on the processor
-    alone, where it has bfloat16 several times as fast as in float32."""
-
-    ONNXRUNTIME = "onnxruntime"
-    OPENVINO = "openvino"
-    OPENVINO_BF16 = "openvino-bf16"
 
 
 def open_engine(path: Path, engine: Engine = Engine.ONNXRUNTIME) -> Network:

@@ -10,7 +10,7 @@ from detector.choosing.promotion import Promotion, judge, judge_number
 from detector.console import say
 from detector.data.page import Page
 from detector.errors import DataError, ExportError
-from detector.export.engines import Engine
+from detector.export.engine import Engine
 from detector.storage.object_store import options
 
 
