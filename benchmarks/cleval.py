@@ -165,7 +165,7 @@ def print_first_page() -> None:
                 env={**os.environ, "NUMBA_CACHE_DIR": cache},
                 check=True,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
             ).stdout
             for _ in range(2)
         ]

@@ -30,7 +30,7 @@ def agent(
     from detector.sweep.opening import SweepAddress
 
     label_this_pod("detsweep.io/agent", index)
-    address = SweepAddress(backend_url, Path(sweep.path).read_text())
+    address = SweepAddress(backend_url, Path(sweep.path).read_text(encoding="utf-8"))
     with plain_errors():
         end = run_lasting_agent(
             Run(store_url, address.id),

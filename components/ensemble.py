@@ -29,7 +29,7 @@ def ensemble(
     from detector.steps.run import Run
 
     with plain_errors():
-        run = Run(store_url, Path(sweep.path).read_text())
+        run = Run(store_url, Path(sweep.path).read_text(encoding="utf-8"))
         outcome = build_lastingly(run, prefer, baseline, grace_seconds())
         model.uri += ".onnx"  # What downloads it needs the ending.
         Path(model.path).write_bytes(run.ensemble.model)

@@ -61,7 +61,7 @@ def fold(
         TrainJobs.of_this_pod().run(FoldJob(store_url, run.sweep, index, pods))
 
     label_this_pod("detsweep.io/fold", index)
-    run = Run(store_url, Path(sweep.path).read_text())
+    run = Run(store_url, Path(sweep.path).read_text(encoding="utf-8"))
     with plain_errors():
         if gpus * nodes > 1:
             result = train_fold(run, index, train_on_gpus)

@@ -39,7 +39,7 @@ def prepare(
                 remedy="submit the run with these parameters, which compiles the pipeline for them",
             )
         prepared = run_step(Run(store_url), words, gpus_per_fold * nodes_per_fold)
-    Path(manifest.path).write_text(prepared.manifest.to_json())
+    Path(manifest.path).write_text(prepared.manifest.to_json(), encoding="utf-8")
     describe(manifest, "folds")
     describe(pages, "pages")
     measure(pages, prepared.page_counts)

@@ -29,7 +29,7 @@ def select(
     from detector.steps.select import select_lastingly
     from detector.sweep.opening import SweepAddress
 
-    address = SweepAddress(backend_url, Path(sweep.path).read_text())
+    address = SweepAddress(backend_url, Path(sweep.path).read_text(encoding="utf-8"))
     with plain_errors():
         selection = select_lastingly(
             Run(store_url, address.id),
@@ -40,8 +40,10 @@ def select(
         )
     outcome = selection.outcome
     chosen = outcome.as_plain()
-    Path(best.path).write_text(yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True))
-    Path(report.path).write_text(selection.report)
+    Path(best.path).write_text(
+        yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+    Path(report.path).write_text(selection.report, encoding="utf-8")
     reasons = {"reasons": " ".join(outcome.reasons)}
     describe(best, "best configuration", {**chosen["params"], **reasons})
     describe(report, "report of the sweep")

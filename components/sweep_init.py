@@ -33,6 +33,6 @@ def sweep_init(
                 f"{agents} agents train nothing", where="agents", remedy="give 1 or more"
             )
         created = init_sweep(Run(store_url), backend_url, sweep_yaml)
-    Path(sweep.path).write_text(created.id)
+    Path(sweep.path).write_text(created.id, encoding="utf-8")
     describe(sweep, "sweep", {"id": created.id})
     return list(range(1, agents + 1))

@@ -41,7 +41,7 @@ def connect() -> "tuple[ApiClient, str]":
     settings = client.Configuration()
     settings.retries = False  # Whoever asks knows how often, and hears SIGTERM in between.
     config.load_incluster_config(client_configuration=settings)
-    return client.ApiClient(settings), _NAMESPACE_FILE.read_text()
+    return client.ApiClient(settings), _NAMESPACE_FILE.read_text(encoding="utf-8")
 
 
 def owner_reference() -> dict[str, object] | None:

@@ -24,7 +24,7 @@ def requirements(project: Path, extras: Iterable[str], without: Collection[str])
     Raises:
         ValueError: a name in `without` is not among them, or there is no such extra.
     """
-    table = tomllib.loads(project.read_text())["project"]
+    table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     wanted = list(table["dependencies"])
     waiting = list(extras)
     for extra in waiting:

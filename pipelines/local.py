@@ -65,7 +65,7 @@ def start_process(command: Sequence[str], environment: Mapping[str, str]) -> Pro
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         bufsize=1,
         env={**os.environ, **environment},

@@ -31,7 +31,7 @@ def default_sweep() -> str:
     """The sweep that goes with the default preset, on one line: kfp writes defaults into a
     comment."""
     file = Path(__file__).with_name("default_sweep.yaml")
-    tree = yaml.safe_load(file.read_text())
+    tree = yaml.safe_load(file.read_text(encoding="utf-8"))
     line = yaml.safe_dump(tree, default_flow_style=True, sort_keys=False, width=sys.maxsize)
     return line.strip()
 

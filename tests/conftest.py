@@ -110,5 +110,5 @@ def _create_bucket(server: subprocess.Popen[bytes], log: Path) -> str:
             return "detsweep-test"
         except OSError:
             if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the S3 server did not start:\n{log.read_text()}")
+                pytest.fail(f"the S3 server did not start:\n{log.read_text(encoding='utf-8')}")
             time.sleep(0.2)

@@ -31,7 +31,9 @@ def test_a_line_is_seen_at_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_process_whose_listener_died_ends_as_by_sigterm() -> None:
     script = "from detector.console import say\nwhile True: say('x')"
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, encoding="utf-8"
+    )
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()

@@ -9,9 +9,9 @@ from importlinter.application.use_cases import lint_imports
 from importlinter.configuration import configure
 
 ROOT = Path(__file__).parents[1]
-CONTRACTS: list[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"][
-    "importlinter"
-]["contracts"]
+CONTRACTS: list[dict[str, Any]] = tomllib.loads(
+    (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+)["tool"]["importlinter"]["contracts"]
 
 
 def rooms() -> list[str]:
@@ -31,6 +31,6 @@ def test_every_package_is_a_room() -> None:
 
 
 def test_the_docs_list_the_rooms_in_the_contracts_order() -> None:
-    text = (ROOT / "docs/architecture.md").read_text()
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     table = text.split("## The rooms")[1].split("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == rooms()

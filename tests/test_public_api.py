@@ -19,7 +19,7 @@ def test_importing_it_loads_nothing_heavy() -> None:
     heavy = {"torch", "onnxruntime", "numpy", "kfp", "pydantic", "pipelines"}
     program = f"import sys, detector; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True
     )
     assert done.stdout.strip() == "[]"
 
@@ -27,7 +27,7 @@ def test_importing_it_loads_nothing_heavy() -> None:
 def test_a_detector_is_opened_without_torch() -> None:
     program = "import sys, detector; detector.Detector; print('torch' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True
     )
     assert done.stdout.strip() == "False"
 
@@ -80,7 +80,8 @@ def test_a_type_checker_knows_what_a_detector_gives(tmp_path: Path) -> None:
         "    page.boxes[0].points.astype('float64')\n"
         "    page.outlines\n"
         "run(data='pages')\n"
-        "train()\n"
+        "train()\n",
+        encoding="utf-8",
     )
     for package in ("detector", "pipelines"):
         assert resources.files(package).joinpath("py.typed").is_file()
@@ -90,7 +91,7 @@ def test_a_type_checker_knows_what_a_detector_gives(tmp_path: Path) -> None:
         cwd=tmp_path,
         env={"MYPYPATH": f"{ROOT / 'src'}:{ROOT}", "PATH": ""},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     errors = [

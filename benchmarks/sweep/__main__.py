@@ -76,7 +76,7 @@ def _sweeps(
 
 def _read(results: Path | None) -> Outcomes:
     outcomes: Outcomes = {}
-    lines = results.read_text().splitlines() if results and results.exists() else []
+    lines = results.read_text(encoding="utf-8").splitlines() if results and results.exists() else []
     for record in map(json.loads, lines):
         engine, problem, seed = (record.pop(name) for name in ("engine", "problem", "seed"))
         outcomes.setdefault(engine, {})[problem, seed] = _outcome(record)

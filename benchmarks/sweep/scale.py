@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from multiprocessing.synchronize import Barrier
 from typing import ParamSpec, TypeVar
 
-import detector.sweep.backends.optuna
-import detector.sweep.backends.storages  # noqa: F401  # imported once, for agents that are forked
+import detector.sweep.backends.optuna  # noqa: F401  # imported once, for agents that are forked
+import detector.sweep.backends.storages  # noqa: F401
 from detector.patience import DEFAULT_PATIENCE_S
 from detector.sweep.opening import open_backend
 from detector.sweep.protocol import Idle

@@ -104,7 +104,7 @@ class Login(TokenCredentialsBase):
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text().strip()
+        return file.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise NotSignedInError(
             f"cannot be read: {error.strerror}",
@@ -116,7 +116,11 @@ def _read(file: Path) -> str:
 def _output(command: str) -> str:
     try:
         done = subprocess.run(
-            shlex.split(command), capture_output=True, text=True, timeout=_COMMAND_S, check=True
+            shlex.split(command),
+            capture_output=True,
+            encoding="utf-8",
+            timeout=_COMMAND_S,
+            check=True,
         )
     except subprocess.CalledProcessError as error:
         reason = error.stderr.strip() or f"exit code {error.returncode}"

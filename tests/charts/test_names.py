@@ -138,7 +138,7 @@ def test_a_name_that_looks_like_a_number_or_a_truth_stays_text(secret: str, user
 
 
 def _pattern(definition: str) -> str:
-    schema = json.loads((CHART / "values.schema.json").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     pattern: str = schema["definitions"][definition]["pattern"]
     return pattern
 

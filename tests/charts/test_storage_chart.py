@@ -276,7 +276,7 @@ HELMS_TIMEOUT_S = 300
 
 
 def test_what_waits_gives_up_before_helm_does() -> None:
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     assert values["setup"]["timeoutSeconds"] < HELMS_TIMEOUT_S
     # There are two test pods, one after the other.
     assert 2 * values["test"]["timeoutSeconds"] < HELMS_TIMEOUT_S
@@ -387,8 +387,8 @@ def test_a_limit_can_be_taken_away() -> None:
 
 
 def test_the_schema_knows_and_explains_every_value() -> None:
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
     assert list(_unexplained(schema, schema, values, "")) == []
 
 

@@ -83,7 +83,7 @@ def run_script(container: Manifest, environ: Mapping[str, str]) -> subprocess.Co
         [program, *scripts],
         env={"PATIENCE": "30", **environ},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=START_S,
         check=False,
     )
@@ -245,7 +245,7 @@ def test_the_test_pod_tries_again_while_the_store_is_away(
     environ = environment(test, manifests, AWS_ENDPOINT_URL=s3.endpoint)
     words = [SCRIPTS / Path(word).name for word in test["command"]]
     with subprocess.Popen(
-        words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
     ) as waiting:
         assert waiting.stderr is not None
         assert waiting.stdout is not None
@@ -290,7 +290,9 @@ def test_a_container_beside_a_server_stays_and_ends_when_it_is_asked_to(tmp_path
     beside = subprocess.Popen(words, env={"PATH": os.environ["PATH"], "DONE": str(done)})
     try:
         deadline = time.monotonic() + START_S
-        while len(attempts.read_text().split("\n") if attempts.exists() else []) < 3:
+        while (
+            len(attempts.read_text(encoding="utf-8").split("\n") if attempts.exists() else []) < 3
+        ):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         while not done.exists():
@@ -306,7 +308,7 @@ def test_a_container_beside_a_server_stays_and_ends_when_it_is_asked_to(tmp_path
 def test_trying_again_comes_to_an_end() -> None:
     words = [str(SCRIPTS / "try.sh"), "sh", "-c", "echo no >&2; exit 3"]
     environ = {"PATH": os.environ["PATH"], "PATIENCE": "1"}
-    ended = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
+    ended = subprocess.run(words, env=environ, capture_output=True, encoding="utf-8", check=False)
     assert ended.returncode == 1
     assert ended.stderr.startswith("no\n")
     assert "gave up after" in ended.stderr.splitlines()[-1]
@@ -327,7 +329,7 @@ class Postgresql:
         environ = environment(container, manifests)
         # What the image's entry point does with an empty volume.
         password = folder / "password"
-        password.write_text(environ["POSTGRES_PASSWORD"])
+        password.write_text(environ["POSTGRES_PASSWORD"], encoding="utf-8")
         password.chmod(0o644)
         initdb = [
             str(programs / "initdb"),
@@ -442,7 +444,7 @@ class Dashboard:
             [sys.executable, SCRIPTS / Path(script).name, *arguments],
             env={**self._environ, **changed},
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             cwd="/",
         )
         try:
@@ -511,4 +513,4 @@ def fetch(url: str, awaited: str = "") -> str:
 
 def test_scripts_reach_their_pods_whole(manifests: list[Manifest]) -> None:
     data = find(manifests, "ConfigMap", "detsweep-storage-scripts")["data"]
-    assert data == {path.name: path.read_text() for path in SCRIPTS.iterdir()}
+    assert data == {path.name: path.read_text(encoding="utf-8") for path in SCRIPTS.iterdir()}

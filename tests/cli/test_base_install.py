@@ -67,9 +67,7 @@ def missing_modules() -> str:
 
 def detsweep(*words: object, folder: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-c", PROGRAM, missing_modules(), *map(str, words)]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False
-    )
+    return subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +114,6 @@ def test_a_model_scores_as_with_everything_installed(pages: Path, model: Path) -
     whole = subprocess.run(
         [sys.executable, "-c", program, *map(str, words)],
         capture_output=True,
-        text=True,
         encoding="utf-8",
         check=True,
     )

@@ -35,7 +35,7 @@ def ask(shell: str, script: str, folder: Path, words: tuple[str, ...]) -> str:
         cwd=folder,
         env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr

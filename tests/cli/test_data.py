@@ -42,7 +42,7 @@ def test_check_prints_each_problem_and_exits_with_1(root: Path, write_page: Writ
 
 def test_check_names_the_group_column_that_it_chose(root: Path, write_page: WritePage) -> None:
     write_page(name="a")
-    (root / "index.csv").write_text("name,store_group\na,g1\n")
+    (root / "index.csv").write_text("name,store_group\na,g1\n", encoding="utf-8")
     assert "1 groups by store_group" in _run("check", root)[1]
 
 
@@ -92,7 +92,7 @@ def test_folds_writes_a_manifest_that_opens(
     code, output = _run("folds", root, "--count", 3, "--seed", 7, "--out", tmp_path / "f.json")
     assert code == 0
     assert "held out" in output
-    manifest = Manifest.from_json((tmp_path / "f.json").read_text())
+    manifest = Manifest.from_json((tmp_path / "f.json").read_text(encoding="utf-8"))
     assert (manifest.count, manifest.seed) == (3, 7)
     assert len(open_folds(root, manifest).pages) == 8
 

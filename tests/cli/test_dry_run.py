@@ -24,7 +24,7 @@ def dry_run(folder: Path, *options: str) -> Result:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     draw_receipts(tmp_path / "data", train=9, held_out=3, seed=1)
-    (tmp_path / "tiny.yaml").write_text(SWEEP)
+    (tmp_path / "tiny.yaml").write_text(SWEEP, encoding="utf-8")
     return tmp_path
 
 

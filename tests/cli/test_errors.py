@@ -31,7 +31,7 @@ def write_page(root: Path, name: str, shades: Sequence[int]) -> None:
         pixels[top : top + 40, 40:200] = shade
         lines.append(f"40,{top},200,{top},200,{top + 40},40,{top + 40},TOTAL")
     Image.fromarray(pixels).save(root / "images" / f"{name}.png")
-    (root / "gt" / f"{name}.txt").write_text("\n".join(lines))
+    (root / "gt" / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
 def invoke(*words: object) -> Result:
@@ -44,7 +44,7 @@ def test_the_worst_page_comes_first_with_what_is_missed_on_it(
     out = tmp_path / "errors"
     result = invoke("errors", "--data", data, "--model", model, "--out", out, "--worst", 2)
     assert result.exit_code == 0
-    first, *others = json.loads((out / "errors.json").read_text())["pages"]
+    first, *others = json.loads((out / "errors.json").read_text(encoding="utf-8"))["pages"]
     assert first["page"] == "images/c.png"
     assert first["missed"] == [[[40, 200], [200, 200], [200, 240], [40, 240]]]
     assert all(not page["missed"] and not page["false"] for page in others)

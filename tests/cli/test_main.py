@@ -40,12 +40,12 @@ def test_help_does_not_wait_for_what_it_does_not_need() -> None:
         "print(sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True
     )
     assert done.stdout.strip() == "[]"
 
 
 def test_the_command_is_installed() -> None:
-    done = subprocess.run([DETSWEEP, "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run([DETSWEEP, "--help"], capture_output=True, encoding="utf-8", check=True)
     for group in ("run", "data", "sweep", "config"):
         assert group in done.stdout

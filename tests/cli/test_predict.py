@@ -19,7 +19,9 @@ def data(tmp_path: Path) -> Path:
     for folder in ("images", "gt"):
         (tmp_path / folder).mkdir()
     Image.fromarray(pixels).save(tmp_path / "images" / "page.png")
-    (tmp_path / "gt" / "page.txt").write_text("40,100,200,100,200,140,40,140,TOTAL\n")
+    (tmp_path / "gt" / "page.txt").write_text(
+        "40,100,200,100,200,140,40,140,TOTAL\n", encoding="utf-8"
+    )
     return tmp_path
 
 
@@ -33,7 +35,7 @@ def test_predict_writes_json_csv_and_overlays_in_the_images_pixels(
     image, out = data / "images" / "page.png", tmp_path / "out"
     files = ["--json", out / "p.json", "--csv", out / "p.csv", "--overlay", out]
     assert invoke("predict", image, "--model", model, *files).exit_code == 0
-    (box,) = json.loads((out / "p.json").read_text())["images"][str(image)]
+    (box,) = json.loads((out / "p.json").read_text(encoding="utf-8"))["images"][str(image)]
     corners = [[40, 100], [200, 100], [200, 140], [40, 140]]
     np.testing.assert_allclose(box["points"], corners, atol=3)
     with (out / "p.csv").open() as lines:

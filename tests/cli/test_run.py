@@ -34,9 +34,9 @@ def test_a_data_set_with_errors_fails_the_first_step_and_says_how_to_go_on(tmp_p
     (data / "images").mkdir(parents=True)
     (data / "gt").mkdir()
     (data / "images" / "a.jpg").write_bytes(b"not an image")
-    (data / "gt" / "a.txt").write_text("1,2,3\n")
+    (data / "gt" / "a.txt").write_text("1,2,3\n", encoding="utf-8")
     given = [DETSWEEP, "run", "--data", data, "--sweep", SWEEP, "--store", tmp_path / "run"]
-    done = subprocess.run(list(map(str, given)), capture_output=True, text=True, check=False)
+    done = subprocess.run(list(map(str, given)), capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 2
     assert "prepare │ error:" in done.stdout
     assert "detsweep data check" in done.stdout

@@ -120,11 +120,13 @@ def test_export_writes_a_row_for_each_trial_and_for_each_epoch(
     assert "no other metric than val/hmean is in runs/sweep" in said
     with Run("run", sweep_id).trial(0).opened() as folder:
         line = '{"epoch": 1, "val/hmean": 0.999, "train/loss": 2.5}\n'
-        (folder.path / "metrics.jsonl").write_text(line)
+        (folder.path / "metrics.jsonl").write_text(line, encoding="utf-8")
     detsweep_sweep("export", sweep_id, "--backend", url, "--store", "run")
-    trials = list(csv.DictReader(Path(f"{sweep_id}-trials.csv").read_text().splitlines()))
+    trials = list(
+        csv.DictReader(Path(f"{sweep_id}-trials.csv").read_text(encoding="utf-8").splitlines())
+    )
     assert [row["params.models.optimizer.lr"] for row in trials] == ["0.001", "0.0003"]
-    assert Path(f"{sweep_id}-epochs.csv").read_text() == (
+    assert Path(f"{sweep_id}-epochs.csv").read_text(encoding="utf-8") == (
         "trial,epoch,metrics.val/hmean,metrics.train/loss\n0,1,0.999,2.5\n1,1,0.9997,\n"
     )
 
@@ -136,9 +138,9 @@ def test_report_writes_one_page_into_the_store_or_where_it_is_asked_to(
     said = detsweep_sweep("report", sweep_id, "--backend", url, "--store", "run")
     page = tmp_path / "run" / "sweeps" / sweep_id / "report.html"
     assert str(page) in said
-    assert "Learning curves" in page.read_text()
+    assert "Learning curves" in page.read_text(encoding="utf-8")
     detsweep_sweep("report", sweep_id, "--backend", url, "--out", "mine.html")
-    assert "Learning curves" in (tmp_path / "mine.html").read_text()
+    assert "Learning curves" in (tmp_path / "mine.html").read_text(encoding="utf-8")
 
 
 def test_status_shows_every_trial_as_table_and_as_json(url: str, sweep_id: str) -> None:
@@ -192,11 +194,13 @@ def test_init_prepares_the_run_and_ends_with_the_id(
     for number in range(8):
         write_page("", f"page{number}")
     file = tmp_path / "sweep.yaml"
-    file.write_text(SWEEP)
+    file.write_text(SWEEP, encoding="utf-8")
     words = ["init", str(file), "folds.count=2", "--data", str(tmp_path / "receipts")]
     output = detsweep_sweep(*words, "--store", str(tmp_path / "run"), "--backend", url)
     sweep_id = output.splitlines()[-1]
-    assert (tmp_path / "run" / "sweeps" / sweep_id / "sweep.yaml").read_text() == SWEEP
+    assert (tmp_path / "run" / "sweeps" / sweep_id / "sweep.yaml").read_text(
+        encoding="utf-8"
+    ) == SWEEP
     again = detsweep_sweep(*words, "--store", str(tmp_path / "run"), "--backend", url)
     assert again.splitlines()[-1] == sweep_id
 
@@ -207,13 +211,13 @@ def test_the_report_has_the_command_that_creates_the_sweep_again(
     for number in range(8):
         write_page("", f"page{number}")
     file = tmp_path / "my sweep.yaml"
-    file.write_text(SWEEP)
+    file.write_text(SWEEP, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     words = ["init", str(file), "folds.count=2", "--data", str(tmp_path / "receipts")]
     sweep_id = detsweep_sweep(*words, "--store", "run", "--backend", url).splitlines()[-1]
     detsweep_sweep("report", sweep_id, "--store", "run", "--backend", url, "--out", "page.html")
 
-    page = html.unescape((tmp_path / "page.html").read_text())
+    page = html.unescape((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert f"detsweep sweep agent {sweep_id} --store {tmp_path / 'run'}" in page
     (command,) = re.findall("detsweep sweep (init .*folds.count=2)", page)
     again = detsweep_sweep(*shlex.split(command), "--backend", url).splitlines()[-1]

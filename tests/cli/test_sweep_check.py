@@ -20,7 +20,7 @@ BROKEN = FAULTY.replace("val/hmean", "val/hmaen")
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "sweep.yaml"
-    path.write_text(FAULTY)
+    path.write_text(FAULTY, encoding="utf-8")
     return path
 
 
@@ -38,7 +38,7 @@ def test_a_finding_is_printed_with_level_line_cost_and_fix(file: Path) -> None:
 
 
 def test_errors_make_the_command_fail(file: Path) -> None:
-    file.write_text(BROKEN)
+    file.write_text(BROKEN, encoding="utf-8")
     assert check(file).exit_code == 1
 
 
@@ -47,11 +47,11 @@ def test_overrides_say_what_else_is_known_to_be_good(file: Path) -> None:
 
 
 def test_fix_writes_the_mended_file_and_says_what_it_did(file: Path) -> None:
-    file.write_text(BROKEN)
+    file.write_text(BROKEN, encoding="utf-8")
     result = check(file, "--fix")
     assert result.exit_code == 0
     assert result.stdout.count("mended: ") == 3
-    assert file.read_text() == (
+    assert file.read_text(encoding="utf-8") == (
         "method: bayes  # no cap\n"
         "run_cap: 20\n"
         "metric: {name: val/hmean, goal: maximize}\n"
@@ -80,18 +80,18 @@ def test_json_holds_what_was_changed_and_the_backup(file: Path) -> None:
     ]
     assert tree["mended"][0]["changes"] == [{"path": ["run_cap"], "after": 20}]
     assert tree["mended"][1]["lost"] == []
-    assert Path(tree["backup"]).read_text() == FAULTY
+    assert Path(tree["backup"]).read_text(encoding="utf-8") == FAULTY
     assert "+run_cap: 20" in tree["diff"]
 
 
 def test_fix_shows_a_diff_and_keeps_every_older_file(file: Path) -> None:
     older = file.with_name("sweep.yaml.bak")
-    older.write_text("an older one")
+    older.write_text("an older one", encoding="utf-8")
     result = check(file, "--fix")
     assert "\n+run_cap: 20\n" in result.stdout
-    assert older.read_text() == "an older one"
+    assert older.read_text(encoding="utf-8") == "an older one"
     backup = file.with_name("sweep.yaml.2.bak")
-    assert backup.read_text() == FAULTY
+    assert backup.read_text(encoding="utf-8") == FAULTY
     assert f"the file as it was: {backup}" in result.stdout
     mended = file.read_bytes()
     check(file, "--fix")
@@ -103,7 +103,7 @@ def test_fix_shows_a_diff_and_keeps_every_older_file(file: Path) -> None:
 
 def test_diff_shows_what_fix_would_do_and_writes_nothing(file: Path) -> None:
     shown = check(file, "--diff").stdout
-    assert file.read_text() == FAULTY
+    assert file.read_text(encoding="utf-8") == FAULTY
     done = check(file, "--fix").stdout
     diff = [line for line in shown.splitlines() if line[:1] in "+-@" and line]
     assert diff
@@ -111,7 +111,7 @@ def test_diff_shows_what_fix_would_do_and_writes_nothing(file: Path) -> None:
 
 
 def test_a_parameter_that_is_not_searched_any_more_is_named(file: Path) -> None:
-    file.write_text(FAULTY + "  models.scheduler.T_max: {values: [5, 10]}\n")
+    file.write_text(FAULTY + "  models.scheduler.T_max: {values: [5, 10]}\n", encoding="utf-8")
     assert "the search space loses models.scheduler.T_max, which is {value: 20} now" in (
         check(file, "--fix").stdout
     )
@@ -120,7 +120,7 @@ def test_a_parameter_that_is_not_searched_any_more_is_named(file: Path) -> None:
 def test_a_file_that_changes_meanwhile_is_left_alone(file: Path) -> None:
     with pytest.raises(SweepError, match="has changed while it was checked"):
         write_keeping_the_old(file, b"what was read", b"what was mended")
-    assert file.read_text() == FAULTY
+    assert file.read_text(encoding="utf-8") == FAULTY
     assert list(file.parent.iterdir()) == [file]
 
 
@@ -130,12 +130,12 @@ def test_the_mended_file_keeps_its_permissions_and_its_link(file: Path, tmp_path
     link.symlink_to(file)
     check(link, "--fix")
     assert link.is_symlink()
-    assert "run_cap" in file.read_text()
+    assert "run_cap" in file.read_text(encoding="utf-8")
     assert file.stat().st_mode & 0o777 == 0o640
 
 
 def test_more_agents_than_trials_are_found(file: Path) -> None:
-    file.write_text(FAULTY + "run_cap: 4\n")
+    file.write_text(FAULTY + "run_cap: 4\n", encoding="utf-8")
     assert "8 agents for 4 trials" in check(file, "--agents", "8").stdout
 
 

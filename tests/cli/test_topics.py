@@ -68,7 +68,7 @@ def test_a_heading_inside_of_code_is_no_section() -> None:
 def test_a_wheel_has_the_pages(tmp_path: Path) -> None:
     pytest.importorskip("hatchling", reason="the extra `docs` is not installed")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as files:
@@ -78,7 +78,7 @@ def test_a_wheel_has_the_pages(tmp_path: Path) -> None:
         [sys.executable, "-c", script],
         env={"PYTHONPATH": str(tmp_path / "installed")},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     where, named = done.stdout.splitlines()

@@ -9,7 +9,7 @@ from detector.errors import StoreError
 
 
 def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     words = ["preset=quickstart", "data.path=nowhere", "--run-dir", str(tmp_path / "file" / "run")]
     result = CliRunner().invoke(app, ["train", *words])
     assert isinstance(result.exception, StoreError)

@@ -145,7 +145,7 @@ def run(*command: str, stdin: str = "", timeout: float = 300) -> str:
         CommandError: it failed, with what it printed to stderr.
     """
     done = subprocess.run(
-        command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        command, input=stdin, capture_output=True, encoding="utf-8", timeout=timeout, check=False
     )
     if done.returncode:
         raise CommandError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr}")

@@ -57,5 +57,5 @@ def write_overlay(
         merged = {"name": "detsweep-settings", "namespace": "detsweep", "behavior": "merge"}
         content["configMapGenerator"] = [{**merged, "literals": literals}]
         content["generatorOptions"] = {"disableNameSuffixHash": True}
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder

@@ -189,7 +189,7 @@ class Lines:
     def _follow(self, pod: str) -> subprocess.Popen[str]:
         words = ("kubectl", f"--namespace={self.namespace.name}", "logs", "--follow", pod)
         process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
         )
         threading.Thread(target=self._read, args=(pod, process), daemon=True).start()
         return process

@@ -245,7 +245,7 @@ def test_a_sweep_of_eight_agents_can_be_followed_by_one_command(prepared: Namesp
 
 def docs_wait(namespace: str) -> str:
     """The loop by which docs/cluster.md waits for a run, with the namespace of the test."""
-    text = (ROOT / "docs/cluster.md").read_text()
+    text = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
     line = next(line for line in text.splitlines() if line.startswith("$ until kubectl get job"))
     here = line.replace("--namespace detsweep", f"--namespace {namespace}")
     return here.removeprefix("$ ").replace("sleep 30", "sleep 1")
@@ -263,12 +263,12 @@ def test_the_documented_wait_ends_with_success_and_with_failure(
 def test_an_overlay_outside_of_the_repository_is_built_as_the_docs_write_it(
     prepared: Namespace, tmp_path: Path
 ) -> None:
-    text = (ROOT / "docs/cluster.md").read_text()
+    text = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
     block = text.split("```yaml\n# my-run/kustomization.yaml\n")[1].split("```")[0]
     assert yaml.safe_load(block)["kind"] == "Kustomization"
     (tmp_path / "detsweep").symlink_to(ROOT)
     (tmp_path / "my-run").mkdir()
-    (tmp_path / "my-run/kustomization.yaml").write_text(block)
+    (tmp_path / "my-run/kustomization.yaml").write_text(block, encoding="utf-8")
     manifests = build_folder(tmp_path / "my-run")
     assert prepared.apply(*manifests, dry_run=True).count("(server dry run)") == len(manifests)
     spec = find(manifests, "Job", "detsweep")["spec"]["template"]["spec"]

@@ -44,7 +44,7 @@ def test_the_lines_of_eight_agents_are_shown(namespace: Namespace, trainer_image
         lambda: all(pod["status"]["phase"] == "Running" for pod in namespace.pods()), "agents run"
     )
     command = shlex.split(logs_command(namespace.name, "May"))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as shown:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as shown:
         assert shown.stdout is not None
         lines = {shown.stdout.readline().strip() for _ in range(AGENTS)}
         assert shown.poll() is None  # It follows them.

@@ -38,7 +38,7 @@ PODS = FoldPods("registry.k8s.io/pause:3.10", 2, SMALL, "64Mi", gpu="", node_sel
 
 
 def runtime() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((TRAINER / "runtime.yaml").read_text())
+    found: dict[str, Any] = yaml.safe_load((TRAINER / "runtime.yaml").read_text(encoding="utf-8"))
     return found
 
 

@@ -41,7 +41,7 @@ def read_outputs(text: str) -> Any:
 
 def read_output_file(path: Path) -> Any:
     """The outputs in a step's file."""
-    return read_outputs(path.read_text())
+    return read_outputs(path.read_text(encoding="utf-8"))
 
 
 def _refuse(constant: str) -> None:

@@ -69,7 +69,9 @@ class Launcher:
         return {
             **described,
             "uris": {name: listed.artifacts[0].uri for name, listed in read.artifacts.items()},
-            "Output": json.loads(output_file.read_text()).get("parameterValues", {}).get("Output"),
+            "Output": json.loads(output_file.read_text(encoding="utf-8"))
+            .get("parameterValues", {})
+            .get("Output"),
             "folder": folder,
         }
 
@@ -218,7 +220,7 @@ def test_an_agent_that_finds_nothing_to_do_ends_well(steps: Steps) -> None:
 
 
 def test_trials_that_a_lost_agent_left_are_trained_before_one_is_chosen(steps: Steps) -> None:
-    trials = open_backend(steps.backend).open(steps.sweep().read_text()).trials()
+    trials = open_backend(steps.backend).open(steps.sweep().read_text(encoding="utf-8")).trials()
     assert [(trial.state, trial.agent) for trial in trials] == [
         ("finished", "agent-1"),
         ("finished", "select"),

@@ -615,7 +615,7 @@ def test_an_unknown_field_is_refused_by_the_server_and_not_dropped() -> None:
 
 
 def documents(name: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((TRAINER / name).read_text()))
+    return list(yaml.safe_load_all((TRAINER / name).read_text(encoding="utf-8")))
 
 
 def test_the_rights_are_those_that_are_used() -> None:

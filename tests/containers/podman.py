@@ -60,7 +60,7 @@ class Podman:
             CalledProcessError: it failed.
         """
         done = subprocess.run(
-            self.command(command, {}), check=True, text=True, stdout=subprocess.PIPE
+            self.command(command, {}), check=True, encoding="utf-8", stdout=subprocess.PIPE
         )
         return done.stdout
 

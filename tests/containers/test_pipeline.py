@@ -122,7 +122,7 @@ def test_the_image_finds_text_with_the_model(run: Run, stored: RunStore) -> None
         *("detsweep", "predict", str(page), "--model", str(shared / "model.onnx")),
         *("--json", str(found)),
     )
-    assert json.loads(found.read_text())
+    assert json.loads(found.read_text(encoding="utf-8"))
 
 
 def test_the_image_runs_as_nobody_in_particular(run: Run) -> None:

@@ -112,7 +112,9 @@ def test_word_of_a_json_is_named_by_image_and_id(root: Path, write_page: WritePa
     (root / "gt/a.txt").unlink()
     (root / "gt").rmdir()
     words = {"w7": {"points": [[1, 1], [1, 1], [1, 1]]}}
-    (root / "words.json").write_text(json.dumps({"images": {"a.jpg": {"words": words}}}))
+    (root / "words.json").write_text(
+        json.dumps({"images": {"a.jpg": {"words": words}}}), encoding="utf-8"
+    )
     assert _errors(check_data(root)) == {("words.json", "a.jpg w7"): "the outline encloses no area"}
 
 
@@ -164,7 +166,9 @@ def test_training_page_of_a_held_out_group_is_not_usable(root: Path, write_page:
     write_page("train", "a")
     write_page("train", "b")
     write_page("val", "c")
-    (root / "index.csv").write_text("split,name,group\ntrain,a,x\ntrain,b,y\nval,c,x\n")
+    (root / "index.csv").write_text(
+        "split,name,group\ntrain,a,x\ntrain,b,y\nval,c,x\n", encoding="utf-8"
+    )
     report = check_data(root)
     assert _usable(report) == ["b", "c"]
     assert report.group_column == "group"

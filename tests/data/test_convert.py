@@ -36,7 +36,7 @@ def test_copy_holds_the_same_pages(
     write_page(splits[0], "b", text="2,2,30,2,30,10,2,10\n2,12,30,12,30,20,2,20,")
     write_page(splits[1], "c", lines=3, suffix=".png")
     rows = [f"{splits[0]},a,x", f"{splits[0]},b,y", f"{splits[1]},c,z"]
-    (root / "index.csv").write_text("\n".join(["split,name,store_group", *rows]))
+    (root / "index.csv").write_text("\n".join(["split,name,store_group", *rows]), encoding="utf-8")
     pages = DataSet.read(root).pages()
     write_data_set(pages, tmp_path / "copy", to)
     assert _content(DataSet.read(tmp_path / "copy").pages()) == _content(pages)
@@ -50,7 +50,7 @@ def test_words_json_made_from_polygons_becomes_a_polygons_file(
     write_data_set(pages, tmp_path / "words", "words")
     write_data_set(DataSet.read(tmp_path / "words").pages(), tmp_path / "icdar", "icdar")
     assert _content(DataSet.read(tmp_path / "icdar").pages()) == _content(pages)
-    assert (tmp_path / "icdar/gt/a.txt").read_text() == (
+    assert (tmp_path / "icdar/gt/a.txt").read_text(encoding="utf-8") == (
         "# polygons\n2,2,30,2,30,10,2,10,0,6,arc\n"
     )
 
@@ -61,7 +61,7 @@ def test_copy_of_the_usable_pages_is_sound(
     write_page(name="a")
     write_page(name="b").write_bytes(b"damaged")
     write_page(name="c", text="broken")
-    (root / "gt/lost.txt").write_text("")
+    (root / "gt/lost.txt").write_text("", encoding="utf-8")
     write_data_set(check_data(root).pages, tmp_path / "clean", "icdar")
     report = check_data(tmp_path / "clean")
     assert report.problems == ()
@@ -71,7 +71,7 @@ def test_copy_of_the_usable_pages_is_sound(
 def test_folder_in_use_is_not_written_to(root: Path, write_page: WritePage, tmp_path: Path) -> None:
     write_page(name="a")
     (tmp_path / "copy").mkdir()
-    (tmp_path / "copy/notes.md").write_text("mine")
+    (tmp_path / "copy/notes.md").write_text("mine", encoding="utf-8")
     with pytest.raises(DataError, match="exists already"):
         write_data_set(DataSet.read(root).pages(), tmp_path / "copy", "icdar")
     assert [path.name for path in (tmp_path / "copy").iterdir()] == ["notes.md"]

@@ -147,7 +147,7 @@ def test_a_data_set_without_any_text_says_so(root: Path, write_page: WritePage) 
     assert problem.reason == (
         "all 1 boxes are marked as don't care: there is no text to train on or to score"
     )
-    (root / "gt" / "a.txt").write_text("")
+    (root / "gt" / "a.txt").write_text("", encoding="utf-8")
     assert "no page has a box: there is no text" in str(check_data(root).to_json())
 
 
@@ -166,7 +166,7 @@ def test_a_training_warns_before_it_begins(
             square.save(root / "images" / name)
         boxes = {str(i): {"points": b.points.tolist()} for i, b in enumerate(page.boxes)}
         words[name] = {"words": boxes}
-    (root / "words.json").write_text(json.dumps({"images": words}))
+    (root / "words.json").write_text(json.dumps({"images": words}), encoding="utf-8")
     split_pages(load_config(["preset=quickstart", f"data.path={root}"]))
     assert "warning: x and y are swapped" in capsys.readouterr().out
 

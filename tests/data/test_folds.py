@@ -265,12 +265,12 @@ def _remove_page(root: Path) -> None:
 
 def _change_text(root: Path) -> None:
     path = root / "train/gt/t3.txt"
-    path.write_text(path.read_text().replace("w1", "other"))
+    path.write_text(path.read_text(encoding="utf-8").replace("w1", "other"), encoding="utf-8")
 
 
 def _add_page(root: Path) -> None:
     Image.new("RGB", (64, 48)).save(root / "train/images/t9.jpg")
-    (root / "train/gt/t9.txt").write_text("2,2,30,2,30,10,2,10,new")
+    (root / "train/gt/t9.txt").write_text("2,2,30,2,30,10,2,10,new", encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,9 @@ def test_data_set_that_changed_since_is_an_error_that_names_the_files(
 def test_other_files_may_change(root: Path, write_page: WritePage) -> None:
     _write_data_set(write_page)
     manifest = make_folds(DataSet.read(root).pages(), 3, 0)
-    (root / "README.md").write_text("receipts")
+    (root / "README.md").write_text("receipts", encoding="utf-8")
     path = root / "train/gt/t3.txt"
-    path.write_text(path.read_text().replace("\n", "\r\n") + "\r\n\r\n")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("\n", "\r\n") + "\r\n\r\n", encoding="utf-8"
+    )
     assert len(open_folds(root, manifest).pages) == 10

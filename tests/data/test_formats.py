@@ -23,7 +23,9 @@ def _reasons(root: Path, level: str, group_column: str | None = None) -> dict[st
 def _write_words_json(path: Path, *names: str) -> None:
     points = [[2, 2], [30, 2], [30, 10], [2, 10]]
     words = {"0001": {"points": points, "transcription": "TOTAL"}}
-    path.write_text(json.dumps({"images": {name: {"words": words} for name in names}}))
+    path.write_text(
+        json.dumps({"images": {name: {"words": words} for name in names}}), encoding="utf-8"
+    )
 
 
 def test_flat_data_set_has_images_and_gt(root: Path, write_page: WritePage) -> None:
@@ -97,7 +99,7 @@ def test_size_that_a_words_json_declares_must_be_the_images(
     write_page(name="a", size=(64, 48))
     shutil.rmtree(root / "gt")
     words = {"images": {"a.jpg": {"words": {}, "img_w": 48, "img_h": 64}}}
-    (root / "words.json").write_text(json.dumps(words))
+    (root / "words.json").write_text(json.dumps(words), encoding="utf-8")
     with pytest.raises(DataError, match=r"images/a\.jpg: is 64x48, but annotated as 48x64"):
         DataSet.read(root).pages()
 
@@ -145,14 +147,14 @@ def test_image_without_annotation_is_left_out_and_said(root: Path, write_page: W
 
 def test_annotation_without_image_is_an_error(root: Path, write_page: WritePage) -> None:
     write_page(name="a")
-    (root / "gt/lost.txt").write_text(QUAD)
+    (root / "gt/lost.txt").write_text(QUAD, encoding="utf-8")
     with pytest.raises(DataError, match=r"gt/lost\.txt: annotates no image"):
         DataSet.read(root).pages()
 
 
 def test_image_with_two_annotations_is_an_error(root: Path, write_page: WritePage) -> None:
     write_page(name="a")
-    (root / "gt/gt_a.txt").write_text(QUAD)
+    (root / "gt/gt_a.txt").write_text(QUAD, encoding="utf-8")
     assert _reasons(root, "error") == {"images/a.jpg": "has two annotations: a.txt, gt_a.txt"}
 
 
@@ -234,7 +236,9 @@ def test_group_column_is_asked_for_or_the_only_one_there_is(
     write_page("train", "a")
     columns = header.split(",")
     row = {"split": "train", "name": "a", **{column: f"in {column}" for column in columns[2:]}}
-    (root / "index.csv").write_text(f"{header}\n{','.join(row[c] for c in columns)}\n")
+    (root / "index.csv").write_text(
+        f"{header}\n{','.join(row[c] for c in columns)}\n", encoding="utf-8"
+    )
     data_set = DataSet.read(root, asked)
     assert data_set.group_column == taken
     assert data_set.labelled[0].page.group == (f"in {taken}" if taken else None)
@@ -242,14 +246,14 @@ def test_group_column_is_asked_for_or_the_only_one_there_is(
 
 def test_several_group_columns_are_a_warning(root: Path, write_page: WritePage) -> None:
     write_page(name="a")
-    (root / "index.csv").write_text("name,store_group,city_group\na,1,2\n")
+    (root / "index.csv").write_text("name,store_group,city_group\na,1,2\n", encoding="utf-8")
     assert "store_group, city_group: none is taken" in _reasons(root, "warning")["index.csv"]
 
 
 def test_index_of_a_flat_data_set_needs_no_split(root: Path, write_page: WritePage) -> None:
     write_page(name="a")
     write_page(name="b.7")
-    (root / "index.csv").write_text("name,group\na.jpg,x\nb.7,y\n")
+    (root / "index.csv").write_text("name,group\na.jpg,x\nb.7,y\n", encoding="utf-8")
     assert [page.group for page in DataSet.read(root).pages()] == ["x", "y"]
 
 
@@ -259,7 +263,7 @@ def test_asking_for_a_column_that_is_not_there_is_an_error(
     write_page(name="a")
     with pytest.raises(DataError, match=r"there is no index\.csv"):
         DataSet.read(root, "shop").pages()
-    (root / "index.csv").write_text("name,group\na,x\n")
+    (root / "index.csv").write_text("name,group\na,x\n", encoding="utf-8")
     with pytest.raises(DataError, match="has no column 'shop', only name, group"):
         DataSet.read(root, "shop").pages()
 
@@ -267,7 +271,7 @@ def test_asking_for_a_column_that_is_not_there_is_an_error(
 def test_page_without_a_group_is_a_warning(root: Path, write_page: WritePage) -> None:
     write_page(name="a")
     write_page(name="b")
-    (root / "index.csv").write_text("name,group\na,x\n")
+    (root / "index.csv").write_text("name,group\na,x\n", encoding="utf-8")
     assert _reasons(root, "warning") == {"images/b.jpg": "has no group in index.csv"}
 
 
@@ -277,7 +281,9 @@ def test_group_on_both_sides_of_the_split_is_an_error_at_the_training_page(
     write_page("train", "a")
     write_page("train", "b")
     write_page("val", "c")
-    (root / "index.csv").write_text("split,name,group\ntrain,a,x\ntrain,b,y\nval,c,x\n")
+    (root / "index.csv").write_text(
+        "split,name,group\ntrain,a,x\ntrain,b,y\nval,c,x\n", encoding="utf-8"
+    )
     assert _reasons(root, "error") == {
         "train/images/a.jpg": "is for training, but its group 'x' is held out"
     }

@@ -135,7 +135,7 @@ def test_truncated_image_is_an_error(kind: str, kept: float) -> None:
 
 
 def test_file_that_is_no_image_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "page.jpg").write_text("<html>404</html>")
+    (tmp_path / "page.jpg").write_text("<html>404</html>", encoding="utf-8")
     with pytest.raises(DataError, match=r"page\.jpg: not an image of a known format"):
         read_image(tmp_path / "page.jpg")
     with pytest.raises(DataError, match="not an image of a known format"):

@@ -70,7 +70,7 @@ def test_fetch_goes_on_where_it_was_cut_short(url: str, root: Path) -> None:
     whole = folder / "train/images/a.jpg"
     inode = whole.stat().st_ino
     (folder / "val/images/b.jpg").unlink()
-    (folder / "val/gt/b.txt").write_text("half")
+    (folder / "val/gt/b.txt").write_text("half", encoding="utf-8")
     fetch(url)
     assert _files(folder) == _files(root)
     assert whole.stat().st_ino == inode
@@ -99,7 +99,9 @@ def test_copies_in_progress_elsewhere_are_left_alone(url: str) -> None:
 def test_more_files_than_one_batch_are_copied(url: str) -> None:
     fs = s3fs.S3FileSystem()
     fs.pipe({f"{url}/many/{i}.txt": str(i).encode() for i in range(150)})
-    copied = {path.stem: path.read_text() for path in (fetch(url) / "many").iterdir()}
+    copied = {
+        path.stem: path.read_text(encoding="utf-8") for path in (fetch(url) / "many").iterdir()
+    }
     assert copied == {str(i): str(i) for i in range(150)}
 
 

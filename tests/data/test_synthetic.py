@@ -31,7 +31,11 @@ def test_each_page_has_an_image_an_annotation_and_a_row_of_the_index(drawn: Path
     for row in rows:
         with Image.open(drawn / row["split"] / "images" / f"{row['name']}.jpg") as image:
             assert image.size == (int(row["width"]), int(row["height"]))
-        lines = (drawn / row["split"] / "gt" / f"{row['name']}.txt").read_text().splitlines()
+        lines = (
+            (drawn / row["split"] / "gt" / f"{row['name']}.txt")
+            .read_text(encoding="utf-8")
+            .splitlines()
+        )
         assert len(lines) == int(row["boxes"]) > 15
 
 
@@ -45,7 +49,11 @@ def test_no_shop_has_receipts_in_both_parts(drawn: Path) -> None:
 
 def test_an_annotation_is_eight_whole_numbers_on_the_page_and_a_word(drawn: Path) -> None:
     for row in _index(drawn):
-        for line in (drawn / row["split"] / "gt" / f"{row['name']}.txt").read_text().splitlines():
+        for line in (
+            (drawn / row["split"] / "gt" / f"{row['name']}.txt")
+            .read_text(encoding="utf-8")
+            .splitlines()
+        ):
             *numbers, text = line.split(",", 8)
             points = np.array([int(number) for number in numbers]).reshape(4, 2)
             assert (points >= 0).all()
@@ -66,7 +74,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(
 
 
 def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "precious.txt").write_text("keep me")
+    (tmp_path / "precious.txt").write_text("keep me", encoding="utf-8")
     with pytest.raises(DataError, match="name a new folder"):
         draw_receipts(tmp_path, train=1, held_out=0, seed=0)
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]

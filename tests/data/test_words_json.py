@@ -107,7 +107,7 @@ def test_word_that_is_no_box_is_a_fault_with_its_id(word: object, reason: str) -
     ],
 )
 def test_file_of_another_shape_is_an_error(content: str, problem: str, tmp_path: Path) -> None:
-    (tmp_path / "words.json").write_text(content)
+    (tmp_path / "words.json").write_text(content, encoding="utf-8")
     with pytest.raises(DataError) as raised:
         read_words_json(tmp_path / "words.json")
     assert problem in raised.value.problem

@@ -31,7 +31,7 @@ KEPT = {
 
 def tracked() -> list[str]:
     listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, encoding="utf-8"
     )
     return listed.stdout.splitlines()
 

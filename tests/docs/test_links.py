@@ -29,13 +29,13 @@ def slug(heading: str) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    without_code = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    without_code = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     return {slug(line.lstrip("#")) for line in without_code.splitlines() if line[:1] == "#"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for target in LINK.findall(page.read_text()):
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
         if "://" in target:
             continue
         name, _, anchor = target.partition("#")
@@ -46,20 +46,22 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_the_index_lists_every_page() -> None:
-    index = (ROOT / "docs/README.md").read_text()
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
     pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert pages <= set(LINK.findall(index))
 
 
 def test_pyproject_cites_sections_that_exist() -> None:
-    cited = re.findall(r'see README, "([^"]+)"', (ROOT / "pyproject.toml").read_text())
+    cited = re.findall(
+        r'see README, "([^"]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    )
     assert cited
     assert {slug(section) for section in cited} <= anchors(ROOT / "README.md")
 
 
 def commands(page: Path) -> Iterator[str]:
     """The `detsweep` commands that a page shows, without what stands in for something else."""
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for block in BLOCK.findall(text):
         joined = block.replace("\\\n", " ")
         for line in joined.splitlines():

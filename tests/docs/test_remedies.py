@@ -27,7 +27,7 @@ def error_classes() -> set[str]:
 
 def trees() -> dict[Path, ast.Module]:
     files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
-    return {path: ast.parse(path.read_text()) for path in files}
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in files}
 
 
 def has_remedy_of_its_own(classes: set[str]) -> set[str]:

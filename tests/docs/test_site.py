@@ -19,7 +19,7 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
 

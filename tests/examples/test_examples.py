@@ -42,7 +42,7 @@ def run_example(name: str, *arguments: str | Path) -> str:
     done = subprocess.run(
         [sys.executable, EXAMPLES / name, *arguments],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
@@ -132,7 +132,7 @@ def test_labels_of_another_tool_become_a_data_set(trained: Trained, tmp_path: Pa
             {"label": "9.95", "points": [[90, 40], [70, 20]], "shape_type": "rectangle"},
             {"label": "###", "points": [[5, 60], [40, 80]], "shape_type": "rectangle"},
         ]
-        image.with_suffix(".json").write_text(labelme_file(image, shapes))
+        image.with_suffix(".json").write_text(labelme_file(image, shapes), encoding="utf-8")
     printed = run_example("from_labelme.py", labelled, tmp_path / "receipts")
     assert printed == "2 pages with 6 outlines\n"
     total, price, ignored = DataSet.read(tmp_path / "receipts").pages()[0].boxes
@@ -207,11 +207,13 @@ def test_the_notebook_shows_pages_and_what_was_found(trained: Trained, tmp_path:
 
 
 def shown_in_readme() -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    return re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S
+    )
 
 
 def test_the_readme_shows_the_example() -> None:
-    assert (EXAMPLES / "find_text.py").read_text() in shown_in_readme()
+    assert (EXAMPLES / "find_text.py").read_text(encoding="utf-8") in shown_in_readme()
 
 
 def test_the_tour_of_the_readme_runs(

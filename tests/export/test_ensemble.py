@@ -363,7 +363,7 @@ def test_an_engine_that_is_not_installed_is_named(
 
 
 def test_the_card_is_a_page_that_a_registry_reads(built: EnsembleResult) -> None:
-    text = (built.model.parent / "card.md").read_text()
+    text = (built.model.parent / "card.md").read_text(encoding="utf-8")
     _, head, body = text.split("---\n", 2)
     metadata = yaml.safe_load(head)
     assert metadata["license"] == "apache-2.0"

@@ -35,7 +35,7 @@ dev = ["pytest"]
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     path = tmp_path / "pyproject.toml"
-    path.write_text(PROJECT)
+    path.write_text(PROJECT, encoding="utf-8")
     return path
 
 
@@ -66,7 +66,9 @@ def test_an_unknown_extra_is_an_error(project: Path) -> None:
 
 @pytest.mark.parametrize("image", ["trainer", "controller"])
 def test_each_image_leaves_out_only_what_the_project_requires(image: str) -> None:
-    dockerfile = (ROOT / "images" / image / "Dockerfile").read_text().replace("\\\n", " ")
+    dockerfile = (
+        (ROOT / "images" / image / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    )
     call = re.search(r"requirements.py pyproject.toml (.*) --without ([^>]*)>", dockerfile)
     assert call is not None
     extras, names = call[1].split()[1::2], call[2].split()
@@ -78,10 +80,10 @@ def test_each_image_leaves_out_only_what_the_project_requires(image: str) -> Non
 
 @pytest.mark.parametrize("image", ["trainer", "controller"])
 def test_the_builder_is_given_all_that_an_image_copies(image: str) -> None:
-    dockerfile = (ROOT / "images" / image / "Dockerfile").read_text()
+    dockerfile = (ROOT / "images" / image / "Dockerfile").read_text(encoding="utf-8")
     allowed = [
         line.removeprefix("!")
-        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
         if line.startswith("!")
     ]
     for line in re.findall(r"^COPY (?!--from)(.*)$", dockerfile, re.MULTILINE):

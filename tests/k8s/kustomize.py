@@ -21,5 +21,5 @@ def build_folder(folder: Path) -> list[dict[str, Any]]:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
     command = ["kubectl", "kustomize", str(folder)]
-    built = subprocess.run(command, check=True, capture_output=True, text=True)
+    built = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     return list(yaml.safe_load_all(built.stdout))

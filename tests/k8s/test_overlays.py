@@ -160,8 +160,10 @@ def test_kueue_may_admit_fewer_agents_by_the_queue_that_one_setting_names(tmp_pa
 
     shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
     component = tmp_path / "k8s/components/kueue/kustomization.yaml"
-    text = component.read_text().replace("DETSWEEP_QUEUE=detsweep", "DETSWEEP_QUEUE=team-text")
-    component.write_text(text)
+    text = component.read_text(encoding="utf-8").replace(
+        "DETSWEEP_QUEUE=detsweep", "DETSWEEP_QUEUE=team-text"
+    )
+    component.write_text(text, encoding="utf-8")
     other = find(build("gpu-cluster", tmp_path), "Job", "detsweep")["metadata"]
     assert other["labels"]["kueue.x-k8s.io/queue-name"] == "team-text"
 
@@ -178,7 +180,7 @@ def test_a_data_set_on_a_volume_reaches_every_job(tmp_path: Path) -> None:
     overlay = tmp_path / "k8s/overlays/with-data"
     overlay.mkdir()
     (overlay / "kustomization.yaml").write_text(
-        "resources: [../../jobs]\ncomponents: [../../components/data-volume]\n"
+        "resources: [../../jobs]\ncomponents: [../../components/data-volume]\n", encoding="utf-8"
     )
     manifests = build("with-data", tmp_path)
     claim = find(build_folder(ROOT / "k8s/data-volume"), "PersistentVolumeClaim", "detsweep-data")
@@ -201,7 +203,9 @@ def test_a_data_set_on_a_volume_reaches_every_job(tmp_path: Path) -> None:
 )
 def test_sweep_files_are_those_of_the_repository(copy: str, original: str) -> None:
     """kustomize reads no file from outside of its folder, and the wheel has none of `sweeps/`."""
-    assert (ROOT / copy).read_text() == (ROOT / original).read_text()
+    assert (ROOT / copy).read_text(encoding="utf-8") == (ROOT / original).read_text(
+        encoding="utf-8"
+    )
 
 
 class Pods:
@@ -214,7 +218,7 @@ class Pods:
         self.mounted = folder / "etc"
         self.mounted.mkdir()
         for name in find(manifests, "ConfigMap", "detsweep-run")["data"]:
-            (self.mounted / name).write_text(SWEEP)
+            (self.mounted / name).write_text(SWEEP, encoding="utf-8")
         self.environ = {
             **os.environ,
             **find(manifests, "ConfigMap", "detsweep-settings")["data"],
@@ -229,7 +233,9 @@ class Pods:
     def start(self, index: int, stdout: int | None = None) -> subprocess.Popen[str]:
         here = [word.replace("/etc/detsweep", str(self.mounted)) for word in self.command]
         environ = {**self.environ, "JOB_COMPLETION_INDEX": str(index)}
-        return subprocess.Popen(here, env=environ, stdout=stdout, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            here, env=environ, stdout=stdout, stderr=subprocess.PIPE, encoding="utf-8"
+        )
 
 
 @pytest.mark.timeout(300)

@@ -33,7 +33,7 @@ def recorded(name: str) -> list[Look]:
     third pod was ended by SIGTERM, which Kubeflow counts as a failure; `terminated` one that a
     person ended.
     """
-    looks: list[Look] = json.loads((RECORDED / f"{name}.json").read_text())
+    looks: list[Look] = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
     return looks
 
 

@@ -25,7 +25,7 @@ class Finished:
     def __init__(self, folder: Path):
         self.data, self.store, self.sweep = folder / "data", folder / "run", folder / "sweep.yaml"
         draw_receipts(self.data, train=9, held_out=3, seed=1)
-        self.sweep.write_text(SWEEP)
+        self.sweep.write_text(SWEEP, encoding="utf-8")
         self.output = self.run_again().stdout
 
     def run_again(self) -> subprocess.CompletedProcess[str]:
@@ -42,7 +42,7 @@ class Finished:
         return subprocess.run(
             [*command, "--store", str(self.store), *overrides(epochs=2)],
             check=True,
-            text=True,
+            encoding="utf-8",
             stdout=subprocess.PIPE,
         )
 
@@ -100,7 +100,9 @@ def test_the_choices_are_given_with_their_reasons_and_intervals(finished: Finish
 
 def test_the_model_is_judged_by_the_baseline(finished: Finished) -> None:
     promotion = finished.outcome.promotion
-    stored = json.loads((finished.store / "ensemble/result.json").read_text())["promotion"]
+    stored = json.loads((finished.store / "ensemble/result.json").read_text(encoding="utf-8"))[
+        "promotion"
+    ]
     assert promotion is not None
     assert stored["baseline_hmean"] == promotion.baseline_hmean == 0
     assert promotion.sentence()[:40] in finished.output

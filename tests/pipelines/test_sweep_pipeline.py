@@ -23,7 +23,7 @@ STEPS = {"prepare", "sweep-init", "ensemble"} | GPU_STEPS
 
 @pytest.fixture(scope="module")
 def documents() -> tuple[dict[str, Any], dict[str, Any]]:
-    pipeline, platform = yaml.safe_load_all(GOLDEN.read_text())
+    pipeline, platform = yaml.safe_load_all(GOLDEN.read_text(encoding="utf-8"))
     return pipeline, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
 
@@ -50,7 +50,7 @@ def documents_of(settings: Settings, folder: Path) -> tuple[dict[str, Any], dict
     """The pipeline that is built for some settings, and its executors on Kubernetes."""
     path = str(folder / "built.yaml")
     compiler.Compiler().compile(build_pipeline(settings), path)
-    pipeline, platform = yaml.safe_load_all(Path(path).read_text())
+    pipeline, platform = yaml.safe_load_all(Path(path).read_text(encoding="utf-8"))
     return pipeline, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
 
@@ -72,9 +72,9 @@ def test_the_compiled_pipeline_is_that_of_its_source(tmp_path: Path) -> None:
     command = [str(KFP), "dsl", "compile", "--py", "pipelines/sweep.py"]
     command += ["--output", str(tmp_path / "sweep.yaml")]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    assert (tmp_path / "sweep.yaml").read_text() == GOLDEN.read_text(), (
-        "`make pipeline` brings sweep.yaml up to date"
-    )
+    assert (tmp_path / "sweep.yaml").read_text(encoding="utf-8") == GOLDEN.read_text(
+        encoding="utf-8"
+    ), "`make pipeline` brings sweep.yaml up to date"
 
 
 def parameter(placeholder: str) -> str:
@@ -93,7 +93,9 @@ def test_a_run_needs_no_parameter(documents: tuple[dict[str, Any], dict[str, Any
     assert [name for name, spec in parameters.items() if "defaultValue" not in spec] == []
     words = parameters["overrides"]["defaultValue"]
     sweep = parse_sweep(parameters["sweep_yaml"]["defaultValue"], "default")
-    original = parse_sweep((ROOT / "sweeps/hrnet_w44_1280.yaml").read_text(), "original")
+    original = parse_sweep(
+        (ROOT / "sweeps/hrnet_w44_1280.yaml").read_text(encoding="utf-8"), "original"
+    )
     assert sweep.model_copy(update={"source": original.source}) == original
     assert words == ["preset=hrnet_w44_1280"]
 

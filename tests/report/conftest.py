@@ -225,8 +225,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 def _first_tab(port_file: Path) -> str:
     """The address of the first tab's socket, once the browser listens."""
-    _wait_for(lambda: port_file.exists() and port_file.read_text().count("\n"), "the browser")
-    port = port_file.read_text().split()[0]
+    _wait_for(
+        lambda: port_file.exists() and port_file.read_text(encoding="utf-8").count("\n"),
+        "the browser",
+    )
+    port = port_file.read_text(encoding="utf-8").split()[0]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
         tabs = json.load(answer)
     url: str = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")

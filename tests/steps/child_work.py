@@ -78,11 +78,11 @@ def fill_memory(cgroup: Path, mark: Path) -> str:
     if mark.exists():
         return "done with less"
     mark.touch()
-    (cgroup / "memory.stat").write_text("anon 990\nfile 5000\nshmem 0\n")
+    (cgroup / "memory.stat").write_text("anon 990\nfile 5000\nshmem 0\n", encoding="utf-8")
     time.sleep(30)
     return "never"
 
 
 def outlive(pid_file: Path) -> None:
-    pid_file.write_text(str(os.getpid()))
+    pid_file.write_text(str(os.getpid()), encoding="utf-8")
     time.sleep(60)

@@ -134,17 +134,17 @@ def test_sigterm_that_finds_the_work_nearly_done_is_not_lost(tmp_path: Path) -> 
 def test_work_ends_before_the_kernel_ends_the_container(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "memory.max").write_text("1000\n")
-    (tmp_path / "memory.oom.group").write_text("1\n")
+    (tmp_path / "memory.max").write_text("1000\n", encoding="utf-8")
+    (tmp_path / "memory.oom.group").write_text("1\n", encoding="utf-8")
     stat = tmp_path / "memory.stat"
     roomy = "anon 100\nfile 5000\nshmem 0\n"
-    stat.write_text(roomy)
+    stat.write_text(roomy, encoding="utf-8")
     frugal = work(
         child_work.fill_memory,
         tmp_path,
         tmp_path / "mark",
         memory=Memory.of_this_container(tmp_path),
-        on_loss=lambda _: stat.write_text(roomy),
+        on_loss=lambda _: stat.write_text(roomy, encoding="utf-8"),
     )
     assert frugal.done() == "done with less"
     assert "of the container's memory was used; started again" in capsys.readouterr().out
@@ -155,8 +155,8 @@ def test_memory_is_not_watched_where_the_kernel_spares_the_container(
     limit: str | None, group: str | None, tmp_path: Path
 ) -> None:
     if limit is not None:
-        (tmp_path / "memory.max").write_text(f"{limit}\n")
-        (tmp_path / "memory.oom.group").write_text(f"{group}\n")
+        (tmp_path / "memory.max").write_text(f"{limit}\n", encoding="utf-8")
+        (tmp_path / "memory.oom.group").write_text(f"{group}\n", encoding="utf-8")
     assert Memory.of_this_container(tmp_path) is None
 
 
@@ -167,10 +167,10 @@ def test_a_step_that_is_killed_leaves_no_work_behind(tmp_path: Path) -> None:
         f"Work('w', child_work.outlive, lambda: (Path({str(tmp_path / 'pid')!r}),)).done()"
     )
     step = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
-    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text(encoding="utf-8"):
         assert step.poll() is None
         time.sleep(0.02)
-    child = int((tmp_path / "pid").read_text())
+    child = int((tmp_path / "pid").read_text(encoding="utf-8"))
     step.kill()
     step.wait()
     while _is_alive(child):
@@ -179,7 +179,7 @@ def test_a_step_that_is_killed_leaves_no_work_behind(tmp_path: Path) -> None:
 
 def _is_alive(pid: int) -> bool:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except OSError:
         return False
     return state != "Z"

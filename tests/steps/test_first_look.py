@@ -97,7 +97,7 @@ def test_a_baseline_that_is_no_model_is_refused(asked: AskedRun, tmp_path: Path)
 
 
 def test_a_store_or_a_database_below_a_file_is_refused(asked: AskedRun, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     below = str(tmp_path / "file" / "run")
     with pytest.raises(DetsweepError, match="is a file, and no folder"):
         replace(asked, store=below).refuse_what_cannot_end_well()
@@ -106,7 +106,9 @@ def test_a_store_or_a_database_below_a_file_is_refused(asked: AskedRun, tmp_path
 
 
 def test_a_file_that_is_no_database_is_refused(asked: AskedRun, tmp_path: Path) -> None:
-    (tmp_path / "notes.db").write_text("not a database, but long enough to be looked at as one")
+    (tmp_path / "notes.db").write_text(
+        "not a database, but long enough to be looked at as one", encoding="utf-8"
+    )
     with pytest.raises(DetsweepError, match="cannot open the backend"):
         replace(asked, backend=f"sqlite:///{tmp_path}/notes.db").refuse_what_cannot_end_well()
 

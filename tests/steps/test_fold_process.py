@@ -42,7 +42,11 @@ def test_one_process_is_the_step_and_the_other_trains_with_it(tmp_path: Path) ->
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command = [*torchrun, "--nproc-per-node=2", "-m", "detector.steps.fold_process"]
         done = subprocess.run(
-            [*command, store, SWEEP, "1"], cwd=ROOT, capture_output=True, text=True, check=False
+            [*command, store, SWEEP, "1"],
+            cwd=ROOT,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -67,7 +71,9 @@ def test_processes_that_are_lost_are_started_again_as_long_as_they_get_further(
 
     def train_an_epoch() -> None:
         calls.append("")
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8"
+        ) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 calls[-1] += line
@@ -105,9 +111,9 @@ def node(store: str, rank: int, port: int, out: Path) -> "subprocess.Popen[str]"
         command,
         cwd=ROOT,
         env=environment,
-        stdout=out.open("a"),
+        stdout=out.open("a", encoding="utf-8"),
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     )
 
 
@@ -126,11 +132,11 @@ def test_all_nodes_end_as_asked_to_if_one_of_them_is(tmp_path: Path, rank: int) 
     out = tmp_path / "out"
     port = free_port()
     nodes = [node(store, each, port, out) for each in (0, 1)]
-    while "epoch 1/40" not in out.read_text():
-        assert not any(each.poll() for each in nodes), out.read_text()
+    while "epoch 1/40" not in out.read_text(encoding="utf-8"):
+        assert not any(each.poll() for each in nodes), out.read_text(encoding="utf-8")
         time.sleep(0.1)
     nodes[rank].terminate()
-    assert [each.wait() for each in nodes] == [143, 143], out.read_text()
+    assert [each.wait() for each in nodes] == [143, 143], out.read_text(encoding="utf-8")
 
 
 @pytest.mark.timeout(240)
@@ -140,7 +146,7 @@ def test_a_node_whose_process_crashed_says_so(tmp_path: Path) -> None:
     with out.open("w") as written:
         done = subprocess.run(command, cwd=ROOT, stdout=written, stderr=written, check=False)
     assert done.returncode == 1
-    assert "fold_process FAILED" in out.read_text()
+    assert "fold_process FAILED" in out.read_text(encoding="utf-8")
 
 
 @pytest.mark.timeout(240)

@@ -47,8 +47,8 @@ def aside() -> Iterator[ThreadPoolExecutor]:
 def a_run(folder: Path, *, broken: bool = False) -> tuple[Job, SweepAddress, Sweep]:
     """The leader of a sweep of six short trials, and the sweep."""
     program, file = folder / "train.py", folder / "sweep.yaml"
-    program.write_text(PROGRAM.format(broken=broken))
-    file.write_text(SWEEP.format(program=program))
+    program.write_text(PROGRAM.format(broken=broken), encoding="utf-8")
+    file.write_text(SWEEP.format(program=program), encoding="utf-8")
     leader = Job(0, "", str(folder / "run"), f"sqlite:///{folder}/sweeps.db", ())
     address = leader.create_sweep(file)
     return leader, address, address.open()
@@ -144,7 +144,7 @@ def test_settings_that_no_try_would_take_fail_the_run_by_its_leader(index: str) 
         [sys.executable, "-m", "detector.steps.job", "sweep.yaml"],
         env={**os.environ, **given},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert ended.returncode == (job.RUN_FAILED if index == "0" else 2)

@@ -30,7 +30,7 @@ def test_prepare_leaves_the_configuration_the_check_and_the_folds(
     assert run.config == prepared.config
     assert run.manifest == prepared.manifest
     assert prepared.page_counts == {"pages": 8, "held-out pages": 2}
-    assert json.loads((tmp_path / "check.json").read_text())
+    assert json.loads((tmp_path / "check.json").read_text(encoding="utf-8"))
     assert len(run.folds().held_out) == 2
 
 
@@ -44,7 +44,7 @@ def test_prepare_run_again_changes_nothing(data: Path, tmp_path: Path) -> None:
 def test_prepare_killed_before_its_last_file_is_done_again(data: Path, tmp_path: Path) -> None:
     first = prepare(Run(str(tmp_path)), overrides(data))
     (tmp_path / "config.yaml").unlink()
-    (tmp_path / "folds.json").write_text("")
+    (tmp_path / "folds.json").write_text("", encoding="utf-8")
     assert prepare(Run(str(tmp_path)), overrides(data)) == first
 
 
@@ -75,7 +75,7 @@ def test_errors_in_the_data_set_are_listed(tmp_path: Path) -> None:
     (bad / "images").mkdir(parents=True)
     (bad / "gt").mkdir()
     (bad / "images" / "a.jpg").write_bytes(b"not an image")
-    (bad / "gt" / "a.txt").write_text("1,2,3\n")
+    (bad / "gt" / "a.txt").write_text("1,2,3\n", encoding="utf-8")
     with pytest.raises(DataError, match="detsweep data check") as error:
         prepare(Run(str(tmp_path / "run")), overrides(bad))
     assert "images/a.jpg" in str(error.value)

@@ -28,8 +28,8 @@ parameters:
 def swept(folder: Path, target: str = "") -> dict[int, dict[int, float]]:
     """The curves of the trials, by the width that each was given."""
     program, file = folder / "train.py", folder / "sweep.yaml"
-    program.write_text(PROGRAM)
-    file.write_text(SWEEP.format(program=program, target=target))
+    program.write_text(PROGRAM, encoding="utf-8")
+    file.write_text(SWEEP.format(program=program, target=target), encoding="utf-8")
     store, url = str(folder / "run"), f"journal:///{folder}/sweeps"
     words = ["init", str(file), "--store", store, "--backend", url]
     result = CliRunner().invoke(app, words, catch_exceptions=False)

@@ -108,7 +108,7 @@ def test_a_run_knows_its_sweep_by_what_it_was_begun_with(tmp_path: Path) -> None
     run.begin_sweep(BegunSweep("k3v9", "digest", "file"), "method: random")
     assert run.sweep == "k3v9"
     assert Run(str(tmp_path)).begun == BegunSweep("k3v9", "digest", "file")
-    assert Path(run.sweep_file_url).read_text() == "method: random"
+    assert Path(run.sweep_file_url).read_text(encoding="utf-8") == "method: random"
 
 
 def test_a_run_reaches_another_process_whole(run: Run) -> None:
@@ -132,7 +132,10 @@ def test_a_document_of_another_form_is_refused_by_its_url_and_its_field(
 ) -> None:
     run.write_outcome(a_sweep_outcome())
     file = tmp_path / "sweeps" / "abc" / "outcome.json"
-    file.write_text(file.read_text().replace('"goal": "maximize"', '"goal": "more"'))
+    file.write_text(
+        file.read_text(encoding="utf-8").replace('"goal": "maximize"', '"goal": "more"'),
+        encoding="utf-8",
+    )
     with pytest.raises(StoreError) as caught:
         run.find_outcome()
     assert str(file) in str(caught.value)

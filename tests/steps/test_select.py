@@ -54,7 +54,7 @@ def test_the_outcome_says_why_with_an_interval(swept: Swept) -> None:
 def test_the_report_gives_the_same_reasons(swept: Swept) -> None:
     for reason in swept.selection.outcome.reasons:
         assert reason in swept.selection.report
-    assert swept.file("report.html").read_text() == swept.selection.report
+    assert swept.file("report.html").read_text(encoding="utf-8") == swept.selection.report
 
 
 def test_trials_that_tie_are_measured_on_another_fold_too(swept: Swept) -> None:
@@ -63,7 +63,9 @@ def test_trials_that_tie_are_measured_on_another_fold_too(swept: Swept) -> None:
     assert [s.trial for s in choice.standings if s.behind.contains_zero] == [0, 1]
     assert any(r.startswith("Trained again without fold 1") for r in choice.reasons)
     for trial in (0, 1):
-        assert json.loads(swept.file(f"rescored/{trial}/1/pages.json").read_text())["pages"]
+        assert json.loads(swept.file(f"rescored/{trial}/1/pages.json").read_text(encoding="utf-8"))[
+            "pages"
+        ]
 
 
 def test_select_run_again_says_the_same_and_trains_nothing(swept: Swept) -> None:

@@ -24,7 +24,7 @@ def backend_in(folder: Path) -> str:
 def test_the_same_file_again_is_the_same_sweep(tmp_path: Path) -> None:
     first = init_sweep(Run(str(tmp_path)), backend_in(tmp_path), SWEEP)
     assert init_sweep(Run(str(tmp_path)), backend_in(tmp_path), SWEEP) == first
-    assert (tmp_path / "sweeps" / first.id / "sweep.yaml").read_text() == SWEEP
+    assert (tmp_path / "sweeps" / first.id / "sweep.yaml").read_text(encoding="utf-8") == SWEEP
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ PATH = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/a/trainjobs/b/status"
 
 @pytest.fixture
 def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "token").write_text("abc\n")
+    (tmp_path / "token").write_text("abc\n", encoding="utf-8")
     monkeypatch.setenv(TOKEN, str(tmp_path / "token"))
     monkeypatch.delenv(CA, raising=False)
 

@@ -57,7 +57,7 @@ def test_missing_file_is_an_error_that_names_it(store: RunStore) -> None:
 
 
 def test_a_path_below_a_file_is_an_error_with_a_remedy(tmp_path: Path) -> None:
-    (tmp_path / "store").write_text("a file, not a folder")
+    (tmp_path / "store").write_text("a file, not a folder", encoding="utf-8")
     with pytest.raises(StoreError, match=r"(?s)store/best\.yaml: .*→ check"):
         RunStore(tmp_path / "store").write("best.yaml", "trial: 1\n")
 
@@ -163,7 +163,7 @@ def test_publish_puts_new_and_changed_files_into_the_store(store: RunStore) -> N
 
 def test_leaving_a_folder_publishes_what_is_left(store: RunStore) -> None:
     with store.folder("trials/1") as folder:
-        (folder.path / "config.yaml").write_text("seed: 0\n")
+        (folder.path / "config.yaml").write_text("seed: 0\n", encoding="utf-8")
     assert store.read("trials/1/config.yaml") == b"seed: 0\n"
 
 

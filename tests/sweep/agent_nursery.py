@@ -9,8 +9,8 @@ import os
 import sys
 import traceback
 
-import detector.sweep.backends.optuna
-import detector.sweep.backends.storages  # noqa: F401  # imported once, for all agents
+import detector.sweep.backends.optuna  # noqa: F401  # imported once, for all agents
+import detector.sweep.backends.storages  # noqa: F401
 from tests.sweep.toy_agent import main as run_agent
 
 

@@ -116,7 +116,7 @@ def start_agent(url: str, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         process = subprocess.Popen(
             [sys.executable, script, url, sweep, folder, name, f"--lease={lease}", *words],
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
         processes.append(process)
         return process
@@ -132,7 +132,7 @@ def epochs_of(tmp_path: Path) -> Callable[..., Any]:
     """Which agent finished which epoch of a trial, in order."""
 
     def read(number: int) -> list[tuple[str, int]]:
-        lines = (tmp_path / "trials" / str(number)).read_text().splitlines()
+        lines = (tmp_path / "trials" / str(number)).read_text(encoding="utf-8").splitlines()
         notes = [line.split() for line in lines]
         return [(name, int(epoch)) for name, epoch, what in notes if what == "finished"]
 

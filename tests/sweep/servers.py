@@ -83,7 +83,7 @@ class Postgresql:
                 return
             except psycopg2.OperationalError:
                 if time.monotonic() > deadline or self._process.poll() is not None:
-                    raise RuntimeError((self.folder / "log").read_text()) from None
+                    raise RuntimeError((self.folder / "log").read_text(encoding="utf-8")) from None
                 time.sleep(0.1)
 
     @property
@@ -97,7 +97,7 @@ class Postgresql:
             self._process.wait(_START_S)
 
     def initialise(self) -> None:
-        (self.folder / "password").write_text(PASSWORD)
+        (self.folder / "password").write_text(PASSWORD, encoding="utf-8")
         words = [f"-D{self.folder / 'data'}", f"-U{USER}", f"--pwfile={self.folder / 'password'}"]
         words += [
             "-A",
@@ -147,7 +147,9 @@ def grpc_proxy(database: str, port: int) -> Iterator[str]:
     """The URL of a running `detsweep sweep serve`."""
     command = [sys.executable, "-c", "from detector.cli.main import run; run()", "sweep", "serve"]
     process = subprocess.Popen(
-        [*command, f"--backend={database}", f"--port={port}"], stdout=subprocess.PIPE, text=True
+        [*command, f"--backend={database}", f"--port={port}"],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
     )
     try:
         assert process.stdout is not None

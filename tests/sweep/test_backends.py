@@ -124,7 +124,7 @@ def test_a_trial_is_resumed_from_its_last_epoch_after_sigkill_by_one_agent_only(
     victim = start_agent(sweep.id, "victim", lease=2, hang_in_epoch=3)
     deadline = time.monotonic() + 30
     log = tmp_path / "trials" / "0"
-    while not (log.exists() and "victim 3 begun" in log.read_text()):
+    while not (log.exists() and "victim 3 begun" in log.read_text(encoding="utf-8")):
         assert time.monotonic() < deadline, "the agent never came to the third epoch"
         time.sleep(0.05)
     (before,) = sweep.trials()

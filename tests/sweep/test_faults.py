@@ -56,7 +56,7 @@ class Nursery:
             [sys.executable, Path(__file__).with_name("agent_nursery.py"), output],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             env=environment,
         )
 
@@ -74,7 +74,9 @@ class Agent:
 
     @property
     def runs(self) -> bool:
-        state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = (
+            Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        )
         return state != "Z"
 
 
@@ -228,7 +230,9 @@ def check(crowd: Crowd, created: str) -> int:
     for trial in trials:
         x = x_of(trial.params)
         assert trial.curve == {epoch: epoch + x for epoch in range(1, EPOCHS + 1)}
-        notes = (crowd.folder / created / str(trial.number)).read_text().splitlines()
+        notes = (
+            (crowd.folder / created / str(trial.number)).read_text(encoding="utf-8").splitlines()
+        )
         finished = [int(note.split()[1]) for note in notes if note.endswith("finished")]
         assert finished == list(range(1, EPOCHS + 1)), notes
         lost += len(notes) - 2 * len(finished)

@@ -56,7 +56,7 @@ def objective(tmp_path: Path) -> Callable[..., Any]:
 
     def make(source: str) -> Callable[..., Any]:
         program = tmp_path / "train.py"
-        program.write_text(source)
+        program.write_text(source, encoding="utf-8")
         spec = read_sweep(SWEEP.format(program=program), "sweep.yaml")
         sweep = open_backend(f"journal:///{tmp_path}/sweeps").create(spec)
         return program_objective(sweep, folder, kill_delay_s=5)
@@ -91,7 +91,7 @@ def test_a_program_gets_its_parameters_and_its_epochs_are_reported(
     trial = Trial()
     assert objective(LOGS_TWO_EPOCHS)(trial) == "finished"
     assert trial.reports == [(1, {"val/loss": 1.0}), (2, {"val/loss": 0.5})]
-    printed = (tmp_path / "trial" / "output.log").read_text()
+    printed = (tmp_path / "trial" / "output.log").read_text(encoding="utf-8")
     assert printed == "['--lr=0.15', \"--net={'width': 32}\"]\n"
 
 
@@ -152,7 +152,7 @@ def test_every_metric_of_every_attempt_is_kept_beside_the_trial(
     for epoch in (1, 2):
         logged = f"{{'val/loss': 1 / {epoch}, 'acc': 0.5}}, epoch={epoch}"
         objective(f"from detector.sweep import log; log({logged})")(Trial())
-    history = read_history((tmp_path / "trial" / "metrics.jsonl").read_text())
+    history = read_history((tmp_path / "trial" / "metrics.jsonl").read_text(encoding="utf-8"))
     assert history == {1: {"val/loss": 1, "acc": 0.5}, 2: {"val/loss": 0.5, "acc": 0.5}}
 
 

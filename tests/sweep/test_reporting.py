@@ -66,10 +66,10 @@ def test_a_reader_gives_each_epoch_once_and_waits_for_the_end_of_a_line(file: Pa
     log({"loss": 0.5})
     assert len(list(reader.new_epochs())) == 1
     line = json.dumps({"metrics": {"loss": 0.4}}) + "\n"
-    with file.open("a") as beginning:
+    with file.open("a", encoding="utf-8") as beginning:
         beginning.write(line[:9])
     assert list(reader.new_epochs()) == []
-    with file.open("a") as rest:
+    with file.open("a", encoding="utf-8") as rest:
         rest.write(line[9:])
     assert [epoch.epoch for epoch in reader.new_epochs()] == [2]
 

@@ -82,7 +82,9 @@ def test_an_agent_waits_for_a_database_that_starts(postgresql_server: Postgresql
         "import sys; from detector.sweep.opening import open_backend\n"
         "open_backend(sys.argv[1], patience_seconds=60)"
     )
-    agent = subprocess.Popen([sys.executable, "-c", opens, url], stdout=subprocess.PIPE, text=True)
+    agent = subprocess.Popen(
+        [sys.executable, "-c", opens, url], stdout=subprocess.PIPE, encoding="utf-8"
+    )
     assert agent.stdout is not None
     first = agent.stdout.readline()
     postgresql_server.start()

@@ -261,7 +261,7 @@ def test_whatever_wandb_lacks_is_tested_by_what_it_does_instead() -> None:
 
 
 def test_the_docs_say_what_is_kept_and_what_wandb_does_instead() -> None:
-    docs = (Path(__file__).parents[2] / "docs" / "sweep-backends.md").read_text()
+    docs = (Path(__file__).parents[2] / "docs" / "sweep-backends.md").read_text(encoding="utf-8")
     for capability, instead in LACKS.items():
         assert f"| {capability.value} | {instead} |" in docs
 

@@ -48,7 +48,7 @@ def toy_objective(
     def train(trial: TrialHandle) -> TrialEnd:
         log = folder / f"{trial.number}"
         log.touch()
-        done = log.read_text().count("finished")
+        done = log.read_text(encoding="utf-8").count("finished")
         for epoch in range(1, EPOCHS + 1):
             if epoch > done:
                 _note(log, f"{name} {epoch} begun")
@@ -64,7 +64,7 @@ def toy_objective(
 
 
 def _note(log: Path, line: str) -> None:
-    with log.open("a") as file:
+    with log.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
 
 

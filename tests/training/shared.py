@@ -65,7 +65,7 @@ def run(trial: dict[str, Any]) -> None:
 
         result = train(config, folds, 0, folder, report)
     said = {"status": result.status, "kept": result.kept_epoch, "reported": reported}
-    Path(trial["results"], f"{rank}.json").write_text(json.dumps(said))
+    Path(trial["results"], f"{rank}.json").write_text(json.dumps(said), encoding="utf-8")
 
 
 if __name__ == "__main__":

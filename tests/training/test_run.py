@@ -38,7 +38,10 @@ def assert_same_weights(left: Path, right: Path) -> None:
 
 
 def curve(folder: Path) -> list[dict[str, float]]:
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
@@ -61,14 +64,17 @@ def test_a_run_leaves_its_configuration_curve_and_best_model(whole: Path, tiny: 
 
 
 def test_counts_of_the_epoch_that_is_kept_are_kept_page_by_page(whole: Path, folds: Folds) -> None:
-    kept = KeptEpoch.from_json((whole / "pages.json").read_text())
+    kept = KeptEpoch.from_json((whole / "pages.json").read_text(encoding="utf-8"))
     assert kept.epoch == ModelCheckpoint.load(whole / "best.ckpt").epoch
     assert list(kept.pages.counts) == [page.name for page in folds.validation(0)]
     assert kept.pages.total.hmean == curve(whole)[kept.epoch - 1]["val/hmean"]
 
 
 def test_the_metrics_of_an_epoch_are_those_that_a_sweep_file_may_name(whole: Path) -> None:
-    rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (whole / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert set(rows[0]) - {"epoch"} == set(GOALS)
 
 

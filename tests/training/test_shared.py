@@ -81,13 +81,15 @@ def shared(config: Config, folds: Folds, tmp_path_factory: pytest.TempPathFactor
         [*torchrun, "-m", "tests.training.shared", *trials],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=240,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     results = {
-        name: [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+        name: [
+            json.loads((folder / f"{rank}.json").read_text(encoding="utf-8")) for rank in range(2)
+        ]
         for name, folder in said.items()
     }
     return Shared(folders, results, ended.stdout)

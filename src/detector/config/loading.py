@@ -127,7 +127,7 @@ def _preset_tree(name: str) -> dict[str, Any]:
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise ConfigError("no such preset file", where=name, remedy="check the path")
-        return {"preset": name, **_read_yaml(path.read_text(), name)}
+        return {"preset": name, **_read_yaml(path.read_text(encoding="utf-8"), name)}
     source = _PRESETS / f"{name}.yaml"
     if not source.is_file():
         raise ConfigError(
@@ -135,7 +135,7 @@ def _preset_tree(name: str) -> dict[str, Any]:
             where="preset",
             remedy=f"choose one of {', '.join(preset_names())}, or give the path of a YAML file",
         )
-    return {"preset": name, **_read_yaml(source.read_text(), f"preset {name}")}
+    return {"preset": name, **_read_yaml(source.read_text(encoding="utf-8"), f"preset {name}")}
 
 
 def _read_yaml(text: str, where: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ def code_revision() -> str | None:
         return named
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        asked = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     except OSError:  # git is not installed
         return None
     return asked.stdout.strip() if asked.returncode == 0 else None

@@ -216,7 +216,7 @@ def _run(parent: Connection, function: Callable[..., object], arguments: tuple[A
     global _parent  # noqa: PLW0603  (a process has one parent)
     _parent = parent
     with suppress(OSError):  # Not Linux, or not allowed.
-        _OOM_SCORE.write_text(_FIRST_TO_KILL)
+        _OOM_SCORE.write_text(_FIRST_TO_KILL, encoding="utf-8")
     threading.Thread(target=_end_with_parent, name="end with the step", daemon=True).start()
     try:
         value = function(*arguments)

@@ -29,8 +29,8 @@ class Memory:
     def of_this_container(cls, cgroup: Path = _CGROUP) -> "Memory | None":
         """None where there is no limit, or where the kernel kills one process alone."""
         try:
-            limit = (cgroup / "memory.max").read_text().strip()
-            kills_all = (cgroup / "memory.oom.group").read_text().strip() == "1"
+            limit = (cgroup / "memory.max").read_text(encoding="utf-8").strip()
+            kills_all = (cgroup / "memory.oom.group").read_text(encoding="utf-8").strip() == "1"
         except OSError:
             return None
         return cls(cgroup, int(limit)) if kills_all and limit.isdecimal() else None
@@ -38,7 +38,10 @@ class Memory:
     @property
     def used(self) -> int:
         """Bytes that the kernel can't take back."""
-        rows = (line.split() for line in (self.cgroup / "memory.stat").read_text().splitlines())
+        rows = (
+            line.split()
+            for line in (self.cgroup / "memory.stat").read_text(encoding="utf-8").splitlines()
+        )
         return sum(int(count) for name, count in rows if name in _NOT_RECLAIMABLE)
 
     def is_nearly_full(self) -> bool:

@@ -43,7 +43,7 @@ def show_progress(epoch: int, epochs: int, metrics: Mapping[str, float]) -> None
 
 
 def _send(body: Mapping[str, object]) -> None:
-    token = Path(os.environ[TOKEN]).read_text().strip()
+    token = Path(os.environ[TOKEN]).read_text(encoding="utf-8").strip()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     request = urllib.request.Request(os.environ[URL], json.dumps(body).encode(), headers)
     trusted = ssl.create_default_context(cafile=os.environ.get(CA))

@@ -83,7 +83,7 @@ class _State:
     @classmethod
     def of(cls, run_dir: Path) -> "_State":
         try:
-            tree = json.loads((run_dir / STATE).read_text())
+            tree = json.loads((run_dir / STATE).read_text(encoding="utf-8"))
             # "told" in folders of version 0.1.0.
             return cls(tree["id"], tree["sent"] if "sent" in tree else tree["told"])
         except (OSError, ValueError, TypeError, KeyError):

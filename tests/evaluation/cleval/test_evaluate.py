@@ -22,8 +22,8 @@ from tests.shapes import rectangle
 
 # Produced once by the authors' release 0.1.1 (detection only, quads). Of the crooked ones a third
 # are not convex or cross themselves.
-VECTORS = json.loads((Path(__file__).parent / "vectors.json").read_text())
-CROOKED = json.loads((Path(__file__).parent / "crooked_vectors.json").read_text())
+VECTORS = json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))
+CROOKED = json.loads((Path(__file__).parent / "crooked_vectors.json").read_text(encoding="utf-8"))
 FIELDS = {
     "num_char_gt": "gt_chars",
     "num_char_det": "det_chars",

@@ -28,7 +28,9 @@ def command(*words: str) -> list[str]:
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command(*words), cwd=ROOT, capture_output=True, encoding="utf-8", check=False
+    )
 
 
 def submit(server: Kubeflow, *words: str) -> subprocess.CompletedProcess[str]:
@@ -43,7 +45,7 @@ def executors(run: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.timeout(120)
 def test_one_command_compiles_the_pipeline_and_starts_it(tmp_path: Path) -> None:
-    (tmp_path / "may.yaml").write_text(SWEEP)
+    (tmp_path / "may.yaml").write_text(SWEEP, encoding="utf-8")
     words = ["agents=8", "data=s3://bucket/may", "preset=receipts_cpu", "baseline=0.97"]
     options = ["--sweep", str(tmp_path / "may.yaml"), "--service-account", "trainer"]
     with kubeflow(recorded("disrupted")) as server:
@@ -100,7 +102,7 @@ def test_the_pipeline_is_written_with_what_it_is_given(tmp_path: Path) -> None:
         *["agents=3", "baseline=0.97"],
     )
     assert done.returncode == 0, done.stderr
-    pipeline, _platform = yaml.safe_load_all(package.read_text())
+    pipeline, _platform = yaml.safe_load_all(package.read_text(encoding="utf-8"))
     parameters = pipeline["root"]["inputDefinitions"]["parameters"]
     assert parameters["image"]["defaultValue"] == image
     assert parameters["agents"]["defaultValue"] == 3
@@ -144,7 +146,7 @@ def test_ctrl_c_ends_the_following_and_says_how_to_go_on() -> None:
             command("follow", "r0", "--host", server.url, "--namespace", "team-a"),
             cwd=ROOT,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         assert following.stdout is not None

@@ -227,12 +227,12 @@ def test_a_pod_that_waits_is_told_with_its_reason(capsys: pytest.CaptureFixture[
 def store_with(folder: Path, epochs: int) -> str:
     """A run store with `epochs` epochs of trial 0 and one less of fold 1."""
     (folder / "sweep.json").parent.mkdir(exist_ok=True)
-    (folder / "sweep.json").write_text(json.dumps({"id": "s1", "digest": "d"}))
+    (folder / "sweep.json").write_text(json.dumps({"id": "s1", "digest": "d"}), encoding="utf-8")
     for name, count in (("sweeps/s1/trials/0", epochs), ("folds/1", epochs - 1)):
         (folder / name).mkdir(parents=True, exist_ok=True)
         rows = ({"epoch": n, "val/hmean": n / 10} for n in range(1, count + 1))
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / name / "metrics.jsonl").write_text(text)
+        (folder / name / "metrics.jsonl").write_text(text, encoding="utf-8")
     return str(folder)
 
 

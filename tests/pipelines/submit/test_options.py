@@ -89,7 +89,8 @@ def test_a_sweep_file_with_an_error_that_only_its_check_finds_is_refused(tmp_pat
     file = tmp_path / "sweep.yaml"
     file.write_text(
         "method: random\nrun_cap: 4\nmetric: {name: val/hmaen, goal: maximize}\n"
-        "parameters: {models.optimizer.lr: {min: 0.0001, max: 0.001}}\n"
+        "parameters: {models.optimizer.lr: {min: 0.0001, max: 0.001}}\n",
+        encoding="utf-8",
     )
     with pytest.raises(SweepError, match="no training logs 'val/hmaen'"):
         Asked(sweep=file).request()
@@ -115,7 +116,7 @@ def test_configuration_and_sweep_are_checked_here(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         given("trainer.max_epoch=3")
     broken = tmp_path / "sweep.yaml"
-    broken.write_text("method: luck")
+    broken.write_text("method: luck", encoding="utf-8")
     with pytest.raises(SweepError, match=r"sweep\.yaml"):
         Asked(sweep=broken).request()
     with pytest.raises(SweepError, match="cannot read the sweep file"):
@@ -223,7 +224,7 @@ def test_a_sweep_of_any_alphabet_gets_a_name_and_a_text_that_every_database_take
 
 def test_a_sweep_of_plain_letters_is_handed_on_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
-    file.write_text("# why\n" + SWEEP.format(name="May receipts"))
+    file.write_text("# why\n" + SWEEP.format(name="May receipts"), encoding="utf-8")
     request = Asked(sweep=file).request()
-    assert request.arguments["sweep_yaml"] == file.read_text()
+    assert request.arguments["sweep_yaml"] == file.read_text(encoding="utf-8")
     assert (request.name, request.settings.label) == ("May receipts", "May-receipts")

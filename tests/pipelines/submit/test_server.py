@@ -32,23 +32,23 @@ def test_a_server_that_asks_who_it_is_gets_the_token() -> None:
 
 def test_a_token_that_has_ended_is_read_again_from_its_file(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    file.write_text("first\n")
+    file.write_text("first\n", encoding="utf-8")
     with kubeflow(recorded("disrupted"), token="first") as server:
         client = Kubeflow(server.url, login=Login({"DETSWEEP_KFP_TOKEN_FILE": str(file)}))
         server.token = "second"
         with pytest.raises(NotSignedInError, match="answers 401"):
             client.run("r0")
-        file.write_text("second\n")
+        file.write_text("second\n", encoding="utf-8")
         assert client.run("r0").state == "RUNNING"
 
 
 def test_a_token_that_has_ended_is_asked_for_again_by_its_command(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    file.write_text("first")
+    file.write_text("first", encoding="utf-8")
     command = f"{sys.executable} -c \"print(open('{file}').read())\""
     with kubeflow(recorded("disrupted"), token="first") as server:
         client = Kubeflow(server.url, login=Login({"DETSWEEP_KFP_TOKEN_COMMAND": command}))
-        file.write_text("second")
+        file.write_text("second", encoding="utf-8")
         client.run("r0")
         assert server.tokens[-1] == "Bearer first"  # The command is not run for each question.
         server.token = "second"
@@ -73,10 +73,10 @@ def test_a_source_without_a_token_is_an_error(environ: dict[str, str], said: str
 
 def test_cookies_go_along_and_come_from_their_file_again(tmp_path: Path) -> None:
     file = tmp_path / "cookies"
-    file.write_text("session=1")
+    file.write_text("session=1", encoding="utf-8")
     with kubeflow(recorded("disrupted")) as server:
         client = Kubeflow(server.url, login=Login({"DETSWEEP_KFP_COOKIES_FILE": str(file)}))
-        file.write_text("session=2")
+        file.write_text("session=2", encoding="utf-8")
         client.run("r0")
     assert server.cookies[0] == "session=1"
     assert server.cookies[-1] == "session=2"

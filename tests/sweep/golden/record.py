@@ -187,7 +187,7 @@ def main() -> None:
     }
     # One case a line.
     text = json.dumps(golden).replace("[{", "[\n{").replace("}, {", "},\n{").replace("}]", "}\n]")
-    Path(__file__).with_name("sweeps.json").write_text(text + "\n")
+    Path(__file__).with_name("sweeps.json").write_text(text + "\n", encoding="utf-8")
 
 
 def bands(rule: dict[str, Any]) -> list[int]:

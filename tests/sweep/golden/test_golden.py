@@ -17,7 +17,7 @@ from detector.search.hyperband import Hyperband
 from detector.sweepfile.space import draw, values
 from detector.sweepfile.spec import parse_distribution, read_sweep
 
-GOLDEN = json.loads(Path(__file__).with_name("sweeps.json").read_text())
+GOLDEN = json.loads(Path(__file__).with_name("sweeps.json").read_text(encoding="utf-8"))
 DRAWS = 4000
 
 STRICTER = {

@@ -279,7 +279,7 @@ MISTAKES = [
 @pytest.fixture(autouse=True)
 def folder_with_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "train.py").write_text("log({'loss': 0.1})")
+    (tmp_path / "train.py").write_text("log({'loss': 0.1})", encoding="utf-8")
 
 
 def mistaken(mistake: Mistake) -> str:
@@ -329,7 +329,7 @@ def test_every_rule_has_a_planted_mistake() -> None:
 
 
 def test_every_rule_is_documented() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "sweep-file.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "sweep-file.md").read_text(encoding="utf-8")
     assert [rule.__name__ for rule in RULES if f"`{rule.__name__}`" not in page] == []
 
 

@@ -73,7 +73,7 @@ def draw_receipts(out_dir: Path, *, train: int, held_out: int, seed: int) -> Non
     writer = csv.writer(index, lineterminator="\n")
     writer.writerow(["split", "name", "width", "height", "boxes", "group"])
     writer.writerows(rows)
-    (unfinished / "index.csv").write_text(index.getvalue())
+    (unfinished / "index.csv").write_bytes(index.getvalue().encode())
     unfinished.replace(out_dir)
 
 
@@ -125,7 +125,7 @@ def _draw_part(
         quality = int(np.random.default_rng([seed, 2, number]).integers(60, 96))
         Image.fromarray(receipt.image).save(folder / "images" / f"{name}.jpg", quality=quality)
         lines = [_icdar_line(box) for box in receipt.boxes]
-        (folder / "gt" / f"{name}.txt").write_text("\n".join(lines) + "\n")
+        (folder / "gt" / f"{name}.txt").write_bytes(("\n".join(lines) + "\n").encode())
         height, width = receipt.image.shape[:2]
         rows.append((folder.name, name, width, height, len(lines), receipt.shop))
     return rows

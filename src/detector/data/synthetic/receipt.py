@@ -19,7 +19,7 @@ MAX_LENGTH = 1150
 FOOTER_LENGTH = 420
 """What totals, thanks and the small print take at most."""
 
-_WORDS = yaml.safe_load((files(__package__) / "words.yaml").read_text())
+_WORDS = yaml.safe_load((files(__package__) / "words.yaml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
