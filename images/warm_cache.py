@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from detector.data.synthetic import draw_receipts
+from detector.data.synthetic.drawing import draw_receipts
 
 _SMALL = [
     "preset=quickstart",

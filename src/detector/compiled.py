@@ -5,11 +5,13 @@ since a target map is drawn for every crop. What finds and scores text on a few 
 well without: compiling takes longer than that.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 try:
     import numba
+    from numba.core import event
 except ImportError:  # it comes with training
     COMPILED = False
 else:
@@ -17,6 +19,20 @@ else:
 """Whether kernels are compiled; `NUMBA_DISABLE_JIT=1` in the environment has them interpreted."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+if COMPILED:
+
+    class _Announced(event.Listener):
+        """Says that the first kernel is being compiled, which happens once on a machine."""
+
+        def on_start(self, _event: event.Event) -> None:
+            event.unregister("numba:compile", self)  # type: ignore[no-untyped-call]
+            print("compiling, once on this machine: 10 to 60 s", file=sys.stderr, flush=True)
+
+        def on_end(self, _event: event.Event) -> None:
+            """Nothing is left to say."""
+
+    event.register("numba:compile", _Announced())  # type: ignore[no-untyped-call]
 
 
 def kernel(*, fastmath: bool = False) -> Callable[[F], F]:

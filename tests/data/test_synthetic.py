@@ -1,4 +1,5 @@
 import csv
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_any_five_neighbours_show_every_trait() -> None:
 def test_word_boxes_are_tight_on_the_ink(number: int, dense: bool) -> None:
     rng = np.random.default_rng(number)
     flat = print_receipt(found_shop(number, rng), rng, dense=dense)
-    for word in flat.words:
+    for word in chain(*flat.lines):
         left, top, right, bottom = word.box
         ink = flat.ink[top:bottom, left:right]
         assert ink[0].any() and ink[-1].any() and ink[:, 0].any() and ink[:, -1].any(), word

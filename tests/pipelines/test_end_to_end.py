@@ -1,6 +1,7 @@
 """The real pipeline, through kfp.local: from pages and a sweep file to a model that finds text."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,20 @@ def test_the_model_takes_a_page_and_gives_polygons(finished: Finished) -> None:
     found = Detector(finished.run.ensemble.model_url)(read_image(page))
     for polygon in found.polygons:
         assert np.asarray(polygon).shape[1] == 2
+
+
+def test_the_next_commands_work_as_printed_in_any_folder(
+    finished: Finished, tmp_path: Path
+) -> None:
+    commands = finished.output.splitlines()[-3:]
+    assert [shlex.split(command)[1] for command in commands] == ["predict", "evaluate", "errors"]
+    for command in commands:
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "found").glob("*.png"))
+    assert (tmp_path / "mistakes" / "errors.json").is_file()
 
 
 def test_every_trial_fold_and_candidate_is_in_the_outcomes(finished: Finished) -> None:

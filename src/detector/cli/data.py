@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.config.schema import DataConfig, FoldsConfig
+from detector.data.synthetic import LabelledBy
 from detector.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -122,11 +123,14 @@ def synth(
     train: Annotated[int, typer.Option(min=1, help="Pages to train on.")] = 48,
     held_out: Annotated[int, typer.Option(min=0, help="Pages to hold out.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other receipts.")] = 0,
+    by: Annotated[
+        LabelledBy, typer.Option(help="What has an outline of its own.")
+    ] = LabelledBy.LINES,
 ) -> None:
     """Draw receipts, to try detsweep without a data set."""
     from detector.data.synthetic.drawing import draw_receipts
 
-    draw_receipts(target, train=train, held_out=held_out, seed=seed)
+    draw_receipts(target, train=train, held_out=held_out, seed=seed, by=by)
     Console().print(f"drew {train + held_out} receipts in {target}")
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from detector.cli.completing import Overrides
+from detector.cli.next_steps import next_steps
 from detector.console import narrow_table
 from detector.extras import need
 
@@ -112,6 +113,11 @@ def run_sweep(
 def _print_summary(run: "Run", console: Console) -> None:
     _print_best(run.outcome, console)
     _print_model(run.ensemble, console)
+    if commands := next_steps(run):
+        console.print("\n[bold]Next[/] find text, score the model, see its mistakes")
+        for command in commands:
+            # To be copied: neither wrapped nor coloured.
+            console.print(f"  {command}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _print_best(sweep: "SweepOutcome", console: Console) -> None:

@@ -110,4 +110,4 @@ def _openvino(path: Path, precision: str) -> Network:
 
 def _threads() -> int:
     """0 leaves the choice to the engine."""
-    return int(os.environ.get("OMP_NUM_THREADS", "0"))
+    return int(os.environ.get("OMP_NUM_THREADS") or 0)

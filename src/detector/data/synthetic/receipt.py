@@ -45,11 +45,18 @@ class Shop:
 
 
 @dataclass(frozen=True)
-class PrintedWord:
-    """A word and its ink's tight box (left, top, right, bottom), pixels of the flat print."""
+class PrintedText:
+    """A word or a line, and its ink's tight box (left, top, right, bottom), pixels of the flat
+    print."""
 
     text: str
     box: tuple[int, int, int, int]
+
+    @classmethod
+    def around(cls, text: str, boxes: Sequence[tuple[int, int, int, int]]) -> "PrintedText":
+        """A text whose parts have these boxes."""
+        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+        return cls(text, (min(lefts), min(tops), max(rights), max(bottoms)))
 
 
 @dataclass(frozen=True)
@@ -58,11 +65,12 @@ class FlatPrint:
 
     Attributes:
         ink: (H, W) uint8, 0 for bare paper, 255 for full ink.
-        words: every word; rules and bar codes are ink without a word.
+        lines: the words of every line of text, a column's entry being a line of its own; rules and
+            bar codes are ink without a word.
     """
 
     ink: NDArray[np.uint8]
-    words: tuple[PrintedWord, ...]
+    lines: tuple[tuple[PrintedText, ...], ...]
 
 
 def found_shop(number: int, rng: np.random.Generator) -> Shop:
@@ -197,7 +205,7 @@ def _glyphs(text: str, size: int, bold: bool) -> _Glyphs:
 
 
 class _Paper:
-    """A strip of paper that is printed from the top down; remembers the box of every word."""
+    """A strip of paper that is printed from the top down; remembers the words of every line."""
 
     def __init__(self, shop: Shop, dense: bool):
         self._size = 16 if dense else shop.size
@@ -206,12 +214,12 @@ class _Paper:
         self._width = shop.width
         self._image = Image.new("L", (shop.width, MAX_LENGTH + FOOTER_LENGTH), 0)
         self._draw = ImageDraw.Draw(self._image)
-        self._words: list[PrintedWord] = []
+        self._lines: list[tuple[PrintedText, ...]] = []
         self.cursor = MARGIN + 10
 
     def finish(self) -> FlatPrint:
         ink = np.asarray(self._image)[: self.cursor + MARGIN]
-        return FlatPrint(ink.copy(), tuple(self._words))
+        return FlatPrint(ink.copy(), tuple(self._lines))
 
     def gap(self) -> None:
         self.cursor += self._size // 2
@@ -299,11 +307,14 @@ class _Paper:
         font: ImageFont.FreeTypeFont,
         bold: bool,
     ) -> None:
+        line = []
         for word in words:
-            self._type_word(word, x, baseline, round(font.size), bold)
+            line.append(self._type_word(word, x, baseline, round(font.size), bold))
             x += self._advance(word, font) + self._space(font)
+        if line:
+            self._lines.append(tuple(line))
 
-    def _type_word(self, word: str, x: float, baseline: int, size: int, bold: bool) -> None:
+    def _type_word(self, word: str, x: float, baseline: int, size: int, bold: bool) -> PrintedText:
         pieces = [(_glyphs(word, size, bold), round(x))]
         if self._pitch:
             cell = self._pitch * size
@@ -317,5 +328,4 @@ class _Paper:
             place = (left + glyph.left, baseline + glyph.top)
             self._image.paste(255, place, glyph.mask)
             boxes.append((*place, place[0] + glyph.mask.width, place[1] + glyph.mask.height))
-        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-        self._words.append(PrintedWord(word, (min(lefts), min(tops), max(rights), max(bottoms))))
+        return PrintedText.around(word, boxes)
