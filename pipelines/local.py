@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import NoReturn
 
+from detector.console import LOG, LogStyle
 from detector.errors import DetsweepError
 from pipelines.kfp_local import run_with, without_executor_log
 from pipelines.settings import Settings
@@ -106,6 +107,7 @@ class StepRunner:
             InterruptedRunError: a signal has stopped the run.
         """
         step = _Step.of(full_command)
+        self.write(f"{step.label} │ starts")
         slot, process = self._start(step, full_command, env_vars or {})
         try:
             for line in without_executor_log(process.stdout or ()):
@@ -161,7 +163,9 @@ class StepRunner:
         if step.name in _GPU_STEPS and self.machine.gpus > 1:
             ours["CUDA_VISIBLE_DEVICES"] = str(slot % self.machine.gpus)
         # What a person has set stays as it is.
-        return {name: value for name, value in ours.items() if name not in os.environ}
+        left = {name: value for name, value in ours.items() if name not in os.environ}
+        # Times, and what else a log is to have, are added where all lines come together.
+        return {**left, LOG: LogStyle.PLAIN}
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from detector.choosing.candidates import BALANCE
 from detector.errors import DetsweepError
 from detector.steps.first_look import AskedRun
+from detector.steps.forecasting import RunUnderWay
 from detector.steps.run import Run
 from detector.sweepfile.spec import parse_sweep, read_sweep_file
 from pipelines.local import Machine, StepRunner, run_pipeline
+from pipelines.screen import Log, Screen, watched
 
 
 def run(
@@ -72,10 +73,23 @@ def run(
 def run_asked(asked: AskedRun, write: Callable[[str], None] | None = None) -> Run:
     """`run` of what `asked_run` made."""
     asked.refuse_what_cannot_end_well()
+    run = Run(asked.store)
+    if write is not None:
+        _run_steps(asked, write)
+        return run
+    # Opened here: kfp.local has its own standard output meanwhile.
+    screen = Screen(sys.stdout) if sys.stdout.isatty() else Log(sys.stdout)
+    under_way = RunUnderWay(run, asked.backend, asked.agents)
+    with screen, watched(under_way.forecast, screen.show):
+        _run_steps(asked, screen.write)
+    return run
+
+
+def _run_steps(asked: AskedRun, write: Callable[[str], None]) -> None:
     runner = StepRunner(
         machine=Machine(cores=len(os.sched_getaffinity(0)), gpus=gpu_count()),
         at_once={"agent": asked.agents, "fold": min(asked.agents, len(asked.config.folds.trained))},
-        write=write or _line_writer(sys.stdout),
+        write=write,
     )
     arguments = {
         "data": asked.data,
@@ -88,7 +102,6 @@ def run_asked(asked: AskedRun, write: Callable[[str], None] | None = None) -> Ru
         "baseline": asked.baseline,
     }
     run_pipeline(arguments, runner, width=asked.agents)
-    return Run(asked.store)
 
 
 def asked_run(
@@ -141,12 +154,3 @@ def _sqlite_in(store_url: str) -> str:
 def gpu_count() -> int:
     """How many NVIDIA devices there are. torch knows them too, but takes seconds to import."""
     return len(list(Path("/dev").glob("nvidia[0-9]*")))
-
-
-def _line_writer(stream: TextIO) -> Callable[[str], None]:
-    def write(line: str) -> None:
-        # In one call, for several steps write at once.
-        stream.write(f"{line}\n")
-        stream.flush()
-
-    return write

@@ -1,5 +1,6 @@
 """What tests of several parts share: small data sets on disk, and a real S3 server."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,14 @@ import s3fs
 from hypothesis import settings
 from PIL import Image
 
+from detector.console import LOG, LogStyle
 from detector.data.data_set import DataSet
 from detector.data.folds import Folds, make_folds, open_folds
 from detector.data.synthetic.drawing import draw_receipts
 from tests.ports import ports_of_seaweedfs
+
+# Lines of progress without times, in this process and those that it starts.
+os.environ[LOG] = LogStyle.PLAIN
 
 # numba compiles a kernel within the first example that calls it.
 settings.register_profile("detsweep", deadline=None)
@@ -24,6 +29,12 @@ settings.load_profile("detsweep")
 
 _KEY, _SECRET = "detsweep-test", "detsweep-test-secret"
 _PORTS = ("master.port", "volume.port", "filer.port", "s3.port", "admin.port")
+
+
+@pytest.fixture(autouse=True)
+def _log_style(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is run in this process sets it for the process."""
+    monkeypatch.setenv(LOG, LogStyle.PLAIN)
 
 
 @pytest.fixture

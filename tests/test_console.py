@@ -1,13 +1,23 @@
 """What is printed, and what becomes of a process that nobody listens to."""
 
+import json
+import os
+import re
 import signal
 import subprocess
 import sys
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
-from detector.console import plain_errors, say
+from detector.console import LOG, log_line, plain_errors, say
 from detector.errors import ConfigError
+from detector.sweep.opening import open_backend
+from detector.sweepfile.spec import read_sweep
+from tests.tiny_run import SWEEP
+
+DETSWEEP = Path(sys.executable).with_name("detsweep")
 
 
 def test_an_error_is_printed_with_its_remedy_and_without_traceback(
@@ -38,3 +48,70 @@ def test_a_process_whose_listener_died_ends_as_by_sigterm() -> None:
     process.stdout.readline()
     process.stdout.close()
     assert process.wait(timeout=60) == -signal.SIGTERM
+
+
+STARTED = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+"""The environment of a process whose starter did not say how to print."""
+
+
+def spoken(line: str, monkeypatch: pytest.MonkeyPatch, style: str) -> str | None:
+    monkeypatch.setenv(LOG, style)
+    return log_line(line, step="agent 1")
+
+
+def test_lines_are_plain_timed_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert spoken("epoch 1/2", monkeypatch, "plain") == "agent 1 │ epoch 1/2"
+    timed = spoken("epoch 1/2", monkeypatch, "timed")
+    assert timed is not None
+    assert re.fullmatch(r"\d\d:\d\d:\d\d agent 1 │ epoch 1/2", timed)
+    as_json = json.loads(spoken("epoch 1/2", monkeypatch, "json") or "")
+    assert datetime.fromisoformat(as_json.pop("time")).tzinfo is not None
+    assert as_json == {"level": "info", "step": "agent 1", "message": "epoch 1/2"}
+
+
+def test_quiet_leaves_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert spoken("epoch 1/2", monkeypatch, "quiet") is None
+    warning = spoken("warning: nothing is found", monkeypatch, "quiet")
+    assert warning == "agent 1 │ warning: nothing is found"
+
+
+def test_a_style_that_nobody_knows_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert spoken("epoch 1/2", monkeypatch, "loud") == "agent 1 │ epoch 1/2"
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ([], r"\d\d:\d\d:\d\d the report is in .*"),
+        (["--json-log"], r'{"time": .*"message": "the report is in .*"}'),
+        (["--quiet"], ""),
+    ],
+)
+def test_a_command_s_progress_is_printed_as_asked(
+    option: list[str], expected: str, tmp_path: Path
+) -> None:
+    database = f"sqlite:///{tmp_path}/sweep.db"
+    sweep = open_backend(database).create(read_sweep(SWEEP, "test"))
+    command = [DETSWEEP, *option, "sweep", "report", sweep.id, "--backend", database]
+    done = subprocess.run(
+        list(map(str, [*command, "--out", tmp_path / "report.html"])),
+        env=STARTED,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(expected, done.stdout.strip()), done.stdout
+
+
+def test_an_error_is_json_too_where_the_log_is() -> None:
+    done = subprocess.run(
+        [DETSWEEP, "--json-log", "config", "show", "trainer.max_epoch=3"],
+        env=STARTED,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    said = json.loads(done.stderr)
+    assert said["level"] == "error"
+    assert said["message"].startswith("error: trainer.max_epoch: no such configuration key")

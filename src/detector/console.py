@@ -1,11 +1,14 @@
 """What the command and the pipeline's steps print: progress, and errors without a traceback."""
 
 import contextlib
+import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime
+from enum import StrEnum
 from types import FrameType
 
 from rich.table import Table
@@ -18,8 +21,62 @@ PREEMPTED_EXIT_CODE = 143
 """What a shell shows of a process that SIGTERM ended: it is to be started again, and goes on."""
 
 
+LOG = "DETSWEEP_LOG"
+"""The environment variable that says how lines of progress are printed, here and in every process
+that this one starts: one of `LogStyle`."""
+
+
+class LogStyle(StrEnum):
+    """How lines of progress are printed."""
+
+    PLAIN = "plain"
+    TIMED = "timed"
+    """With the time of day before each."""
+    JSON = "json"
+    """An object on each line: `time`, `level`, `message`, and of a pipeline's lines `step`."""
+    QUIET = "quiet"
+    """Warnings alone."""
+
+    @classmethod
+    def of_environment(cls) -> "LogStyle":
+        """What `DETSWEEP_LOG` says; plain lines where it says nothing that is known."""
+        asked = os.environ.get(LOG, "")
+        return cls(asked) if asked in list(cls) else cls.PLAIN
+
+
+def log_line(message: str, step: str | None = None, level: str | None = None) -> str | None:
+    """A line of progress as it is to be printed; None where it is not.
+
+    Args:
+        message: its text.
+        step: the step of the pipeline that printed it.
+        level: "error", "warning" or "info"; by default a warning's text says that it is one.
+    """
+    level = level or ("warning" if message.startswith("warning: ") else "info")
+    text = message if step is None else f"{step} │ {message}"
+    now = datetime.now().astimezone()
+    match LogStyle.of_environment():
+        case LogStyle.QUIET:
+            return None if level == "info" else text
+        case LogStyle.TIMED:
+            return f"{now:%H:%M:%S} {text}"
+        case LogStyle.JSON:
+            of_step = {} if step is None else {"step": step}
+            fields = {"time": now.isoformat(timespec="milliseconds"), "level": level, **of_step}
+            return json.dumps({**fields, "message": message}, ensure_ascii=False)
+        case LogStyle.PLAIN:
+            return text
+
+
 def say(line: str) -> None:
-    """Print a line of progress at once, so that it can be followed.
+    """Print a line of progress at once, so that it can be followed; see `LogStyle`."""
+    text = log_line(line)
+    if text is not None:
+        put(text)
+
+
+def put(line: str) -> None:
+    """Print a line at once, as it is: of a command's result.
 
     If nobody listens any more, because whoever started this process was killed, the process ends as
     if SIGTERM had asked it to: in good order, and to be resumed.
@@ -68,17 +125,24 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except AskedToEnd:
-        print("asked to end by SIGTERM", file=sys.stderr, flush=True)
+        _complain("asked to end by SIGTERM")
         raise
     except PreemptedError as error:
-        print(f"preempted: {error}", file=sys.stderr, flush=True)
+        _complain(f"preempted: {error}")
         raise SystemExit(PREEMPTED_EXIT_CODE) from error
     except (DetsweepError, ModuleNotFoundError) as error:
         known = error if isinstance(error, DetsweepError) else missing_extra(error)
         if known is None:
             raise
-        print(f"error: {known}", file=sys.stderr, flush=True)
+        _complain(f"error: {known}")
         raise SystemExit(ERROR_EXIT_CODE) from error
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+
+
+def _complain(message: str) -> None:
+    """Print to stderr how the process ends: without a time, for a person reads it last."""
+    is_json = LogStyle.of_environment() is LogStyle.JSON
+    text = log_line(message, level="error") if is_json else message
+    print(text, file=sys.stderr, flush=True)

@@ -2,9 +2,11 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from detector.data.images import read_image
 from detector.data.synthetic.drawing import draw_receipts
 from detector.ensemble.outcome import EnsembleOutcome
 from detector.export.detector import Detector
+from detector.steps.forecasting import RunUnderWay
 from detector.steps.run import Run
 from detector.sweep.outcome import SweepOutcome
 from tests.tiny_run import SWEEP, overrides
@@ -88,6 +91,23 @@ def test_the_next_commands_work_as_printed_in_any_folder(
         assert done.returncode == 0, done.stderr
     assert list((tmp_path / "found").glob("*.png"))
     assert (tmp_path / "mistakes" / "errors.json").is_file()
+
+
+def test_what_is_left_of_a_run_is_foretold_by_its_epochs(
+    finished: Finished, tmp_path: Path
+) -> None:
+    store = tmp_path / "run"
+    shutil.copytree(finished.store, store)
+    run, backend = Run(str(store)), f"sqlite:///{store}/sweep.db"
+    at_the_end = RunUnderWay(run, backend, 2).forecast()
+    assert at_the_end is not None
+    assert (at_the_end.sweep, at_the_end.folds) == (0, 0)
+    assert at_the_end.ensemble > 0
+    shutil.rmtree(store / "folds" / "1")
+    before_fold_1 = RunUnderWay(run, backend, 2).forecast()
+    assert before_fold_1 is not None
+    rows = [row for trial in run.trainings()[:2] for row in trial.history.values()]
+    assert before_fold_1.folds == pytest.approx(2 * median(row["seconds"] for row in rows))
 
 
 def test_every_trial_fold_and_candidate_is_in_the_outcomes(finished: Finished) -> None:

@@ -39,4 +39,6 @@ def test_pyproject_pins_the_minor_version_whose_internals_these_are() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     major, minor = map(int, KFP.split("."))
     pinned = f">={KFP},<{major}.{minor + 1}"
-    assert {f"kfp{pinned}", f"kfp-kubernetes{pinned}"} <= set(project["dependencies"])
+    assert {f"kfp{pinned}", f"kfp-kubernetes{pinned}"} <= set(
+        project["optional-dependencies"]["sweep"]
+    )

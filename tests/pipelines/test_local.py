@@ -19,7 +19,19 @@ def command(script: str, step: str = "agent", **parameters: object) -> list[str]
 
 
 def runner(lines: list[str], cores: int = 8, gpus: int = 0, **at_once: int) -> StepRunner:
-    return StepRunner(Machine(cores, gpus), at_once, lines.append)
+    """Collects what steps print, without the line that says that one starts."""
+
+    def write(line: str) -> None:
+        if not line.endswith("│ starts"):
+            lines.append(line)
+
+    return StepRunner(Machine(cores, gpus), at_once, write)
+
+
+def test_the_start_of_a_step_is_said_before_it_prints_anything() -> None:
+    lines: list[str] = []
+    StepRunner(Machine(8, 0), {}, lines.append)(command("echo one", index=3))
+    assert lines == ["agent 3 │ starts", "agent 3 │ one"]
 
 
 def test_lines_bear_the_name_of_their_step() -> None:

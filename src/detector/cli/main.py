@@ -1,12 +1,14 @@
 """The `detsweep` command: its groups, and how it ends when something is wrong."""
 
+import os
+import sys
 from typing import Annotated
 
 import typer
 
 from detector.cli import config, data, errors, plan, predict, promote, sweep, topics, train
 from detector.cli import run as run_command
-from detector.console import plain_errors
+from detector.console import LOG, LogStyle, plain_errors
 from detector.version import __version__
 
 app = typer.Typer(
@@ -42,11 +44,29 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  # its callback has printed it
         bool,
         typer.Option(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
         ),
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No lines of progress but warnings.")
+    ] = False,
+    json_log: Annotated[
+        bool, typer.Option("--json-log", help="Each line of progress as a JSON object.")
+    ] = False,
 ) -> None:
     """Options that stand before a command."""
+    if quiet and json_log:
+        raise typer.BadParameter("give --quiet or --json-log, not both")
+    os.environ[LOG] = _style(quiet, json_log)
+
+
+def _style(quiet: bool, json_log: bool) -> LogStyle:
+    """What was asked for; otherwise a log has times, and a terminal does not need them."""
+    if quiet or json_log:
+        return LogStyle.QUIET if quiet else LogStyle.JSON
+    if LOG in os.environ or sys.stdout.isatty():
+        return LogStyle.of_environment()
+    return LogStyle.TIMED

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from detector.cli.completing import Overrides
 from detector.cli.next_steps import next_steps
-from detector.console import narrow_table
+from detector.console import narrow_table, say
 from detector.extras import need
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def run_sweep(
     Stopped or failed, it continues where it was when it is given the same store.
     """
     need("train", "sweep")
-    # It loads kfp, which no other command needs.
+    say("looking at what the run is asked for")
+    # It loads kfp, which no other command needs, and torch.
     from detector.choosing.candidates import BALANCE
     from pipelines.run import asked_run, gpu_count, run_asked
 

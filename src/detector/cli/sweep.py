@@ -16,7 +16,7 @@ from rich.live import Live
 
 from detector.cli.completing import Overrides, complete_sweep_id
 from detector.cli.sweep_check import check
-from detector.console import PREEMPTED_EXIT_CODE, say
+from detector.console import PREEMPTED_EXIT_CODE, put, say
 from detector.errors import ConfigError, SweepError
 from detector.extras import need
 from detector.patience import SHORT_PATIENCE_S
@@ -187,7 +187,7 @@ def _shown(
             )
         )
     elif as_json:
-        yield lambda status: say(json.dumps(_as_json(status)))
+        yield lambda status: put(json.dumps(_as_json(status)))
     elif console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
             yield lambda status: live.update(status_tables(status, console.height), refresh=True)
@@ -208,7 +208,7 @@ def _line_by_line() -> Callable[["SweepStatus"], None]:
         nonlocal last
         line = status_line(status)
         if line != last:
-            say(f"{time.strftime('%H:%M:%S')} · {line}")
+            say(line)
         last = line
 
     return show

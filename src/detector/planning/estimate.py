@@ -84,10 +84,8 @@ class Work:
         steps = max(1, crops // batch)
         validated = len(folds.validation(SWEEP_FOLD)) * measured.page_seconds
         count = len(config.folds.trained)
-        # Each fold's model on its own pages. On the held-out ones each alone, their means of
-        # weights, and all together twice (mean of maps, consensus), in each precision at most.
-        passes = len(Precision) * (count + (count - 1) + 2 * count)
-        pages = len(folds.training(None)) + passes * len(folds.held_out)
+        # Each fold's model on its own pages.
+        pages = len(folds.training(None)) + passes_of_the_ensemble(config) * len(folds.held_out)
         return cls(
             epoch_seconds=steps * measured.step_seconds + validated,
             start_seconds=measured.start_seconds,
@@ -102,6 +100,13 @@ class Work:
     def training_hours(self) -> float:
         """Of one training to its last epoch."""
         return (self.start_seconds + self.max_epochs * self.epoch_seconds) / _HOUR_S
+
+
+def passes_of_the_ensemble(config: Config) -> int:
+    """How often a network goes over the held-out pages, at most: each fold's alone, their means of
+    weights, and all together twice (mean of maps, consensus), in each precision."""
+    count = len(config.folds.trained)
+    return len(Precision) * (count + (count - 1) + 2 * count)
 
 
 @dataclass(frozen=True)
