@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import cv2
+import psutil
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -166,7 +167,7 @@ def _circumstances(pages: int, unit: str, rounds: int) -> str:
         f"{rounds} rounds over {pages} {unit}s, after one to warm up; "
         f"threads: OpenCV {cv2.getNumThreads()}, torch {torch.get_num_threads()}\n"
         f"{datetime.now(UTC):%Y-%m-%d}, {_cpu()}, {os.cpu_count()} cores, "
-        f"load {os.getloadavg()[0]:.1f}\n"
+        f"load {psutil.getloadavg()[0]:.1f}\n"
         f"Python {platform.python_version()}, {libraries}"
     )
 

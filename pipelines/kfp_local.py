@@ -12,6 +12,7 @@ import inspect
 import io
 import logging
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import Any
 
 import kfp
 from kfp import local
+from kfp.dsl.component_factory import EXECUTOR_MODULE
 from kfp.local import subprocess_task_handler
 from kfp.local.orchestrator import enhanced_dag_orchestrator
 
@@ -122,6 +124,13 @@ def run_with(step: RunStep, width: int, folder: str) -> Iterator[None]:
     ):
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=folder)
         yield
+
+
+def without_shell(command: Sequence[str]) -> list[str]:
+    """A step's command as kfp.local writes it, as one that needs no shell; any other as it is."""
+    if list(command[:2]) != ["sh", "-ec"] or EXECUTOR_MODULE not in command[2]:
+        return list(command)
+    return [sys.executable, "-m", "pipelines.kfp_step", *command[3:]]
 
 
 _ParallelExecutor = enhanced_dag_orchestrator.ParallelExecutor

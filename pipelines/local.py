@@ -13,18 +13,22 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import NoReturn
 
 from detector.console import LOG, LogStyle
 from detector.errors import DetsweepError
-from pipelines.kfp_local import run_with, without_executor_log
+from detector.interrupt import ASKS_TO_END
+from detector.process_group import OWN_GROUP, ProcessGroup
+from pipelines.kfp_local import run_with, without_executor_log, without_shell
 from pipelines.settings import Settings
 from pipelines.sweep import build_pipeline
 
 _GPU_STEPS = frozenset({"agent", "select", "fold"})
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+_LOOK_S = 0.2
 _CONTINUE = "the same command continues the run where it is"
 
 
@@ -69,11 +73,17 @@ def start_process(command: Sequence[str], environment: Mapping[str, str]) -> Pro
         encoding="utf-8",
         errors="replace",
         bufsize=1,
-        env={**os.environ, **environment},
-        # A group of its own, so that a signal reaches the step behind kfp's shell, and Ctrl-C does
-        # not reach it twice.
+        env={**os.environ, **environment, "PYTHONIOENCODING": "utf-8"},
+        # A group of its own, so that a signal reaches all that the step has started, and Ctrl-C
+        # does not reach it twice.
         start_new_session=True,
+        creationflags=OWN_GROUP,
     )
+
+
+def start_step(command: Sequence[str], environment: Mapping[str, str]) -> Process:
+    """A step's process in this Python environment."""
+    return start_process(without_shell(command), {"_KFP_RUNTIME": "true", **environment})
 
 
 @dataclass
@@ -91,9 +101,9 @@ class StepRunner:
     machine: Machine
     at_once: Mapping[str, int]
     write: Callable[[str], None]
-    start: Start = start_process
+    start: Start = start_step
     _failed: list[str] = field(default_factory=list)
-    _running: dict[int, Process] = field(default_factory=dict)
+    _running: dict[int, ProcessGroup] = field(default_factory=dict)
     _signal: signal.Signals | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -112,7 +122,7 @@ class StepRunner:
         try:
             for line in without_executor_log(process.stdout or ()):
                 self.write(f"{step.label} │ {line}")
-            code = process.wait()
+            code = _as_a_shell_has_it(process.wait())
         finally:
             with self._lock:
                 del self._running[slot]
@@ -126,10 +136,12 @@ class StepRunner:
         """End every step that runs, and start no more: in good order at first, at once if it is
         called again."""
         with self._lock:
-            how = signal.SIGTERM if self._signal is None else signal.SIGKILL
-            self._signal = signal.Signals(signum)
-            for process in self._running.values():
-                _kill_group(process, how)
+            is_first, self._signal = self._signal is None, signal.Signals(signum)
+            for group in self._running.values():
+                if is_first:
+                    group.ask_to_end()
+                else:
+                    group.kill()
 
     def raise_for(self, error: Exception) -> NoReturn:
         """Say what was behind an error of kfp.local."""
@@ -151,10 +163,11 @@ class StepRunner:
             # How many threads a pod has use for says nothing of this machine.
             of_step = {name: env_vars[name] for name in env_vars if name not in _THREAD_COUNTS}
             environment = {**of_step, **self._environment(step, slot)}
-            self._running[slot] = process = self.start(command, environment)
+            process = self.start(command, environment)
+            self._running[slot] = ProcessGroup(process)
             # A signal may have come while it was started.
             if self._signal is not None:
-                _kill_group(process, signal.SIGTERM)
+                self._running[slot].ask_to_end()
             return slot, process
 
     def _environment(self, step: "_Step", slot: int) -> dict[str, str]:
@@ -207,14 +220,26 @@ def run_pipeline(arguments: Mapping[str, object], runner: StepRunner, width: int
         run_with(runner, width, scratch),
     ):
         try:
-            pipeline(**arguments)
+            _call(lambda: pipeline(**arguments))
         except RuntimeError as error:
             runner.raise_for(error)
 
 
-def _kill_group(process: Process, how: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, how)
+def _as_a_shell_has_it(code: int) -> int:
+    """
+    >>> _as_a_shell_has_it(-9), _as_a_shell_has_it(3)
+    (137, 3)
+    """
+    return 128 - code if code < 0 else code
+
+
+def _call(function: Callable[[], None]) -> None:
+    """Call it in another thread: on Windows this one hears no signal while it waits for a step."""
+    with ThreadPoolExecutor(1, thread_name_prefix="pipeline") as threads:
+        called = threads.submit(function)
+        while not called.done():
+            wait([called], timeout=_LOOK_S)
+        called.result()
 
 
 @contextlib.contextmanager
@@ -222,7 +247,7 @@ def _signals_to(stop: Callable[[int], None]) -> Iterator[None]:
     def handle(signum: int, _frame: FrameType | None) -> None:
         stop(signum)
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, *ASKS_TO_END)
     before = {signum: signal.signal(signum, handle) for signum in signals}
     try:
         yield

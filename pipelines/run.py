@@ -6,7 +6,7 @@ It stands here and not in the package, since the package knows no pipeline.
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from detector.choosing.candidates import BALANCE
 from detector.errors import DetsweepError
@@ -87,7 +87,7 @@ def run_asked(asked: AskedRun, write: Callable[[str], None] | None = None) -> Ru
 
 def _run_steps(asked: AskedRun, write: Callable[[str], None]) -> None:
     runner = StepRunner(
-        machine=Machine(cores=len(os.sched_getaffinity(0)), gpus=gpu_count()),
+        machine=Machine(cores=usable_cores(), gpus=gpu_count()),
         at_once={"agent": asked.agents, "fold": min(asked.agents, len(asked.config.folds.trained))},
         write=write,
     )
@@ -148,7 +148,16 @@ def _sqlite_in(store_url: str) -> str:
             remedy="name where the trials are kept with --backend (in Python, `backend=`), such "
             "as postgresql://…",
         )
-    return f"sqlite:///{store_url}/sweep.db"
+    return f"sqlite:///{PurePath(store_url).as_posix()}/sweep.db"
+
+
+def usable_cores() -> int:
+    """How many CPU cores this process may use."""
+    if sys.version_info >= (3, 13):
+        return os.process_cpu_count() or 1
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def gpu_count() -> int:

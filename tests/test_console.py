@@ -115,3 +115,11 @@ def test_an_error_is_json_too_where_the_log_is() -> None:
     said = json.loads(done.stderr)
     assert said["level"] == "error"
     assert said["message"].startswith("error: trainer.max_epoch: no such configuration key")
+
+
+def test_a_letter_that_the_console_lacks_fails_nothing() -> None:
+    script = "from detector.console import *; print_what_no_one_can_encode(); say('agent \u2502 1')"
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert done.stdout.split() == [b"agent", b"?", b"1"]

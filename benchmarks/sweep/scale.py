@@ -104,6 +104,8 @@ def create(url: str, sweep: str) -> str:
 
 def crowd(url: str, sweep: str, agents: int, epochs: int) -> list[Timings]:
     """Have the agents work from one moment on; what each measured."""
+    if sys.platform == "win32":
+        raise OSError("the agents are forked, which Windows cannot")
     context = multiprocessing.get_context("fork")
     results = context.SimpleQueue()
     together = context.Barrier(agents)

@@ -1,6 +1,8 @@
 """What the command and the pipeline's steps print: progress, and errors without a traceback."""
 
 import contextlib
+import errno
+import io
 import json
 import os
 import signal
@@ -15,6 +17,7 @@ from rich.table import Table
 
 from detector.errors import DetsweepError, PreemptedError
 from detector.extras import missing_extra
+from detector.interrupt import ASKS_TO_END, ask_this_process_to_end
 
 ERROR_EXIT_CODE = 2
 PREEMPTED_EXIT_CODE = 143
@@ -83,10 +86,21 @@ def put(line: str) -> None:
     """
     try:
         print(line, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
+        # Windows has a plain error where the others have EPIPE.
+        if error.errno not in (errno.EPIPE, errno.EINVAL):
+            raise
         # Python flushes stdout once more at exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        os.kill(os.getpid(), signal.SIGTERM)
+        ask_this_process_to_end()
+
+
+def print_what_no_one_can_encode() -> None:
+    """Have a console or a log that lacks a character show a question mark instead of failing: that
+    of Windows has 256 of them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def narrow_table(title: str) -> Table:
@@ -109,7 +123,8 @@ def end_on_sigterm() -> None:
     in good order, catches it itself (`detector.interrupt`).
     """
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _end)
+        for signum in ASKS_TO_END:
+            signal.signal(signum, _end)
 
 
 def _end(_signum: int, _frame: FrameType | None) -> None:
@@ -120,7 +135,7 @@ def _end(_signum: int, _frame: FrameType | None) -> None:
 def plain_errors() -> Iterator[None]:
     """Print a `DetsweepError` to stderr without its traceback and exit with code 2, and so where
     an extra is not installed; where the process was asked to end, with 143."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {signum: signal.getsignal(signum) for signum in ASKS_TO_END}
     end_on_sigterm()
     try:
         yield
@@ -138,7 +153,8 @@ def plain_errors() -> Iterator[None]:
         raise SystemExit(ERROR_EXIT_CODE) from error
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
 
 
 def _complain(message: str) -> None:

@@ -13,8 +13,11 @@ EXTRAS = {
         *("lightning_fabric", "numba", "onnxscript", "scipy"),
         *("timm", "torch", "torchvision"),
     ),
-    "sweep": ("jinja2", "kfp", "markupsafe", "optuna", "plotly", "scipy", "sqlalchemy"),
-    "wandb": ("wandb",),
+    "sweep": (
+        *("filelock", "jinja2", "kfp", "markupsafe"),
+        *("optuna", "plotly", "psutil", "scipy", "sqlalchemy"),
+    ),
+    "wandb": ("filelock", "psutil", "wandb"),
     "kubeflow": ("kubernetes",),
     "s3": ("aiohttp", "botocore", "s3fs"),
     "postgresql": ("psycopg2",),

@@ -1,10 +1,28 @@
-"""SIGTERM as a question that a loop asks between two steps."""
+"""SIGTERM as a question that a loop asks between two steps. What is said of it here and elsewhere
+holds for SIGBREAK, too, which Windows has in its place.
+"""
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+if sys.platform == "win32":
+    ASKS_TO_END = (signal.SIGTERM, signal.SIGBREAK)
+
+    def ask_this_process_to_end() -> None:
+        """As SIGTERM from outside: Windows ends a process at once that `os.kill` sends one."""
+        signal.raise_signal(signal.SIGTERM)
+
+else:
+    ASKS_TO_END = (signal.SIGTERM,)
+
+    def ask_this_process_to_end() -> None:
+        """As SIGTERM from outside."""
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Interrupt:
@@ -40,12 +58,13 @@ def catch_sigterm() -> Iterator[Interrupt]:
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    if isinstance(previous, Interrupt):
-        interrupt.outer = previous
+    previous = {signum: signal.signal(signum, interrupt) for signum in ASKS_TO_END}
+    if isinstance(outer := previous[signal.SIGTERM], Interrupt):
+        interrupt.outer = outer
     _caught.append(interrupt)
     try:
         yield interrupt
     finally:
         _caught.pop()
-        signal.signal(signal.SIGTERM, previous)
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)

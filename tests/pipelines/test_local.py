@@ -2,13 +2,24 @@
 
 import json
 import signal
+import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
-from pipelines.kfp_local import without_executor_log
-from pipelines.local import InterruptedRunError, Machine, StepError, StepRunner
+from pipelines.kfp_local import without_executor_log, without_shell
+from pipelines.local import (
+    InterruptedRunError,
+    Machine,
+    Process,
+    StepError,
+    StepRunner,
+    run_pipeline,
+    start_process,
+)
 
 
 def command(script: str, step: str = "agent", **parameters: object) -> list[str]:
@@ -136,3 +147,61 @@ def test_a_second_signal_ends_a_step_that_does_not_heed_the_first() -> None:
     stubborn.stop(signal.SIGTERM)
     thread.join()
     assert len(errors) == 1
+
+
+SOURCE = """
+from kfp import dsl
+from kfp.dsl import *
+from typing import *
+
+def greet(name: str) -> str:
+    print(f"{name}: é │ …")
+    return name
+"""
+AS_KFP_HAS_IT = (
+    'program_path=$(mktemp -d)\n\nprintf "%s" "$0" > "$program_path/ephemeral_component.py"\n'
+    "_KFP_RUNTIME=true python3 -m kfp.dsl.executor_main --component_module_path "
+    '"$program_path/ephemeral_component.py" "$@"\n'
+)
+
+
+def test_a_component_runs_without_a_shell_and_prints_any_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "with a space" / "executor_output.json"
+    executor_input = {
+        "inputs": {"parameterValues": {"name": "Zoë"}},
+        "outputs": {
+            "parameters": {"Output": {"outputFile": str(tmp_path / "Output")}},
+            "outputFile": str(output),
+        },
+    }
+    command = ["sh", "-ec", AS_KFP_HAS_IT, SOURCE]
+    command += ["--executor_input", json.dumps(executor_input), "--function_to_execute", "greet"]
+    assert "sh" not in without_shell(command)
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    lines: list[str] = []
+    assert runner(lines)(command) == 0
+    assert lines == ["greet │ Zoë: é │ …"]
+    handed_over = json.loads(output.read_text(encoding="utf-8"))["parameterValues"]
+    assert handed_over == {"Output": "Zoë"}
+
+
+def test_the_command_of_kfp_is_the_one_that_needs_no_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Sequence[str]] = []
+
+    def start(command: Sequence[str], environment: Mapping[str, str]) -> Process:
+        started.append(command)
+        return start_process([sys.executable, "-c", "raise SystemExit(1)"], environment)
+
+    arguments = {
+        "data": "d",
+        "sweep_yaml": "",
+        "store_url": str(Path.cwd()),
+        "backend_url": "sqlite:///a.db",
+    }
+    with pytest.raises(StepError):
+        run_pipeline(arguments, StepRunner(Machine(1, 0), {}, print, start), 1)
+    assert [without_shell(command)[:3] for command in started] == [
+        [sys.executable, "-m", "pipelines.kfp_step"]
+    ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from detector.errors import ConfigError, PreemptedError
 from detector.steps.child import Progress, say_to_parent
 from detector.sweep.agent import AgentEvent
+from tests.signals import KILL
 
 
 def add(a: int, b: int) -> int:
@@ -34,7 +35,7 @@ def die(advances: int, marks: Path) -> None:
     (marks / str(attempt)).touch()
     if attempt < advances:
         say_to_parent(Progress())
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), KILL)
 
 
 def hold_and_wait(trial: int, attempt: int, ready: Path) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from detector.errors import ConfigError, PreemptedError
+from detector.interrupt import ask_this_process_to_end
 from detector.steps.child import Work, WorkLostError
 from detector.steps.memory import Memory
+from tests.signals import KILL
 from tests.steps import child_work
 
 
@@ -42,7 +44,10 @@ def send_when(path: Path, signum: signal.Signals) -> None:
     def send() -> None:
         while not path.exists():
             time.sleep(0.01)
-        os.kill(os.getpid(), signum)
+        if signum == signal.SIGTERM:
+            ask_this_process_to_end()
+        else:
+            os.kill(os.getpid(), signum)
 
     threading.Thread(target=send, daemon=True).start()
 
@@ -64,7 +69,7 @@ def test_an_error_of_the_work_keeps_its_remedy() -> None:
     assert "give another" in str(error)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [KILL, signal.SIGSEGV, signal.SIGTERM])
 def test_work_that_a_signal_ends_is_started_again(
     signum: Signals, marks: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,13 +124,25 @@ def test_when_the_step_is_asked_to_end_what_the_work_holds_is_released(tmp_path:
     assert lost == [True]
 
 
-def test_work_has_time_to_end_in_good_order(tmp_path: Path) -> None:
+ASKED = pytest.mark.parametrize("has_sigterm", [True, False])
+"""By a signal, or as on Windows by the end of a pipe."""
+
+
+@ASKED
+def test_work_has_time_to_end_in_good_order(
+    has_sigterm: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detector.steps.child._HAS_SIGTERM", has_sigterm)
     send_when(tmp_path / "ready", signal.SIGTERM)
     with pytest.raises(PreemptedError):
         work(child_work.end_in_good_order, tmp_path / "ready", grace_s=30.0).done()
 
 
-def test_sigterm_that_finds_the_work_nearly_done_is_not_lost(tmp_path: Path) -> None:
+@ASKED
+def test_sigterm_that_finds_the_work_nearly_done_is_not_lost(
+    has_sigterm: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detector.steps.child._HAS_SIGTERM", has_sigterm)
     send_when(tmp_path / "ready", signal.SIGTERM)
     with pytest.raises(PreemptedError, match="as it was done"):
         work(child_work.finish_when_asked_to_end, tmp_path / "ready", grace_s=30.0).done()

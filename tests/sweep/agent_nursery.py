@@ -13,6 +13,9 @@ import detector.sweep.backends.optuna  # noqa: F401  # imported once, for all ag
 import detector.sweep.backends.storages  # noqa: F401
 from tests.sweep.toy_agent import main as run_agent
 
+if sys.platform == "win32":
+    sys.exit("Windows cannot fork")
+
 
 def main(output: str) -> None:
     for line in sys.stdin:

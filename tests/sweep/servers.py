@@ -4,7 +4,6 @@ PostgreSQL refuses to run as root, so it is started as another user where the te
 """
 
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -129,7 +128,7 @@ def postgresql(programs: Path, disk: Path | None = None) -> Iterator[Postgresql]
     """
     folder = Path(tempfile.mkdtemp(prefix="detsweep-postgresql-", dir=disk))
     try:
-        if os.geteuid() == 0:
+        if _is_root():
             shutil.chown(folder, _unprivileged())
         server = Postgresql(programs, folder, free_port())
         server.initialise()
@@ -175,17 +174,28 @@ def small_disk(megabytes: int) -> Iterator[Path | None]:
         folder.rmdir()
 
 
+def _is_root() -> bool:
+    return sys.platform != "win32" and os.geteuid() == 0
+
+
 def _unprivileged() -> str:
+    if sys.platform == "win32":
+        raise OSError("no server is started as another user on Windows")
+    import pwd
+
     names: Sequence[str] = [entry.pw_name for entry in pwd.getpwall()]
     return "postgres" if "postgres" in names else "nobody"
 
 
 def _not_root() -> Any:
     """What `subprocess` is given to run a server, which refuses to run as root."""
-    return {"user": _unprivileged(), "group": _group()} if os.geteuid() == 0 else {}
+    return {"user": _unprivileged(), "group": _group()} if _is_root() else {}
 
 
 def _group() -> str:
+    if sys.platform == "win32":
+        raise OSError("no server is started as another user on Windows")
     import grp
+    import pwd
 
     return grp.getgrgid(pwd.getpwnam(_unprivileged()).pw_gid).gr_name

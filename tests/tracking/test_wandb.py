@@ -1,7 +1,5 @@
 """W&B as a tracker: its real client, in its own process, and a server that answers as W&B's."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,9 +9,11 @@ from typing import Never, Protocol
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from detector.config.loading import load_config
+from detector.process_group import ProcessGroup
 from detector.tracking import wandb
 from detector.tracking.opening import open_tracker
 from detector.tracking.tracker import UNTRACKED, Outcome
@@ -30,7 +30,7 @@ def server(tmp_path: Path) -> Iterator[WandbServer]:
     with wandb_environment(tmp_path) as server:
         yield server
         for child in wandb._children:
-            os.killpg(child.pid, signal.SIGKILL)
+            ProcessGroup(child).kill()
             child.wait()
         wandb._children.clear()
 
@@ -177,7 +177,7 @@ def test_a_client_that_hangs_ends_the_tracking_and_nothing_else(
 
     def the_client_hangs(epoch: int) -> None:
         if epoch == 1:
-            os.kill(wandb._children[0].pid, signal.SIGSTOP)
+            psutil.Process(wandb._children[0].pid).suspend()
 
     track(4, during=the_client_hangs)
     assert "W&B: nothing more is tracked" in capfd.readouterr().out

@@ -8,7 +8,7 @@ import typer
 
 from detector.cli import config, data, errors, plan, predict, promote, sweep, topics, train
 from detector.cli import run as run_command
-from detector.console import LOG, LogStyle, plain_errors
+from detector.console import LOG, LogStyle, plain_errors, print_what_no_one_can_encode
 from detector.version import __version__
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.add_typer(config.app)
 
 def run() -> None:
     """The entry point. A `DetsweepError` is printed without its traceback; the exit code is 2."""
+    print_what_no_one_can_encode()
     with plain_errors():
         app()
 

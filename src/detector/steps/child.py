@@ -6,9 +6,9 @@ itself, which is small, starts it again. The work continues from what it had sto
 """
 
 import multiprocessing
-import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 
 from detector.console import say
 from detector.errors import DetsweepError, PreemptedError
-from detector.interrupt import Interrupt, catch_sigterm
+from detector.interrupt import Interrupt, ask_this_process_to_end, catch_sigterm
 from detector.steps.memory import Memory
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ GRACE_S = 60.0
 _POLL_S = 0.02
 """Between two looks at whether SIGTERM has come: on Kubeflow there is half a second to react."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
+_HAS_SIGTERM = sys.platform != "win32"
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 _FIRST_TO_KILL = "1000"
 
@@ -159,11 +160,13 @@ class _Child:
         self._work = work
         context = multiprocessing.get_context("spawn")
         self._hears, says = context.Pipe(duplex=False)
+        told, self._tells = context.Pipe(duplex=False)
         self._process: SpawnProcess = context.Process(
-            target=_run, args=(says, work.function, work.arguments()), name=work.name
+            target=_run, args=(says, told, work.function, work.arguments()), name=work.name
         )
         self._process.start()
         says.close()
+        told.close()
         self._end: _Result | _Failure | None = None
         self._out_of_memory = ""
 
@@ -174,14 +177,21 @@ class _Child:
             wait([self._process.sentinel, self._hears], timeout=_POLL_S)
             self._listen()
             if interrupt.requested and kill_at is None:
-                self._process.terminate()
+                self._ask_to_end()
                 kill_at = time.monotonic() + self._work.grace_s
             if kill_at is not None and time.monotonic() >= kill_at:
                 self._process.kill()
             self._spare_the_container()
         self._process.join()
+        self._tells.close()
         self._listen()
         return self._end or self._out_of_memory or _how_it_ended(self._process.exitcode)
+
+    def _ask_to_end(self) -> None:
+        if _HAS_SIGTERM:
+            self._process.terminate()
+        else:
+            self._tells.close()
 
     def _listen(self) -> None:
         """Take every message that has come. What was cut off by the child's death is none."""
@@ -211,13 +221,20 @@ def _how_it_ended(code: int | None) -> str:
     return f"ended with exit code {code}"
 
 
-def _run(parent: Connection, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+def _run(
+    parent: Connection,
+    told: Connection,
+    function: Callable[..., object],
+    arguments: tuple[Any, ...],
+) -> None:
     """The child: do the work and hand over what it gives."""
     global _parent  # noqa: PLW0603  (a process has one parent)
     _parent = parent
     with suppress(OSError):  # Not Linux, or not allowed.
         _OOM_SCORE.write_text(_FIRST_TO_KILL, encoding="utf-8")
-    threading.Thread(target=_end_with_parent, name="end with the step", daemon=True).start()
+    threading.Thread(
+        target=_end_with_parent, args=[told], name="end with the step", daemon=True
+    ).start()
     try:
         value = function(*arguments)
     except DetsweepError as error:
@@ -235,9 +252,10 @@ def _as_sent(error: DetsweepError) -> DetsweepError:
     return error
 
 
-def _end_with_parent() -> None:
-    """A step that was killed leaves no training behind."""
+def _end_with_parent(told: Connection) -> None:
+    """A step that was killed leaves no training behind; nor does one that closes its end of `told`,
+    which is how it asks where there is no SIGTERM."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "this runs in a child"
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
+    wait([parent.sentinel, told])
+    ask_this_process_to_end()

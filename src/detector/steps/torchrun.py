@@ -1,13 +1,13 @@
 """A fold on several GPUs of this machine or pod: torchrun, from its start to its end."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 
 from detector.errors import PreemptedError, TrainingError
 from detector.interrupt import catch_sigterm
+from detector.process_group import OWN_GROUP, ask_to_end
 from detector.steps.run import Run
 
 _RESTARTS = 3
@@ -26,11 +26,11 @@ def run_torchrun(run: Run, fold: int, gpus: int) -> None:
     processes = {"PET_NPROC_PER_NODE": str(gpus), "PET_MAX_RESTARTS": str(_RESTARTS)}
     environment = {**os.environ, "PET_STANDALONE": "1", **processes}
     with catch_sigterm() as interrupt:
-        process = subprocess.Popen(command, env=environment)
+        process = subprocess.Popen(command, env=environment, creationflags=OWN_GROUP)
         was_asked = False
         while process.poll() is None:
             if interrupt.requested and not was_asked:
-                process.send_signal(signal.SIGTERM)
+                ask_to_end(process)
                 was_asked = True
             time.sleep(_POLL_S)
     if interrupt.requested:

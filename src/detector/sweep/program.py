@@ -8,7 +8,6 @@ stop. What it prints goes to `output.log` in the trial's folder, what it reports
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +19,7 @@ import yaml
 from detector.config.metrics import HISTORY
 from detector.errors import TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
+from detector.process_group import OWN_GROUP, ProcessGroup
 from detector.storage.atomic import write_atomically
 from detector.sweep.protocol import Sweep
 from detector.sweep.reporting import (
@@ -78,21 +78,18 @@ class _Child:
 
     def __init__(self, process: subprocess.Popen[bytes], kill_delay_s: float):
         self._process, self._kill_delay_s = process, kill_delay_s
+        self._group = ProcessGroup(process)
 
     def exit_code(self) -> int | None:
         return self._process.poll()
 
     def end(self) -> None:
         """SIGTERM, and SIGKILL to what is left after a while."""
-        self._send(signal.SIGTERM)
+        self._group.ask_to_end()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(self._kill_delay_s)
-        self._send(signal.SIGKILL)
+        self._group.kill()
         self._process.wait()
-
-    def _send(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
 
 
 def _follow(
@@ -138,6 +135,7 @@ def _started(argv: list[str], environment: Mapping[str, str]) -> Iterator[subpro
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 process_group=0,
+                creationflags=OWN_GROUP,
             )
         except OSError as error:
             raise TrainingError(

@@ -14,8 +14,8 @@ import base64
 import contextlib
 import json
 import os
+import queue
 import secrets
-import select
 import shutil
 import subprocess
 import sys
@@ -25,10 +25,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from detector.config.schema import Config
 from detector.console import say
+from detector.process_group import OWN_GROUP
 from detector.storage.atomic import write_atomically
 from detector.tracking.tracker import Outcome, Pictures, Tracker
 from detector.tracking.wandb_run import as_images, log_model
@@ -109,14 +110,14 @@ class _TrackerInProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # the client has logs of its own
                 start_new_session=True,
+                creationflags=OWN_GROUP,
                 env={**os.environ, "WANDB_SILENT": "true"},
             )
         except OSError as error:
             say(f"W&B: nothing is tracked: {error}")
             return
         assert self._child.stdin is not None
-        self._pipe = self._child.stdin.fileno()
-        os.set_blocking(self._pipe, False)
+        self._pipe = _Pipe(self._child.stdin)
         wait_for_trackers(0)  # an agent has one child after the other
         _children.append(self._child)
         self._is_open = True
@@ -148,7 +149,7 @@ class _TrackerInProcess:
         if not self._is_open:
             return
         try:
-            _write_within(self._pipe, json.dumps(message).encode() + b"\n", _SEND_S)
+            self._pipe.write_within(json.dumps(message).encode() + b"\n", _SEND_S)
         except OSError as error:
             say(f"W&B: nothing more is tracked: {error}")
             self._close()
@@ -156,8 +157,7 @@ class _TrackerInProcess:
     def _close(self) -> None:
         if self._is_open:
             self._is_open = False
-            assert self._child.stdin is not None
-            self._child.stdin.close()
+            self._pipe.close()
 
     def _pass_on(self) -> None:
         assert self._child.stdout is not None
@@ -208,18 +208,42 @@ def _try(call: Callable[[], object]) -> None:
         say(f"W&B: {type(error).__name__}: {error}")
 
 
-def _write_within(pipe: int, content: bytes, seconds: float) -> None:
-    """Write to a pipe that does not block.
+class _Pipe:
+    """The way to the other process, written to by a thread of its own: who does not read it keeps
+    nobody waiting."""
 
-    Raises:
-        TimeoutError: it is not read.
-        BrokenPipeError: nobody reads it any more.
-    """
-    until, rest = time.monotonic() + seconds, memoryview(content)
-    while rest:
+    def __init__(self, stream: IO[bytes]):
+        self._stream = stream
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._written: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
+        threading.Thread(target=self._write, name="lines to W&B", daemon=True).start()
+
+    def write_within(self, line: bytes, seconds: float) -> None:
+        """
+        Raises:
+            TimeoutError: it is not read. Nothing may be written after that.
+            OSError: nobody reads it any more.
+        """
+        self._lines.put(line)
         try:
-            rest = rest[os.write(pipe, rest) :]
-        except BlockingIOError:
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([], [pipe], [], left)[1]:
-                raise TimeoutError(f"its process takes nothing for {seconds:.0f} s") from None
+            error = self._written.get(timeout=seconds)
+        except queue.Empty:
+            raise TimeoutError(f"its process takes nothing for {seconds:.0f} s") from None
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        """Close it after what is being written."""
+        self._lines.put(None)
+
+    def _write(self) -> None:
+        while (line := self._lines.get()) is not None:
+            try:
+                self._stream.write(line)
+                self._stream.flush()
+            except OSError as error:
+                self._written.put(error)
+            else:
+                self._written.put(None)
+        with contextlib.suppress(OSError):  # What could not be written is tried again.
+            self._stream.close()

@@ -8,13 +8,11 @@ one model, and the outcome. What it prints, the training's log shows.
 
 import base64
 import contextlib
-import fcntl
 import io
 import json
 import os
 import queue
 import shutil
-import signal
 import sys
 import tempfile
 import threading
@@ -22,6 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from detector.storage.locks import locked
 
 EPOCH = "epoch"
 PICTURES = "validation"
@@ -62,15 +62,20 @@ class _Inbox:
             self._lines.put(line)
         self._lines.put(b"")
         # This process does not stay for ever, even if the client hangs.
-        threading.Timer(_BACKGROUND_S, lambda: os.killpg(0, signal.SIGKILL)).start()
+        threading.Timer(_BACKGROUND_S, _end).start()
 
 
 @contextlib.contextmanager
 def _alone(run_id: str) -> Iterator[None]:
     """Wait for the process of the same run that a resumed training had before."""
-    with (Path(tempfile.gettempdir()) / f"detsweep-wandb-{run_id}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(Path(tempfile.gettempdir()) / f"detsweep-wandb-{run_id}.lock"):
         yield
+
+
+def _end() -> None:
+    from detector.process_group import kill_own_group  # noqa: PLC0415  # takes psutil
+
+    kill_own_group()
 
 
 def _open(begun: Mapping[str, Any]) -> Any:

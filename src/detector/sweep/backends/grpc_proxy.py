@@ -18,6 +18,7 @@ from optuna.storages._grpc.auto_generated import api_pb2_grpc
 from optuna.storages._grpc.client import GrpcClientCache
 from optuna.storages._grpc.server import make_server
 
+from detector.interrupt import ASKS_TO_END
 from detector.sweep.backends.urls import backend_error
 
 CONNECTIONS = 16
@@ -25,6 +26,7 @@ CONNECTIONS = 16
 
 _ANSWER_S = 60.0
 _GRACE_S = 5.0
+_LOOK_S = 0.5
 
 
 class _Deadline(grpc.UnaryUnaryClientInterceptor):
@@ -91,9 +93,10 @@ def serve(storage: BaseStorage, host: str, port: int, on_ready: Callable[[], Non
             "choose a free port by --port, and an address of this machine by --host",
         ) from None
     told_to_end = threading.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in (*ASKS_TO_END, signal.SIGINT):
         signal.signal(signum, lambda *_: told_to_end.set())
     server.start()
     on_ready()
-    told_to_end.wait()
+    while not told_to_end.wait(_LOOK_S):  # Windows hears no signal during a wait without end.
+        pass
     server.stop(_GRACE_S).wait()

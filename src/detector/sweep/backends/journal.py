@@ -4,15 +4,14 @@ Optuna's own journal locks by a link, which a killed writer leaves behind, and a
 the last writer left, so that half a line spoils the file for good.
 """
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from optuna.storages.journal import JournalFileBackend
+
+from detector.storage.locks import locked
 
 _STEP = 4096
 
@@ -31,7 +30,7 @@ class JournalFile(JournalFileBackend):
             OSError: the disk is full, or the file cannot be written.
         """
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with _locked(self._path) as file:
+        with locked(self._path), self._path.open("r+b", buffering=0) as file:
             end = _end_of_lines(file)
             file.truncate(end)
             file.seek(end)
@@ -41,22 +40,6 @@ class JournalFile(JournalFileBackend):
                 file.truncate(end)
                 raise
             os.fsync(file.fileno())
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[BinaryIO]:
-    """The file, for this writer alone. The system itself releases the lock of a process that dies.
-
-    Lock libraries ask again and again; here writers wait in line, which many agents need.
-
-    It is released explicitly all the same, since a process forked meanwhile shares it.
-    """
-    with path.open("r+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield file
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _write_all(file: BinaryIO, content: bytes) -> None:
