@@ -50,13 +50,21 @@ def test_the_effective_batch_is_kept_when_memory_runs_out(
     assert "micro-batch halved to 1, effective batch unchanged" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "DefaultCPUAllocator: can't allocate memory",
+        "DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes.",
+        "MPS backend out of memory (MPS allocated: 1 GB)",
+    ],
+)
 def test_a_crop_that_never_fits_is_an_error_with_a_remedy(
-    tiny: Config, batch: Batch, monkeypatch: pytest.MonkeyPatch
+    words: str, tiny: Config, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = stepper(tiny)
 
     def no_memory(_: torch.Tensor) -> object:
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        raise RuntimeError(words)
 
     monkeypatch.setattr(taken._network, "forward", no_memory)
     with pytest.raises(TrainingError, match=r"data\.crop_size=64.*\n.*lower data\.crop_size"):

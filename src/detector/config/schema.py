@@ -219,8 +219,11 @@ class TrainerConfig(_Section):
     """Batches whose gradients are added up for one step of the optimizer."""
     gradient_clip_val: Annotated[float, Field(ge=0)] = 5.0
     """Largest norm of the gradient; 0 turns clipping off."""
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    """What trains: an NVIDIA GPU (cuda), the GPU of a Mac (mps) or the processor (cpu); auto takes
+    the first of them that is there."""
     precision: Literal["32", "bf16", "auto"] = "auto"
-    """Precision of the arithmetic; auto takes bf16 on a GPU that has it and 32 elsewhere."""
+    """Precision of the arithmetic; auto is bf16 on an NVIDIA GPU that has it, 32 elsewhere."""
     channels_last: bool = True
     """Whether tensors are laid out in memory with their channels last."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
@@ -264,9 +267,14 @@ class Config(_Section):
 
     def digest(self) -> str:
         """SHA-256 of what decides a training's result: all but where the data lies, how many
-        processes load it and where it is tracked."""
+        processes load it, what device trains and where it is tracked."""
         tree = self.model_dump(
             mode="json",
-            exclude={"preset": True, "tracker": True, "data": {"path", "num_workers"}},
+            exclude={
+                "preset": True,
+                "tracker": True,
+                "data": {"path", "num_workers"},
+                "trainer": {"device"},
+            },
         )
         return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()

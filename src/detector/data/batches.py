@@ -141,12 +141,19 @@ class EpochBatches:
 
 
 def training_batches(
-    pages: Sequence[Page], config: Config, processes: Processes = ALONE
+    pages: Sequence[Page],
+    config: Config,
+    processes: Processes = ALONE,
+    *,
+    pinned: bool = False,
 ) -> tuple[DataLoader[Batch], EpochBatches]:
     """A loader of crop batches, and the sampler whose `epoch` and `start` say where it begins.
 
     It gives a `Batch` of as many crops as one optimizer step takes (`data.batch_size` ×
     `trainer.accumulate_grad_batches`), or this process's share of it.
+
+    Args:
+        pinned: whether batches lie in memory that an NVIDIA GPU takes them from faster.
 
     Raises:
         ConfigError: the batch cannot be shared out evenly.
@@ -166,7 +173,7 @@ def training_batches(
         batch_sampler=batches,
         num_workers=data.num_workers,
         collate_fn=_side_by_side,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pinned,
         persistent_workers=data.num_workers > 0,
     )
     return loader, batches

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-import torch
-
 from detector.config.schema import Config
 from detector.data.batches import Batch
 from detector.data.fit import require_text
 from detector.data.folds import SWEEP_FOLD, Folds
 from detector.model.dbnet import DBNet
+from detector.training.device import device_name
 from detector.training.group import start_fabric
 from detector.training.parts import Parts, build_parts
 from detector.training.validate import Validation
@@ -57,10 +56,11 @@ def measure_throughput(config: Config, folds: Folds, seconds: float = 45.0) -> T
     pages = folds.training(SWEEP_FOLD)
     require_text(pages, "training")
     require_text(folds.validation(SWEEP_FOLD), "validation")
-    parts = build_parts(config, pages, start_fabric(config.trainer.precision))
+    fabric = start_fabric(config.trainer)
+    parts = build_parts(config, pages, fabric)
     durations = _step_seconds(parts, config.models.optimizer.lr, started, seconds)
     return Throughput(
-        device=_device_name(),
+        device=device_name(fabric.device.type),
         step_seconds=median(durations[_WARM_UP:] or durations[-1:]),
         page_seconds=_page_seconds(parts.network, folds, config),
         start_seconds=durations[0],
@@ -99,10 +99,3 @@ def _page_seconds(network: DBNet, folds: Folds, config: Config) -> float:
     started = time.perf_counter()
     validation.score(network)
     return (time.perf_counter() - started) / len(pages)
-
-
-def _device_name() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    threads = torch.get_num_threads()
-    return f"{threads} CPU core{'s' if threads > 1 else ''}"

@@ -160,13 +160,13 @@ class _Child:
         self._work = work
         context = multiprocessing.get_context("spawn")
         self._hears, says = context.Pipe(duplex=False)
-        told, self._tells = context.Pipe(duplex=False)
+        asked, self._asks = context.Pipe(duplex=False)
         self._process: SpawnProcess = context.Process(
-            target=_run, args=(says, told, work.function, work.arguments()), name=work.name
+            target=_run, args=(says, asked, work.function, work.arguments()), name=work.name
         )
         self._process.start()
         says.close()
-        told.close()
+        asked.close()
         self._end: _Result | _Failure | None = None
         self._out_of_memory = ""
 
@@ -183,7 +183,7 @@ class _Child:
                 self._process.kill()
             self._spare_the_container()
         self._process.join()
-        self._tells.close()
+        self._asks.close()
         self._listen()
         return self._end or self._out_of_memory or _how_it_ended(self._process.exitcode)
 
@@ -191,7 +191,7 @@ class _Child:
         if _HAS_SIGTERM:
             self._process.terminate()
         else:
-            self._tells.close()
+            self._asks.close()
 
     def _listen(self) -> None:
         """Take every message that has come. What was cut off by the child's death is none."""
@@ -223,7 +223,7 @@ def _how_it_ended(code: int | None) -> str:
 
 def _run(
     parent: Connection,
-    told: Connection,
+    asked: Connection,
     function: Callable[..., object],
     arguments: tuple[Any, ...],
 ) -> None:
@@ -233,7 +233,7 @@ def _run(
     with suppress(OSError):  # Not Linux, or not allowed.
         _OOM_SCORE.write_text(_FIRST_TO_KILL, encoding="utf-8")
     threading.Thread(
-        target=_end_with_parent, args=[told], name="end with the step", daemon=True
+        target=_end_with_parent, args=[asked], name="end with the step", daemon=True
     ).start()
     try:
         value = function(*arguments)
@@ -252,10 +252,10 @@ def _as_sent(error: DetsweepError) -> DetsweepError:
     return error
 
 
-def _end_with_parent(told: Connection) -> None:
-    """A step that was killed leaves no training behind; nor does one that closes its end of `told`,
-    which is how it asks where there is no SIGTERM."""
+def _end_with_parent(asked: Connection) -> None:
+    """A step that was killed leaves no training behind. A step that closes its end of `asked` asks
+    for the same, where there is no SIGTERM."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "this runs in a child"
-    wait([parent.sentinel, told])
+    wait([parent.sentinel, asked])
     ask_this_process_to_end()

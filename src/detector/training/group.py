@@ -8,34 +8,40 @@ from typing import Any, TypeVar
 import torch
 from lightning_fabric import Fabric
 
+from detector.config.schema import TrainerConfig
 from detector.data.processes import Processes
+from detector.training.device import choose_device, default_precision, present_devices
 
 T = TypeVar("T")
 
 
-def start_fabric(precision: str) -> Fabric:
+def start_fabric(trainer: TrainerConfig) -> Fabric:
     """The devices of this training: one, or one for each of torchrun's processes (DDP; nccl on
     GPUs, gloo on CPUs).
 
-    Args:
-        precision: "bf16", "32", or "auto", which is bf16 on a GPU that has it.
+    Raises:
+        ConfigError: `trainer.device` is not there.
     """
     ours = Processes.of_environment()
-    plugin = _precision_of_fabric(precision)
+    device = choose_device(trainer.device, present_devices(), ours.world)
+    plugin = _precision_of_fabric(trainer.precision, device)
     if ours.world == 1:
-        return Fabric(devices=1, precision=plugin)
+        return Fabric(accelerator=device, devices=1, precision=plugin)
     fabric = Fabric(
-        devices=ours.here, num_nodes=ours.world // ours.here, strategy="ddp", precision=plugin
+        accelerator=device,
+        devices=ours.here,
+        num_nodes=ours.world // ours.here,
+        strategy="ddp",
+        precision=plugin,
     )
     fabric.launch()
     return fabric
 
 
-def _precision_of_fabric(precision: str) -> Any:
+def _precision_of_fabric(precision: str, device: str) -> Any:
     """What Fabric calls it, in a type that it does not export."""
     if precision == "auto":
-        gpu_has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        precision = "bf16" if gpu_has_bf16 else "32"
+        precision = default_precision(device)
     return "bf16-mixed" if precision == "bf16" else "32-true"
 
 

@@ -16,6 +16,7 @@ from detector.data.batches import Batch, EpochBatches, training_batches
 from detector.data.page import Page
 from detector.data.processes import Processes
 from detector.model.dbnet import DBNet
+from detector.training.device import CUDA
 from detector.training.shared_norm import share_batch_norm
 from detector.training.step import Stepper
 
@@ -75,7 +76,9 @@ def build_parts(config: Config, pages: Sequence[Page], fabric: Fabric) -> Parts:
     """
     _limit_threads()
     seed_everything(config.seed, verbose=False)
-    loader, batches = training_batches(pages, config, Processes.of_environment())
+    loader, batches = training_batches(
+        pages, config, Processes.of_environment(), pinned=fabric.device.type == CUDA
+    )
     network = DBNet(config.models)
     if fabric.world_size > 1:
         share_batch_norm(network, fabric.device)

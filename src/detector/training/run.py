@@ -77,7 +77,7 @@ class TrainingRun:
         self, config: Config, folds: Folds, fold: int | None, run_dir: Path, tracker: Tracker
     ):
         self._config, self._tracker = config, tracker
-        self._fabric = start_fabric(config.trainer.precision)
+        self._fabric = start_fabric(config.trainer)
         self._is_first = self._fabric.is_global_zero
         self._validation = Validation(folds.validation(fold), config, self._fabric)
         pages = folds.training(fold)

@@ -189,6 +189,11 @@ def _require_number(loss: Tensor, pages: Sequence[str]) -> None:
         )
 
 
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "MPS backend out of memory")
+"""Of the processor's allocator on Linux and macOS, and on Windows; of a Mac's GPU."""
+
+
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    """CUDA has an exception of its own; the CPU's allocator only a message."""
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """CUDA has an exception of its own; the others only a message."""
+    words = str(error)
+    return isinstance(error, torch.cuda.OutOfMemoryError) or any(m in words for m in _OUT_OF_MEMORY)
