@@ -22,7 +22,7 @@ def use_kernels(cache: Path, **environment: str) -> "subprocess.CompletedProcess
         [sys.executable, "-c", USE],
         env={**os.environ, "NUMBA_CACHE_DIR": str(cache), **environment},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
 

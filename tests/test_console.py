@@ -97,7 +97,7 @@ def test_a_command_s_progress_is_printed_as_asked(
         list(map(str, [*command, "--out", tmp_path / "report.html"])),
         env=STARTED,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert re.fullmatch(expected, done.stdout.strip()), done.stdout
@@ -108,7 +108,7 @@ def test_an_error_is_json_too_where_the_log_is() -> None:
         [DETSWEEP, "--json-log", "config", "show", "trainer.max_epoch=3"],
         env=STARTED,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 2

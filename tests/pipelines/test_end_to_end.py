@@ -86,7 +86,7 @@ def test_the_next_commands_work_as_printed_in_any_folder(
     assert [shlex.split(command)[1] for command in commands] == ["predict", "evaluate", "errors"]
     for command in commands:
         done = subprocess.run(
-            command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+            command, shell=True, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
         )
         assert done.returncode == 0, done.stderr
     assert list((tmp_path / "found").glob("*.png"))

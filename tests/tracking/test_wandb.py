@@ -177,7 +177,9 @@ def test_a_client_that_hangs_ends_the_tracking_and_nothing_else(
 
     def the_client_hangs(epoch: int) -> None:
         if epoch == 1:
-            psutil.Process(wandb._children[0].pid).suspend()
+            client = psutil.Process(wandb._children[0].pid)
+            client.suspend()
+            wait_until(lambda: client.status() == psutil.STATUS_STOPPED)
 
     track(4, during=the_client_hangs)
     assert "W&B: nothing more is tracked" in capfd.readouterr().out
