@@ -148,7 +148,17 @@ def _sqlite_in(store_url: str) -> str:
             remedy="name where the trials are kept with --backend (in Python, `backend=`), such "
             "as postgresql://…",
         )
-    return f"sqlite:///{PurePath(store_url).as_posix()}/sweep.db"
+    return sqlite_url(PurePath(store_url))
+
+
+def sqlite_url(folder: PurePath) -> str:
+    r"""Where the trials of a run are kept that lies in a folder.
+
+    >>> from pathlib import PurePosixPath, PureWindowsPath
+    >>> sqlite_url(PurePosixPath("/data/run")), sqlite_url(PureWindowsPath(r"C:\my run"))
+    ('sqlite:////data/run/sweep.db', 'sqlite:///C:/my run/sweep.db')
+    """
+    return f"sqlite:///{folder.as_posix()}/sweep.db"
 
 
 def usable_cores() -> int:

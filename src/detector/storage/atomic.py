@@ -5,8 +5,13 @@ import os
 import uuid
 from pathlib import Path
 
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
+
 from detector.patience import Patience
 
+_IN_USE = frozenset({5, 32, 33})
+"""Windows' numbers for a file that another process has open: it cannot be replaced meanwhile."""
+_IN_USE_S = 10.0
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -39,6 +44,21 @@ def write_beside(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         beside.write_bytes(content)
-        beside.replace(path)
+        _replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def is_in_use(error: BaseException) -> bool:
+    """Whether Windows refuses to replace a file since someone is reading it; elsewhere never."""
+    return isinstance(error, PermissionError) and getattr(error, "winerror", None) in _IN_USE
+
+
+@retry(
+    retry=retry_if_exception(is_in_use),
+    stop=stop_after_delay(_IN_USE_S),
+    wait=wait_fixed(0.01),
+    reraise=True,
+)
+def _replace(new: Path, old: Path) -> None:
+    new.replace(old)
