@@ -77,11 +77,11 @@ format: venv ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# One after another: each of them takes a gigabyte of memory.
+# Each has a cache of its own: what was checked for one system does not count for another.
 typecheck: venv ## check types, as they are on Linux, macOS and Windows
-	$(BIN)/mypy --platform linux
-	$(BIN)/mypy --platform darwin
-	$(BIN)/mypy --platform win32
+	$(BIN)/mypy --platform linux --cache-dir .mypy_cache/linux
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 
 # A file's tests stay together, for they share what its fixtures trained; a process has one core.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --ignore tests/cluster
