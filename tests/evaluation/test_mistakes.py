@@ -13,6 +13,7 @@ from detector.evaluation.mistakes import (
     by_angle,
     by_density,
     by_height,
+    count_kinds,
     find_mistakes,
 )
 
@@ -63,6 +64,21 @@ def test_small_text_that_is_missed_shows_in_its_own_row() -> None:
     rows = by_height([page(boxes, [box.points for box in boxes[2:]])])
     assert rows[0].label == "below 15 px high"
     assert [(row.words, row.found) for row in rows] == [(2, 0), (2, 2), (2, 2), (2, 2)]
+
+
+def test_a_single_digit_runs_as_the_text_of_its_page_does() -> None:
+    digit = np.array([[300, 0], [308, 0], [308, 20], [300, 20]])
+    rows = by_angle([page([TextBox(word(0)), TextBox(digit)], [word(0), digit])])
+    assert [(row.words, row.predictions) for row in rows] == [(2, 2), (0, 0), (0, 0), (0, 0)]
+
+
+def test_kinds_of_mistakes_are_counted_with_the_page_that_has_most() -> None:
+    good = page([TextBox(word(0))], [word(0)])
+    bad = page([TextBox(word(0)), TextBox(word(0, 90))], [word(0, 300), word(0, 600)])
+    missed, split, merged, false = count_kinds([good, bad])
+    assert (missed.count, missed.of, missed.among, missed.page) == (2, 3, "words", bad.page.name)
+    assert (false.count, false.of, false.among, false.on_page) == (2, 3, "finds", 2)
+    assert (split.count, split.page, merged.count, merged.page) == (0, None, 0, None)
 
 
 def test_the_tilt_is_that_of_the_longer_side() -> None:

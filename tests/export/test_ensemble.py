@@ -1,5 +1,6 @@
 """From checkpoints to one ONNX file: it agrees with torch at any shape and knows how to be used."""
 
+import re
 import sys
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,6 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from detector.choosing.pages import PageScores
 from detector.config.loading import config_from_tree
 from detector.data.folds import Folds
 from detector.data.images import read_image
@@ -20,11 +20,10 @@ from detector.data.page import Page
 from detector.detecting.consensus import agree
 from detector.detecting.inference import detect_text, network_input
 from detector.ensemble.build import EnsembleResult, build_ensemble
-from detector.ensemble.files import CandidateFile, export_candidate
-from detector.ensemble.measure import Measured, to_choose_from
+from detector.ensemble.files import export_candidate
+from detector.ensemble.measure import median_by_kind
 from detector.ensemble.networks import average_weights, candidate_networks
 from detector.errors import ConfigError, DataError, ExportError
-from detector.evaluation.score_row import ScoreRow
 from detector.export.bits import Precision
 from detector.export.card import Card
 from detector.export.detector import Detector
@@ -180,22 +179,35 @@ def test_fewer_bits_asked_for_by_name_are_the_model(
 
 
 def test_what_has_as_many_networks_and_bits_is_equally_fast() -> None:
-    pages = PageScores({}, {})
-    measured = [
-        Measured(
-            CandidateFile(Path(made_of), made_of, count, 1, precision, 0.0),
-            pages,
-            ScoreRow(made_of, 0, None, None, None, None, None, ms),
-            ms,
-        )
-        for made_of, count, precision, ms in (
-            ("fold 0", 1, Precision.FLOAT32, 70.0),
-            ("fold 1", 1, Precision.FLOAT32, 60.0),
-            ("fold 1", 1, Precision.INT8, 40.0),
-            ("mean of maps", 2, Precision.FLOAT32, 130.0),
-        )
-    ]
-    assert [c.ms_per_page for c in to_choose_from(measured)] == [60.0, 60.0, 40.0, 130.0]
+    rounds = {
+        "fold 0": [70.0, 60.0, 300.0],
+        "fold 1": [62.0, 64.0, 61.0],
+        "fold 1, int8": [40.0, 41.0, 42.0],
+        "mean of maps": [130.0, 131.0, 129.0],
+    }
+    kinds = {
+        "fold 0": (1, Precision.FLOAT32),
+        "fold 1": (1, Precision.FLOAT32),
+        "fold 1, int8": (1, Precision.INT8),
+        "mean of maps": (2, Precision.FLOAT32),
+    }
+    assert median_by_kind(rounds, kinds) == {
+        "fold 0": 63.0,
+        "fold 1": 63.0,
+        "fold 1, int8": 41.0,
+        "mean of maps": 130.0,
+    }
+
+
+def test_times_of_the_table_are_those_that_the_choice_went_by(reduced: EnsembleResult) -> None:
+    """The reason's words and the table's cells come from one number."""
+    rows = {row.name: row for row in reduced.choice.candidates}
+    said = re.search(r"it takes (\d+) ms a page, (.+?) takes (\d+);", reduced.choice.reason)
+    if said:
+        assert said[1] == f"{rows[reduced.choice.chosen].ms_per_page:.0f}"
+        assert said[3] == f"{rows[said[2]].ms_per_page:.0f}"
+    singles = [row.ms_per_page for row in rows.values() if row.name in {"fold 0", "fold 1"}]
+    assert len(set(singles)) == 1
 
 
 def test_the_model_has_the_thresholds_that_it_was_measured_with(built: EnsembleResult) -> None:

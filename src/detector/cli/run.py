@@ -179,7 +179,7 @@ def _score_table(title: str, rows: Sequence["ScoreRow"], chosen: str | None = No
             _number(row.hmean, 4),
             "-" if row.interval is None else "{:.4f}\N{EN DASH}{:.4f}".format(*row.interval),
             *(_number(score, 4) for score in (row.recall, row.precision, row.iou_hmean)),
-            _number(row.ms_per_page, 1),
+            _number(row.ms_per_page, 0),
             _number(row.megabytes, 1),
             style="bold green" if row.name == chosen else None,
         )

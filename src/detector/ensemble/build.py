@@ -21,7 +21,7 @@ from detector.data.page import Page
 from detector.detecting.inference import network_input
 from detector.ensemble.card import make_card, score_table, title
 from detector.ensemble.files import CandidateFile, Picture, export_candidate, reduce_precision
-from detector.ensemble.measure import Measured, measure_candidate, to_choose_from
+from detector.ensemble.measure import Measured, in_turns, measure_candidate, to_choose_from
 from detector.ensemble.networks import candidate_networks, pictures_of
 from detector.ensemble.outcome import MODEL, ModelChoice
 from detector.ensemble.thresholds import Tuned, tune_thresholds
@@ -153,7 +153,7 @@ class _Bench:
         for full in _worth_reducing(measured, prefer):
             reduced = reduce_precision(full, self.sample, pictures)
             measured += [self._measure(file) for file in reduced]
-        return measured
+        return in_turns(measured, self.data, self.postprocess, self.folds.held_out)
 
     def _measure(self, file: CandidateFile) -> Measured:
         return measure_candidate(file, self.data, self.postprocess, self.folds.held_out)

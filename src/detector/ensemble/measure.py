@@ -1,8 +1,10 @@
 """What each candidate's file is worth: its scores on the held-out pages, and what it costs."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
 
 from detector.choosing.bootstrap import Interval, score
 from detector.choosing.candidates import Candidate
@@ -11,13 +13,15 @@ from detector.config.schema import DataConfig, PostprocessConfig
 from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
-from detector.detecting.inference import Image, detect_text
+from detector.detecting.inference import Image, ProbabilityMap, detect_text
 from detector.detecting.postprocess import Detections
 from detector.ensemble.files import CandidateFile
 from detector.evaluation.score_row import ScoreRow
 from detector.evaluation.scoring import Scores, score_pages
 
 _IOU = 0.5
+_TIMED_PAGES, _ROUNDS = 2, 5
+"""How many pages candidates are timed on, and how often."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,21 @@ class Measured:
     Attributes:
         pages: its counts on each page.
         score: what they come to.
-        ms_per_page: from pixels to outlines.
     """
 
     file: CandidateFile
     pages: PageScores
     score: ScoreRow
-    ms_per_page: float
+
+    @property
+    def ms_per_page(self) -> float:
+        """From pixels to outlines."""
+        assert self.score.ms_per_page is not None, "every candidate is timed"
+        return self.score.ms_per_page
+
+    def taking(self, ms_per_page: float) -> "Measured":
+        """The same with another time."""
+        return replace(self, score=replace(self.score, ms_per_page=ms_per_page))
 
 
 def measure_candidate(
@@ -56,23 +68,62 @@ def measure_candidate(
     say(
         f"{file.name}: CLEval H-Mean {interval.value:.4f} ({interval.low:.4f} to "
         f"{interval.high:.4f}), IoU>={_IOU} H-Mean {scores.iou[_IOU].hmean:.4f}, "
-        f"{scores.ms_per_page:.0f} ms a page, {file.megabytes:.1f} MB"
+        f"{file.megabytes:.1f} MB"
     )
     row = _score_row(file, scores, interval, len(pages))
-    return Measured(file, pages, row, scores.ms_per_page)
+    return Measured(file, pages, row)
+
+
+def in_turns(
+    measured: Sequence[Measured],
+    data: DataConfig,
+    postprocess: PostprocessConfig,
+    held_out: Sequence[Page],
+) -> list[Measured]:
+    """The same with times that can be compared: medians of rounds in which all take turns.
+
+    A machine that is busy for a while slows a round of all of them, and not one of them.
+    """
+    images = [read_image(page.image, data.max_pixels) for page in held_out[:_TIMED_PAGES]]
+    rounds: dict[str, list[float]] = {m.file.name: [] for m in measured}
+    for number in range(1, _ROUNDS + 1):
+        say(f"timing all in turns, round {number} of {_ROUNDS}")
+        for m in measured:
+            # Opened anew, so that not all of them are in memory at once.
+            map_of = m.file.probability_map(data)
+
+            def detect(image: Image, map_of: ProbabilityMap = map_of) -> None:
+                detect_text(image, map_of, data.resize, postprocess)
+
+            detect(images[0])
+            started = time.perf_counter()
+            for image in images:
+                detect(image)
+            seconds = time.perf_counter() - started
+            rounds[m.file.name].append(1000 * seconds / len(images))
+    kinds = {m.file.name: (m.file.networks, m.file.precision) for m in measured}
+    times = median_by_kind(rounds, kinds)
+    return [m.taking(times[m.file.name]) for m in measured]
+
+
+def median_by_kind(
+    rounds: Mapping[str, Sequence[float]], kinds: Mapping[str, Hashable]
+) -> dict[str, float]:
+    """The median of the rounds of all that are of one kind, by name: as many networks in the same
+    precision are equally fast.
+
+    >>> median_by_kind({"a": [3.0, 9.0], "b": [5.0], "c": [1.0]}, {"a": 1, "b": 1, "c": 2})
+    {'a': 5.0, 'b': 5.0, 'c': 1.0}
+    """
+    of_kind: dict[Hashable, list[float]] = {}
+    for name, times in rounds.items():
+        of_kind.setdefault(kinds[name], []).extend(times)
+    return {name: median(of_kind[kinds[name]]) for name in rounds}
 
 
 def to_choose_from(measured: Sequence[Measured]) -> list[Candidate]:
-    """What is chosen from. Candidates of as many networks in the same precision are equally fast:
-    where they were measured otherwise, the machine was busy with something else."""
-    fastest: dict[tuple[int, str], float] = {}
-    for m in measured:
-        kind = m.file.networks, m.file.precision
-        fastest[kind] = min(m.ms_per_page, fastest.get(kind, m.ms_per_page))
-    return [
-        Candidate(m.file.name, m.pages, fastest[m.file.networks, m.file.precision])
-        for m in measured
-    ]
+    """What is chosen from, by the scores and times that the tables show."""
+    return [Candidate(m.file.name, m.pages, m.ms_per_page) for m in measured]
 
 
 def _score_row(file: CandidateFile, scores: Scores, interval: Interval, pages: int) -> ScoreRow:

@@ -8,7 +8,7 @@ there, even if the two outlines as a whole overlap very little.
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -26,6 +26,8 @@ from detector.geometry.outlines import meetings, regions
 _OWN = 0.3
 """A prediction is for a word if this share of it lies on the word, as CLEval's area precision."""
 _HALF = 0.5
+_LONG = 4.0
+"""An outline that is this many times as long as high runs along its longer side."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,50 @@ def as_json(pages: Sequence[PageMistakes]) -> str:
     return json.dumps({"pages": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
+@dataclass(frozen=True)
+class MistakeKind:
+    """How often a detector makes one kind of mistake.
+
+    Attributes:
+        name: "missed".
+        count: of the words or finds that it happened to.
+        of: how many of them there are.
+        among: "words" or "finds".
+        page: where it happened most often; None where it did not.
+        on_page: how often it did there.
+    """
+
+    name: str
+    count: int
+    of: int
+    among: Literal["words", "finds"]
+    page: str | None
+    on_page: int
+
+
+def count_kinds(pages: Sequence[PageMistakes]) -> list[MistakeKind]:
+    """How often each kind of mistake was made on the pages together."""
+    words = sum(len(_cared(page)) for page in pages)
+    finds = sum(len(page.predictions) for page in pages)
+    rows = []
+    for name in ("missed", "split", "merged", "false"):
+        counts = [len(getattr(page.mistakes, name)) for page in pages]
+        most = max(range(len(pages)), key=counts.__getitem__, default=None)
+        happened = most is not None and counts[most] > 0
+        among: Literal["words", "finds"] = "words" if name in {"missed", "split"} else "finds"
+        rows.append(
+            MistakeKind(
+                name,
+                sum(counts),
+                words if among == "words" else finds,
+                among,
+                pages[most].page.name if happened and most is not None else None,
+                counts[most] if happened and most is not None else 0,
+            )
+        )
+    return rows
+
+
 Measure = Callable[[PageMistakes, Sequence[NDArray[Any]]], NDArray[np.float64]]
 """One number for each outline of a page."""
 
@@ -153,8 +199,29 @@ def by_height(pages: Sequence[PageMistakes]) -> list[TextKind]:
 
 
 def by_angle(pages: Sequence[PageMistakes]) -> list[TextKind]:
-    """By the tilt of an outline's longer side against the horizontal, 0 to 90 degrees."""
-    return _tally(pages, lambda _, outlines: _boxes(outlines)[:, 1], "tilted {}°", (2, 10, 45))
+    """By the angle between the way that a text runs and the horizontal, 0 to 90 degrees.
+
+    A long outline runs along its longer side. Of one that is not, such as that of a single digit,
+    which is higher than wide, it is the side that is nearest to the way of its page's long ones.
+    """
+    return _tally(pages, _tilts, "tilted {}°", (2, 10, 45))
+
+
+def _tilts(page: PageMistakes, outlines: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    of_page = _boxes([box.points for box in page.page.boxes])
+    long_ones = of_page[of_page[:, 2] >= _LONG, 1]
+    # Directions half a turn apart are one, so that they are averaged at twice the angle.
+    turns = np.exp(2j * np.deg2rad(long_ones)).sum() if len(long_ones) else 1.0
+    usual = np.rad2deg(np.angle(turns)) / 2
+    boxes = _boxes(outlines)
+    along, across = boxes[:, 1], boxes[:, 1] + 90
+    is_short = (boxes[:, 2] < _LONG) & (_between(across, usual) < _between(along, usual))
+    return _between(np.where(is_short, across, along), 0.0)
+
+
+def _between(angles: NDArray[np.float64], other: float) -> NDArray[np.float64]:
+    """The angle between directions, in degrees from 0 to 90."""
+    return np.abs((angles - other + 90) % 180 - 90)
 
 
 def by_density(pages: Sequence[PageMistakes]) -> list[TextKind]:
@@ -220,13 +287,14 @@ def _range(limits: NDArray[np.float64], k: int) -> str:
 
 
 def _boxes(outlines: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """(N, 2) height and tilt of the smallest rectangle around each outline: its shorter side in
-    pixels, and the angle of the longer one in degrees from 0 to 90."""
-    rows = np.empty((len(outlines), 2))
+    """(N, 3) of the smallest rectangle around each outline: its shorter side in pixels, the
+    direction of the longer one in degrees, and how many times as long that is."""
+    rows = np.empty((len(outlines), 3))
     for row, points in zip(rows, outlines, strict=True):
         (_, (width, height), angle) = cv2.minAreaRect(np.asarray(points, np.float32))
         along = angle if width >= height else angle + 90
-        row[:] = min(width, height), abs((along + 90) % 180 - 90)
+        short, long = sorted((width, height))
+        row[:] = short, along, long / max(short, 1e-9)
     return rows
 
 

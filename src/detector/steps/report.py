@@ -1,13 +1,18 @@
 """What the reports say, gathered from a run: of a sweep at any time, and of a run at its end."""
 
+import os
+import platform
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
 from detector.config.loading import changes_of_preset, values_by_key
 from detector.data.images import read_image
 from detector.ensemble.outcome import EnsembleOutcome
-from detector.evaluation.mistakes import PageMistakes, by_kind
+from detector.evaluation.mistakes import PageMistakes, by_kind, count_kinds
 from detector.evaluation.overlay import draw_mistakes, encode_jpeg
 from detector.report.content import Overlay, ReportData
 from detector.report.html import render_report
@@ -75,8 +80,22 @@ def sweep_content(run: Run, outcome: SweepOutcome) -> ReportData:
         sweep=outcome,
         changes=changes,
         commands=commands,
-        facts={"detsweep": __version__},
+        facts={
+            "made": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+            "detsweep": __version__,
+            "machine": _machine(),
+        },
     )
+
+
+def _machine() -> str:
+    """What a report was made on: its processor, its cores, its system."""
+    described = Path("/proc/cpuinfo")
+    text = described.read_text(encoding="utf-8") if described.is_file() else ""
+    model = re.search(r"^model name\s*: (.+)$", text, re.M)
+    name = model[1] if model else platform.processor() or platform.machine()
+    cores = os.cpu_count() or 1
+    return f"{name}, {cores} {'core' if cores == 1 else 'cores'}, {platform.system()}"
 
 
 def run_content(
@@ -94,6 +113,7 @@ def run_content(
         title=outcome.name or outcome.id,
         model=model,
         kinds={name.capitalize(): rows for name, rows in by_kind(mistakes).items() if rows},
+        mistakes=count_kinds(mistakes),
         overlays=_worst_overlays(mistakes, config.data.max_pixels),
         commands=_run_commands(run, prepared, sweep.commands),
         facts={
