@@ -89,7 +89,7 @@ def in_turns(
     for number in range(1, _ROUNDS + 1):
         say(f"timing all in turns, round {number} of {_ROUNDS}")
         for m in measured:
-            # Opened anew, so that not all of them are in memory at once.
+            # Opened again, so that not all of them are in memory at once.
             map_of = m.file.probability_map(data)
 
             def detect(image: Image, map_of: ProbabilityMap = map_of) -> None:
