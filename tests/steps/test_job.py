@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,26 @@ def _polling_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "_POLL_S", 0.05)
 
 
+class Aside:
+    """Runs a function beside the test. A test that fails does not wait for it to end."""
+
+    def submit(self, function: Callable[..., None], *arguments: object) -> Future[None]:
+        future: Future[None] = Future()
+
+        def run() -> None:
+            future.set_running_or_notify_cancel()
+            try:
+                future.set_result(function(*arguments))
+            except BaseException as error:  # whatever it is, `result` raises it in the test
+                future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        return future
+
+
 @pytest.fixture
-def aside() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as threads:
-        yield threads
+def aside() -> Aside:
+    return Aside()
 
 
 def a_run(folder: Path, *, broken: bool = False) -> tuple[Job, SweepAddress, Sweep]:
@@ -73,7 +90,7 @@ def still_waits(leading: Future[None]) -> bool:
 
 
 def test_the_leader_waits_for_a_trial_that_another_agent_trains(
-    tmp_path: Path, aside: ThreadPoolExecutor
+    tmp_path: Path, aside: Aside
 ) -> None:
     leader, address, sweep = a_run(tmp_path)
     other = take(sweep, "agent-1")
@@ -86,9 +103,7 @@ def test_the_leader_waits_for_a_trial_that_another_agent_trains(
     assert ended(sweep) == 6
 
 
-def test_the_leader_trains_what_another_agent_has_left(
-    tmp_path: Path, aside: ThreadPoolExecutor
-) -> None:
+def test_the_leader_trains_what_another_agent_has_left(tmp_path: Path, aside: Aside) -> None:
     leader, address, sweep = a_run(tmp_path)
     other = take(sweep, "agent-1")
     leading = aside.submit(leader.see_trials_through, address)
@@ -99,7 +114,7 @@ def test_the_leader_trains_what_another_agent_has_left(
 
 
 def test_a_leader_that_gave_up_waits_for_others_and_fails_when_nobody_is_left(
-    tmp_path: Path, aside: ThreadPoolExecutor
+    tmp_path: Path, aside: Aside
 ) -> None:
     leader, address, sweep = a_run(tmp_path, broken=True)
     other = take(sweep, "agent-1")
@@ -112,7 +127,7 @@ def test_a_leader_that_gave_up_waits_for_others_and_fails_when_nobody_is_left(
 
 
 def test_a_leader_that_gave_up_goes_on_when_others_have_trained_everything(
-    tmp_path: Path, aside: ThreadPoolExecutor
+    tmp_path: Path, aside: Aside
 ) -> None:
     leader, address, sweep = a_run(tmp_path, broken=True)
     held = [take(sweep, f"agent-{index}") for index in range(1, 4)]

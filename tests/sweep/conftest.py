@@ -62,6 +62,8 @@ def wandb_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WandbSer
         yield server
         import wandb
 
+        # The last run of a test that left its trial would be taken for one of the tests to come.
+        wandb.finish()
         wandb.teardown()
 
 
