@@ -48,9 +48,11 @@ class Aside:
         def run() -> None:
             future.set_running_or_notify_cancel()
             try:
-                future.set_result(function(*arguments))
+                function(*arguments)
             except BaseException as error:  # whatever it is, `result` raises it in the test
                 future.set_exception(error)
+            else:
+                future.set_result(None)
 
         threading.Thread(target=run, daemon=True).start()
         return future
