@@ -40,9 +40,12 @@ class Log:
         step, bar, message = line.partition(" │ ")
         text = log_line(message, step) if bar else log_line(line)
         if text is not None:
-            # In one call, for several steps write at once.
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+            self._put(text)
+
+    def _put(self, text: str) -> None:
+        # In one call, for several steps write at once.
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
 
     def show(self, forecast: Forecast) -> None:
         """Print a forecast, if the last one was long enough ago."""
@@ -70,12 +73,8 @@ class Screen(Log):
             redirect_stderr=False,
         )
 
-    def write(self, line: str) -> None:
-        """Print a line of a step above the forecast."""
-        step, bar, message = line.partition(" │ ")
-        text = log_line(message, step) if bar else log_line(line)
-        if text is not None:
-            self._console.print(Text(text), soft_wrap=True)
+    def _put(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
 
     def show(self, forecast: Forecast) -> None:
         """Take the newest forecast."""
