@@ -25,6 +25,12 @@ def ports_of_seaweedfs(count: int) -> list[int]:
     return [next(free) for _ in range(count)]
 
 
+def is_listened_to(port: int) -> bool:
+    """Whether a server on this machine's loopback takes connections at a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
