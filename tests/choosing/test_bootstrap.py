@@ -88,7 +88,7 @@ def test_without_two_pages_nothing_is_known(pages: int) -> None:
 
 
 def test_a_page_too_many_is_refused() -> None:
-    with pytest.raises(DataError, match="1 pages were measured for one detector alone"):
+    with pytest.raises(DataError, match="measured for one detector alone: 1 page, "):
         difference(found(0.9, 3), found(0.9, 4))
 
 

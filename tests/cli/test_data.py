@@ -43,7 +43,7 @@ def test_check_prints_each_problem_and_exits_with_1(root: Path, write_page: Writ
 def test_check_names_the_group_column_that_it_chose(root: Path, write_page: WritePage) -> None:
     write_page(name="a")
     (root / "index.csv").write_text("name,store_group\na,g1\n", encoding="utf-8")
-    assert "1 groups by store_group" in _run("check", root)[1]
+    assert "1 group by store_group" in _run("check", root)[1]
 
 
 def test_check_prints_json_for_machines(root: Path, write_page: WritePage) -> None:
@@ -79,7 +79,7 @@ def test_convert_leaves_out_bad_pages_when_told(
     code, output = _run("convert", root, tmp_path / "clean", "--drop-bad", "--to", "words")
     assert code == 0
     assert "gt/b.txt" in output
-    assert "wrote 1 pages" in output
+    assert "wrote 1 page " in output
     assert (tmp_path / "clean/words.json").is_file()
     assert check_data(tmp_path / "clean").problems == ()
 

@@ -133,7 +133,7 @@ def test_outlines_of_the_picture_as_it_is_stored(root: Path, write_page: WritePa
 def test_outlines_that_all_lie_outside(root: Path, write_page: WritePage) -> None:
     write_page(name="a", text=quads((100, 2), (100, 20), (120, 30)))
     [(_, _, reason)] = errors(root)
-    assert "all 3 outlines lie outside the picture, 64x48" in reason
+    assert "no outline of 3 lies in the picture, 64x48" in reason
 
 
 def test_one_stray_outline_is_named_by_its_line(root: Path, write_page: WritePage) -> None:
@@ -145,7 +145,7 @@ def test_a_data_set_without_any_text_says_so(root: Path, write_page: WritePage) 
     write_page(name="a", text="2,2,30,2,30,10,2,10,###")
     [problem] = [p for p in check_data(root).problems if p.file == "."]
     assert problem.reason == (
-        "all 1 boxes are marked as don't care: there is no text to train on or to score"
+        "no box of 1 is text: all are don't care: there is no text to train on or to score"
     )
     (root / "gt" / "a.txt").write_text("", encoding="utf-8")
     assert "no page has a box: there is no text" in str(check_data(root).to_json())

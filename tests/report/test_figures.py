@@ -9,6 +9,7 @@ from detector.report.figures import incumbents, learning_curves, timeline
 from detector.report.parameters import parallel_coordinates, parameter_scores
 from detector.sweep.outcome import SweepOutcome
 from detector.sweep.trial import Hold, TrialRecord
+from detector.sweepfile.space import Extent
 from tests.report.outcomes import a_sweep
 
 
@@ -105,6 +106,46 @@ def test_values_choose_their_axis(values: list[object], axis: str | None) -> Non
     figure = parameter_scores("key", _sweep(*values))
     assert figure is not None
     assert figure.layout.xaxis.type == axis
+
+
+@pytest.mark.parametrize(
+    "extent, values, axis, ends",
+    [
+        # The values alone would ask for the other scale.
+        (Extent("linear", 1.0, 40.0), [1.5, 38.0], None, [1.0, 40.0]),
+        (Extent("log", 0.1, 0.2), [0.11, 0.12], "log", [-1.0, -0.69897]),
+        # One that was tried beside the search is shown as well.
+        (Extent("linear", 0.0, 1.0), [0.5, 2.0], None, [0.0, 2.0]),
+    ],
+)
+def test_an_axis_shows_all_that_was_searched(
+    extent: Extent, values: list[object], axis: str | None, ends: list[float]
+) -> None:
+    figure = parameter_scores("key", replace(_sweep(*values), extents={"key": extent}))
+    assert figure is not None
+    low, high = figure.layout.xaxis.range
+    margin = 0.06 * (ends[1] - ends[0])
+    assert [low + margin, high - margin] == pytest.approx(ends, abs=1e-5)
+    assert figure.layout.xaxis.type == axis
+
+
+def test_a_choice_among_numbers_has_its_values_at_equal_distances() -> None:
+    extent = Extent("choice", values=["2", "4", "16"])
+    figure = parameter_scores("key", replace(_sweep(2, 16), extents={"key": extent}))
+    assert figure is not None
+    assert figure.layout.xaxis.type == "category"
+    assert figure.layout.xaxis.categoryarray == ("2", "4", "16")
+    assert sorted(x for trace in figure.data for x in trace.x) == ["16", "2"]
+
+
+def test_every_color_has_a_name_in_the_legend(full_report: ReportData) -> None:
+    for chart in (learning_curves, incumbents, timeline):
+        figure = chart(full_report.sweep)
+        assert figure is not None
+        named = [trace.name for trace in figure.data if trace.showlegend is not False]
+        assert figure.layout.showlegend is not False
+        assert {trace.name for trace in figure.data} == set(named)
+        assert len(named) == len(set(named))
 
 
 @pytest.mark.parametrize("epochs, step", [(3, 1), (100, None)])

@@ -4,6 +4,7 @@ import numpy as np
 
 from detector.report.importance import FEWEST, parameter_importance
 from detector.sweep.trial import TrialRecord
+from tests.report.outcomes import a_sweep
 
 
 def draw_trials(count: int) -> list[TrialRecord]:
@@ -19,7 +20,7 @@ def draw_trials(count: int) -> list[TrialRecord]:
 
 
 def test_the_parameter_that_decides_comes_out() -> None:
-    shares = {row.parameter: row for row in parameter_importance(draw_trials(40), "maximize")}
+    shares = {row.parameter: row for row in parameter_importance(a_sweep(draw_trials(40)))}
     assert max(shares, key=lambda name: shares[name].share) == "lr"
     assert sum(row.share for row in shares.values()) == 1
     assert shares["lr"].low > shares["name"].share
@@ -27,5 +28,5 @@ def test_the_parameter_that_decides_comes_out() -> None:
 
 
 def test_of_few_trials_nothing_is_said() -> None:
-    assert parameter_importance(draw_trials(FEWEST - 1), "maximize") == []
-    assert len(parameter_importance(draw_trials(FEWEST), "maximize")) == 3
+    assert parameter_importance(a_sweep(draw_trials(FEWEST - 1))) == []
+    assert len(parameter_importance(a_sweep(draw_trials(FEWEST)))) == 3

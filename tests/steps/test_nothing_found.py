@@ -33,7 +33,7 @@ def test_a_sweep_that_finds_nothing_ends_after_five_trials(tmp_path: Path) -> No
     sweep = swept(tmp_path, lambda _: 0.0, epochs=4)
     trials = sweep.trials()
     assert len(trials) == 5
-    with pytest.raises(SweepError, match="none of the 5 trials has found any text in 20 epochs"):
+    with pytest.raises(SweepError, match="none of 5 trials has found any text in 20 epochs"):
         refuse_if_nothing_is_found(sweep, trials)
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from detector.search.axes import Choice, Interval
 from detector.sweepfile.space import (
     FAMILIES,
+    Extent,
     draw,
     grid_point,
     grid_size,
@@ -164,3 +165,29 @@ def test_a_distribution_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(ValidationError, match=reason):
         parsed(distribution, **settings)
+
+
+@pytest.mark.parametrize(
+    "distribution, settings, extent",
+    [
+        ("uniform", {"min": 0.1, "max": 0.2}, Extent("linear", 0.1, 0.2)),
+        ("q_uniform", {"min": 1, "max": 9, "q": 2}, Extent("linear", 1, 9)),
+        ("int_uniform", {"min": 1, "max": 30}, Extent("linear", 1, 30)),
+        ("log_uniform_values", {"min": 0.1, "max": 0.2}, Extent("log", 0.1, 0.2)),
+        ("beta", {}, Extent("linear", 0.0, 1.0)),
+        ("normal", {}, Extent("linear")),
+        ("log_normal", {}, Extent("log")),
+        ("categorical", {"values": [8, 2, 4]}, Extent("choice", values=["2", "4", "8"])),
+        ("categorical", {"values": ["b", "a"]}, Extent("choice", values=["b", "a"])),
+        ("constant", {"value": 3}, Extent("choice", values=["3"])),
+    ],
+)
+def test_a_chart_learns_where_values_lie(
+    distribution: str, settings: dict[str, Any], extent: Extent
+) -> None:
+    assert parsed(distribution, **settings).extent() == extent
+
+
+def test_exponents_are_no_values() -> None:
+    extent = parsed("log_uniform", min=-2, max=0).extent()
+    assert (extent.low, extent.high) == pytest.approx((0.1353352832, 1))

@@ -130,7 +130,7 @@ def test_a_training_that_is_asked_to_stop_after_its_last_epoch_is_finished(
     assert (result.status, result.epochs) == ("finished", last)
     capsys.readouterr()
     train(tiny, folds, 0, tmp_path, every_epoch)
-    assert f"all {last} epochs were trained before" in capsys.readouterr().out
+    assert f"trained before: {last} epochs, all there are" in capsys.readouterr().out
 
 
 class Remembering:

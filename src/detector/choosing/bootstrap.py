@@ -22,6 +22,7 @@ from scipy.special import ndtr, stdtrit
 from detector.choosing.pages import PageScores
 from detector.errors import DataError
 from detector.evaluation.ratios import harmonic_mean, share
+from detector.wording import counted
 
 LEVEL = 0.95
 DRAWS = 4000
@@ -72,7 +73,7 @@ def difference(
     if of.counts.keys() != to.counts.keys():
         odd = sorted(of.counts.keys() ^ to.counts.keys())
         raise DataError(
-            f"{len(odd)} pages were measured for one detector alone, such as {odd[0]}",
+            f"measured for one detector alone: {counted(len(odd), 'page')}, such as {odd[0]}",
             remedy="compare scores on the same pages",
         )
     names = list(of.counts)

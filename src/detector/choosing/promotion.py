@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from detector.choosing.bootstrap import Interval, difference, score
 from detector.choosing.pages import PageScores
+from detector.wording import counted
 
 Verdict = Literal["promoted", "within noise", "worse"]
 
@@ -39,7 +40,7 @@ class Promotion:
         return (
             f"{self.verdict}: H-Mean {self.model_hmean:.4f} against {self.baseline_hmean:.4f}, a "
             f"difference of {gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f} with 95 % "
-            f"confidence, {self.pages} pages)"
+            f"confidence, {counted(self.pages, 'page')})"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from detector.choosing.bootstrap import Interval, difference, score
 from detector.choosing.pages import PageScores
+from detector.wording import counted
 
 TOP = 3
 """How many trials may compete for being named."""
@@ -191,10 +192,8 @@ def _describe_leader(best: Standing, pages: PageScores) -> str:
     said = f"Trial {best.trial} has the best H-Mean, {best.score.value:.4f}"
     if pages.group_count < 2:
         return f"{said}, but on pages of one group, which do not show its noise."
-    return (
-        f"{said} "
-        f"({best.score.low:.4f} to {best.score.high:.4f} with 95 % confidence, {len(pages)} pages)."
-    )
+    interval = f"{best.score.low:.4f} to {best.score.high:.4f} with 95 % confidence"
+    return f"{said} ({interval}, {counted(len(pages), 'page')})."
 
 
 def _describe_followers(standings: Sequence[Standing]) -> str:

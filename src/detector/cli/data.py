@@ -13,6 +13,7 @@ from rich.text import Text
 from detector.config.schema import DataConfig, FoldsConfig
 from detector.data.synthetic import LabelledBy
 from detector.storage.atomic import write_atomically
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.data.check import CheckReport
@@ -91,7 +92,7 @@ def convert(
         refuse_errors(report.problems, source)
     _print_report(report)
     write_data_set(report.pages, target, to.value)
-    Console().print(f"wrote {len(report.pages)} pages to {target}")
+    Console().print(f"wrote {counted(len(report.pages), 'page')} to {target}")
 
 
 @app.command()
@@ -161,14 +162,17 @@ def _print_report(report: "CheckReport") -> None:
                 Text(problem.reason),
             )
         console.print(table)
-    facts = report.facts()
+    facts = report.counts()
     grouped = (
-        f"{facts['groups']} groups by {report.group_column}" if report.group_column else "no groups"
+        f"{counted(facts['groups'], 'group')} by {report.group_column}"
+        if report.group_column
+        else "no groups"
     )
     console.print(
-        f"{facts['pages']} usable pages ({facts['held_out_pages']} held out), "
-        f"{facts['boxes']} boxes ({facts['ignored_boxes']} ignored), {grouped}: "
-        f"{facts['errors']} errors, {facts['skipped']} skipped, {facts['warnings']} warnings",
+        f"{counted(facts['pages'], 'usable page')} ({facts['held_out_pages']} held out), "
+        f"{counted(facts['boxes'], 'box')} ({facts['ignored_boxes']} ignored), {grouped}: "
+        f"{counted(facts['errors'], 'error')}, {facts['skipped']} skipped, "
+        f"{counted(facts['warnings'], 'warning')}",
         highlight=False,
     )
 

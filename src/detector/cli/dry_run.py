@@ -10,6 +10,7 @@ from detector.console import narrow_table, say
 from detector.data.folds import SWEEP_FOLD
 from detector.steps.first_look import AskedRun
 from detector.steps.run import Run
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,12 +61,12 @@ def _estimate(asked: AskedRun, folds: "Folds", at_once: int, console: Console) -
 def _print_inputs(asked: AskedRun, folds: "Folds", console: Console) -> None:
     spec, config = asked.spec, asked.config
     varying = sum(distribution.axis() is not None for distribution in spec.parameters.values())
-    limit = "no limit" if spec.trial_limit is None else _times(spec.trial_limit, "trial")
+    limit = "no limit" if spec.trial_limit is None else counted(spec.trial_limit, "trial")
     lines = {
-        "data": f"{asked.data}: {_times(len(folds.training(None)), 'page')} in "
-        f"{config.folds.count} folds, {len(folds.held_out)} held out",
+        "data": f"{asked.data}: {counted(len(folds.training(None)), 'page')} in "
+        f"{counted(config.folds.count, 'fold')}, {len(folds.held_out)} held out",
         "sweep file": f"{asked.file}: {spec.method}, {limit}, "
-        f"{_times(varying, 'parameter')} searched",
+        f"{counted(varying, 'parameter')} searched",
         "configuration": " ".join(asked.overrides) or "as it is by default",
         "store": f"{asked.store}: {_state_of(asked)}",
         "trials in": asked.shown_backend,
@@ -89,8 +90,8 @@ def _state_of(asked: AskedRun) -> str:
 def _steps_table(asked: AskedRun, folds: "Folds", estimate: "Estimate | None") -> "Table":
     config = asked.config
     limit = asked.spec.trial_limit
-    trials = "trials without end" if limit is None else _times(limit, "trial")
-    pages = _times(len(folds.validation(SWEEP_FOLD)), "page")
+    trials = "trials without end" if limit is None else counted(limit, "trial")
+    pages = counted(len(folds.validation(SWEEP_FOLD)), "page")
     trained = len(config.folds.trained)
     table = narrow_table("\nSteps")
     for header in ("step", "takes", "does"):
@@ -105,24 +106,24 @@ def _steps_table(asked: AskedRun, folds: "Folds", estimate: "Estimate | None") -
         (
             f"agent, {asked.agents} at once",
             f"all folds but 0, which has {pages}",
-            f"{trials} of {_times(config.trainer.max_epochs, 'epoch')} at most",
+            f"{trials} of {counted(config.trainer.max_epochs, 'epoch')} at most",
             by_pages,
         ),
         (
             "select",
             "scores by page",
-            f"names the best trial, by up to {_times(config.folds.rescore, 'training')} more",
+            f"names the best trial, by up to {counted(config.folds.rescore, 'training')} more",
             "with fold",
         ),
         (
             f"fold, {min(asked.agents, trained)} at once",
             "the best configuration",
-            f"{_times(trained, 'model')}; one is the best trial's",
+            f"{counted(trained, 'model')}; one is the best trial's",
             by_folds,
         ),
         (
             "ensemble",
-            f"{_times(trained, 'model')}, {_times(len(folds.held_out), 'held-out page')}",
+            f"{counted(trained, 'model')}, {counted(len(folds.held_out), 'held-out page')}",
             "measures candidates, writes the model and its report",
             at_last,
         ),
@@ -136,11 +137,3 @@ def _spread(hours: "Range") -> str:
     """The middle, and from where to where nine of ten runs end."""
     low, middle, high = (duration(h * _HOUR_S) for h in (hours.low, hours.middle, hours.high))
     return middle if low == high else f"{middle} ({low}\N{EN DASH}{high})"
-
-
-def _times(count: int, noun: str) -> str:
-    """
-    >>> _times(1, "page"), _times(3, "page")
-    ('1 page', '3 pages')
-    """
-    return f"{count} {noun}{'s' * (count != 1)}"

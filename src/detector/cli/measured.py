@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from detector.console import say
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.config.schema import Config
@@ -31,13 +32,15 @@ def measure_work(
 
 def print_measured(measured: "Throughput", work: "Work", console: Console) -> None:
     """Say what the device does in which time."""
+    crops, trials = counted(measured.batch, "crop"), counted(work.trials, "trial")
+    epochs, folds = counted(work.max_epochs, "epoch"), counted(work.folds, "fold")
     lines = (
-        f"{measured.device}: {measured.step_seconds:.2f} s a step ({measured.batch} crops at "
+        f"{measured.device}: {measured.step_seconds:.2f} s a step ({crops} at "
         f"once), {measured.page_seconds:.2f} s a validated page, {measured.start_seconds:.0f} s "
         "to start",
-        f"an epoch takes {duration(work.epoch_seconds)}, a training of {work.max_epochs} epochs "
-        f"{duration(work.training_hours * 3600)}; {work.trials} trials, then {work.folds} folds "
-        f"and up to {work.rescored} trainings to choose by; the ensemble takes "
+        f"an epoch takes {duration(work.epoch_seconds)}, a training of {epochs} "
+        f"{duration(work.training_hours * 3600)}; {trials}, then {folds} "
+        f"and up to {counted(work.rescored, 'training')} to choose by; the ensemble takes "
         f"{duration(work.ensemble_seconds)}",
     )
     for line in lines:

@@ -14,6 +14,7 @@ from detector.console import narrow_table
 from detector.data.processes import require_equal_shares
 from detector.errors import DetsweepError
 from detector.extras import need
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.planning.estimate import Estimate, Range
@@ -107,4 +108,4 @@ def quota(agents: int, gpus: int) -> dict[str, str]:
 
 def _quota(asked: "Estimate") -> str:
     hard = ", ".join(f"{key}: {value}" for key, value in quota(asked.agents, asked.gpus).items())
-    return f"quota for {asked.agents} agents and the storage: {hard}"
+    return f"quota for {counted(asked.agents, 'agent')} and the storage: {hard}"

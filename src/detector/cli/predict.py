@@ -12,6 +12,7 @@ from detector.cli.progress import with_bar
 from detector.errors import DataError
 from detector.export.engine import Engine
 from detector.storage.atomic import write_atomically
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.detecting.postprocess import Detections
@@ -80,7 +81,9 @@ def evaluate_model(
     detector = Detector(model, engine)
     max_pixels = detector.card.max_pixels()
     scores = score_pages(with_bar(pages, "scoring"), detector, max_pixels, [0.5, 0.7])
-    table = Table("score", "H-Mean", "recall", "precision", title=f"{len(pages)} pages of {data}")
+    table = Table(
+        "score", "H-Mean", "recall", "precision", title=f"{counted(len(pages), 'page')} of {data}"
+    )
     rows: dict[str, DatasetScore | IoUCounts] = {"CLEval": scores.cleval}
     rows |= {f"IoU ≥ {threshold}": score for threshold, score in scores.iou.items()}
     for name, score in rows.items():

@@ -22,6 +22,7 @@ from detector.extras import need
 from detector.patience import SHORT_PATIENCE_S
 from detector.storage.atomic import write_atomically
 from detector.sweep.trial import Stopping
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.steps.run import Run
@@ -131,7 +132,7 @@ def agent(
 
     taken = open_step_backend(backend).open(sweep)
     summary = run_sweep_agent(Run(store, sweep), taken, name or _own_name(), count, timeout)
-    say(f"agent {summary.agent} · {summary.status} · {len(summary.outcomes)} trials")
+    say(f"agent {summary.agent} · {summary.status} · {counted(len(summary.outcomes), 'trial')}")
     if summary.status == "preempted":
         raise typer.Exit(PREEMPTED_EXIT_CODE)
 
@@ -328,13 +329,13 @@ def export(
     if trials is not None:
         table = trial_table(records, metric.goal, metric.name)
         write_atomically(trials, encode(table, trials.name))
-        say(f"{len(table.rows)} trials written to {trials}")
+        say(f"{counted(len(table.rows), 'trial')} written to {trials}")
     if epochs is not None:
         run = Run(store, sweep, patience_s=SHORT_PATIENCE_S)
         known = {trial.number: run.trial(trial.number).history for trial in records}
         table = epoch_table(records, metric.name, known)
         write_atomically(epochs, encode(table, epochs.name))
-        say(f"{len(table.rows)} epochs written to {epochs}")
+        say(f"{counted(len(table.rows), 'epoch')} written to {epochs}")
         if any(trial.curve for trial in records) and not any(known.values()):
             say(f"no other metric than {metric.name} is in {store}: give --store of the agents")
 
@@ -387,8 +388,8 @@ def stop(
     stopped = open_backend(backend).open(sweep)
     stopped.stop(now=now)
     running = [trial for trial in stopped.trials() if trial.state == "running"]
-    how = "end after their epoch" if now else "are trained to their end"
-    say(f"sweep {sweep} is stopped; {len(running)} trials {how}")
+    how = "to end after the epoch" if now else "to be trained to the end"
+    say(f"sweep {sweep} is stopped; {counted(len(running), 'trial')} {how}")
 
 
 @app.command()

@@ -40,6 +40,10 @@ class CheckReport:
         return [problem for problem in self.problems if problem.level == level]
 
     def facts(self) -> dict[str, int | str | None]:
+        """`counts`, and what makes groups."""
+        return {**self.counts(), "group_column": self.group_column}
+
+    def counts(self) -> dict[str, int]:
         """The counts a person wants to see: of pages that can be used, and of problems."""
         boxes = [box for page in self.pages for box in page.boxes]
         groups = {page.group for page in self.pages if page.group is not None}
@@ -48,7 +52,6 @@ class CheckReport:
             "held_out_pages": sum(page.held_out for page in self.pages),
             "boxes": len(boxes),
             "ignored_boxes": sum(box.ignore for box in boxes),
-            "group_column": self.group_column,
             "groups": len(groups),
             "errors": len(self.of_level("error")),
             "skipped": len(self.of_level("skip")),

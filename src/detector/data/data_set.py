@@ -18,6 +18,7 @@ from detector.data.page import Page
 from detector.data.problem import Problem, refuse_errors
 from detector.data.source import fetch
 from detector.errors import DataError
+from detector.wording import counted
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _read_annotations(root: Path, split: layout.Split, images: list[Path]) -> _F
     if (split.folder / layout.GROUND_TRUTH).is_dir():
         return _read_ground_truth(root, split, images)
     folder = layout.relative(split.folder / layout.IMAGES, root)
-    reason = f"no annotations beside it: its {len(images)} images are not used"
+    reason = f"no annotations beside it: {counted(len(images), 'image')} not used"
     return {}, [Problem("skip", folder, reason)]
 
 

@@ -83,13 +83,13 @@ def certain_misfit(
     low, high = corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)
     if high.max() <= 1 and low.min() >= 0:
         return (
-            f"all {len(boxes)} outlines lie within one pixel: coordinates from 0 to 1, where pixels"
-            " are expected"
+            f"no outline of {len(boxes)} is larger than one pixel: coordinates from 0 to 1, where "
+            "pixels are expected"
         )
     width, height = size
     if (corners[:, 0] >= width).all() or (corners[:, 1] >= height).all() or (high <= 0).any():
         return (
-            f"all {len(boxes)} outlines lie outside the picture, {width:g}x{height:g}: the labels "
+            f"no outline of {len(boxes)} lies in the picture, {width:g}x{height:g}: the labels "
             "are of another page, or of this one at another scale"
         )
     leaving = (corners[:, 2] > width) | (corners[:, 3] > height)
@@ -111,7 +111,7 @@ def no_text_at_all(pages: Sequence[Page]) -> list[Problem]:
     if not pages or any(not box.ignore for page in pages for box in page.boxes):
         return []
     boxes = sum(len(page.boxes) for page in pages)
-    what = f"all {boxes} boxes are marked as don't care" if boxes else "no page has a box"
+    what = f"no box of {boxes} is text: all are don't care" if boxes else "no page has a box"
     return [Problem("warning", ".", f"{what}: there is no text to train on or to score")]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from detector.errors import DataError
+from detector.wording import counted
 
 Level = Literal["error", "skip", "warning"]
 
@@ -46,9 +47,7 @@ def refuse_errors(problems: Sequence[Problem], where: str) -> None:
     listed = [f"\n    {problem}" for problem in errors[:_SHOWN]]
     more = f"\n    and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
     raise DataError(
-        f"the data set has {len(errors)} error{'s' if len(errors) > 1 else ''}:"
-        + "".join(listed)
-        + more,
+        f"the data set has {counted(len(errors), 'error')}:" + "".join(listed) + more,
         where=where,
         remedy="`detsweep data check` lists all; mend the files, "
         "or leave them out with `detsweep data convert --drop-bad`",

@@ -6,7 +6,7 @@ from itertools import accumulate
 
 import plotly.graph_objects as go
 
-from detector.report.canvas import COLORS, kind_of, new_figure
+from detector.report.canvas import COLORS, LEGEND, kind_of, name_each_once, new_figure
 from detector.sweep.best import scored_trials
 from detector.sweep.outcome import SweepOutcome
 from detector.sweep.trial import Hold, TrialRecord
@@ -21,10 +21,7 @@ def learning_curves(sweep: SweepOutcome) -> go.Figure | None:
     # The chosen one is drawn last, on top of the others.
     for trial in sorted(curved, key=lambda trial: kind_of(trial, sweep) == "chosen"):
         figure.add_trace(_curve(trial, kind_of(trial, sweep)))
-    named = set()
-    for trace in figure.data:
-        trace.showlegend = trace.name not in named
-        named.add(trace.name)
+    name_each_once(figure)
     last = max(max(trial.curve) for trial in curved)
     for band in sweep.rungs:
         if band <= last:
@@ -33,15 +30,6 @@ def learning_curves(sweep: SweepOutcome) -> go.Figure | None:
     step = 1 if last <= 12 else None
     figure.update_xaxes(title="epoch", rangemode="tozero", tickformat="d", dtick=step)
     figure.update_yaxes(title=html.escape(sweep.metric))
-    figure.update_layout(
-        legend={
-            "orientation": "h",
-            "traceorder": "reversed",
-            "x": 0,
-            "y": 1.02,
-            "yanchor": "bottom",
-        }
-    )
     return figure
 
 
@@ -66,6 +54,7 @@ def incumbents(sweep: SweepOutcome) -> go.Figure | None:
             x=since,
             y=scores,
             customdata=numbers,
+            name="a trial when it ended",
             mode="markers",
             marker={"color": COLORS["finished"], "size": 6, "opacity": 0.7},
             hovertemplate=f"trial %{{customdata}} · %{{x:.2f}} {unit} · %{{y:.4f}}<extra></extra>",
@@ -75,6 +64,7 @@ def incumbents(sweep: SweepOutcome) -> go.Figure | None:
         go.Scatter(
             x=since,
             y=list(accumulate(scores, better)),
+            name="best so far",
             mode="lines",
             line={"color": COLORS["chosen"], "width": 2.5, "shape": "hv"},
             hovertemplate="best so far · %{y:.4f}<extra></extra>",
@@ -82,7 +72,7 @@ def incumbents(sweep: SweepOutcome) -> go.Figure | None:
     )
     figure.update_xaxes(title=unit, rangemode="tozero")
     figure.update_yaxes(title=html.escape(sweep.metric))
-    figure.update_layout(showlegend=False)
+    figure.update_layout(legend=LEGEND)
     return figure
 
 
@@ -107,6 +97,8 @@ def timeline(sweep: SweepOutcome) -> go.Figure | None:
             go.Scatter(
                 x=span,
                 y=[html.escape(hold.agent)] * 2,
+                name=shown,
+                legendgroup=shown,
                 mode="lines+markers",
                 line={"color": COLORS[kind], "width": 7},
                 opacity=1 if is_last else 0.5,
@@ -116,7 +108,7 @@ def timeline(sweep: SweepOutcome) -> go.Figure | None:
         )
     figure.update_xaxes(title=unit, rangemode="tozero")
     figure.update_yaxes(type="category")
-    figure.update_layout(showlegend=False)
+    name_each_once(figure)
     return figure
 
 

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from detector.report.canvas import kinds_of_trials
 from detector.report.content import ReportData
 from detector.report.figures import incumbents, learning_curves, timeline
 from detector.report.importance import FEWEST, parameter_importance
@@ -52,6 +53,7 @@ def render_report(data: ReportData) -> str:
         rungs=rung_rows(sweep),
         changes=change_rows(data),
         fewest_for_importance=FEWEST,
+        kinds=kinds_of_trials(sweep),
         varied=varied,
         fixed=fixed_parameters(sweep.trials),
         folds=score_table([*model.folds, model.out_of_fold]) if model else None,
@@ -69,7 +71,7 @@ def _figures(sweep: SweepOutcome, varied: Sequence[str]) -> dict[str, object]:
         "curves": learning_curves(sweep),
         "incumbents": incumbents(sweep),
         "parallel": parallel_coordinates(sweep),
-        "importance": importance_bars(parameter_importance(sweep.trials, sweep.goal)),
+        "importance": importance_bars(parameter_importance(sweep)),
         "timeline": timeline(sweep),
     }
     charts |= {f"parameter-{i}": parameter_scores(name, sweep) for i, name in enumerate(varied)}

@@ -6,16 +6,18 @@ PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255), as Optuna computes it.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.importance import PedAnovaImportanceEvaluator
 
-from detector.report.canvas import are_numbers, span_magnitudes
+from detector.report.canvas import extent_of
 from detector.report.tables import varied_parameters
 from detector.search.hyperband import Goal
 from detector.sweep.best import scored_trials
+from detector.sweep.outcome import SweepOutcome
 from detector.sweep.trial import TrialRecord
 
 FEWEST = 12
@@ -38,14 +40,17 @@ class Importance:
     high: float
 
 
-def parameter_importance(trials: Sequence[TrialRecord], goal: Goal) -> list[Importance]:
+def parameter_importance(sweep: SweepOutcome) -> list[Importance]:
     """The share of each parameter that differs between trials; nothing for less than `FEWEST`
     trials with a score, or less than two such parameters."""
-    scored = scored_trials(trials)
+    scored, goal = scored_trials(sweep.trials), sweep.goal
     names = varied_parameters(scored)
     if len(scored) < FEWEST or len(names) < 2:
         return []
-    space = {name: _distribution([trial.params.get(name) for trial in scored]) for name in names}
+    space = {
+        name: _distribution(name, [trial.params.get(name) for trial in scored], sweep)
+        for name in names
+    }
     rng = np.random.default_rng(_SEED)
     shares = _shares(scored, goal, space)
     drawn = [
@@ -77,12 +82,12 @@ def _shares(
         )
 
 
-def _distribution(values: Sequence[object]) -> BaseDistribution:
+def _distribution(name: str, values: Sequence[Any], sweep: SweepOutcome) -> BaseDistribution:
     """What the values could have been drawn from."""
-    if not are_numbers(values):
+    extent = extent_of(name, values, sweep)
+    if extent.scale == "choice":
         return CategoricalDistribution(sorted({str(value) for value in values}))
-    numbers = [float(value) for value in values]  # type: ignore[arg-type]  # just looked at
-    return FloatDistribution(min(numbers), max(numbers), log=span_magnitudes(numbers))
+    return FloatDistribution(min(values), max(values), log=extent.scale == "log")
 
 
 def _value(value: object, distribution: BaseDistribution) -> object:

@@ -8,11 +8,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from detector.report.canvas import COLORS, are_numbers, kind_of, new_figure, span_magnitudes
+from detector.report.canvas import COLORS, extent_of, kind_of, new_figure
 from detector.report.importance import Importance
 from detector.report.tables import varied_parameters
 from detector.sweep.best import scored_trials
 from detector.sweep.outcome import SweepOutcome
+from detector.sweepfile.space import Extent
 
 
 def parameter_scores(name: str, sweep: SweepOutcome) -> go.Figure | None:
@@ -34,12 +35,12 @@ def parameter_scores(name: str, sweep: SweepOutcome) -> go.Figure | None:
             figure.add_trace(_points(kind, x, y, numbers))
     if not values:
         return None
-    if are_numbers(values):
-        figure.update_xaxes(_log_axis(values) if span_magnitudes(values) else {"nticks": 5})
-    else:
-        figure.update_xaxes(type="category")
+    extent = extent_of(name, values, sweep)
+    if extent.scale == "choice":
         for trace in figure.data:
             trace.x = [html.escape(str(value)) for value in trace.x]
+    figure.update_xaxes(_axis_of(extent, values))
+    # The page explains the colors once, above all of these.
     figure.update_layout(showlegend=False)
     return figure
 
@@ -52,7 +53,7 @@ def parallel_coordinates(sweep: SweepOutcome) -> go.Figure | None:
     if len(names) < 2 or len(trials) < 3:
         return None
     scores = [best[1] for trial in trials if (best := trial.best(sweep.goal))]
-    axes = [_axis(name, [trial.params.get(name) for trial in trials]) for name in names]
+    axes = [_axis(name, [trial.params.get(name) for trial in trials], sweep) for name in names]
     axes.append({"label": html.escape(sweep.metric), "values": scores, "tickformat": ".4~f"})
     figure = new_figure()
     figure.add_trace(
@@ -62,6 +63,8 @@ def parallel_coordinates(sweep: SweepOutcome) -> go.Figure | None:
                 "color": scores,
                 "colorscale": [[0, COLORS["stopped"]], [1, COLORS["chosen"]]],
                 "reversescale": sweep.goal == "minimize",
+                "showscale": True,
+                "colorbar": {"thickness": 10, "tickformat": ".4~f"},
             },
             labelside="bottom",
         )
@@ -97,27 +100,35 @@ def importance_bars(found: Sequence[Importance]) -> go.Figure | None:
     return figure
 
 
-def _axis(name: str, values: Sequence[Any]) -> dict[str, object]:
+def _axis(name: str, values: Sequence[Any], sweep: SweepOutcome) -> dict[str, object]:
     """One axis of the parallel coordinates."""
-    label = html.escape(name.rsplit(".", maxsplit=1)[-1])
-    if not are_numbers(values):
-        words = sorted({str(value) for value in values})
+    label, extent = html.escape(name.rsplit(".", maxsplit=1)[-1]), extent_of(name, values, sweep)
+    if extent.scale == "choice":
+        words = list(extent.values)
         return {
             "label": label,
             "values": [words.index(str(value)) for value in values],
+            "range": [0, max(1, len(words) - 1)],
             "tickvals": list(range(len(words))),
             "ticktext": [html.escape(word) for word in words],
         }
-    if not span_magnitudes(values):
-        return {"label": label, "values": list(values)}
-    logs = [math.log10(value) for value in values]
-    ticks = [min(logs) + (max(logs) - min(logs)) * k / 4 for k in range(5)]
+    low, high = _span(extent, values)
+    if extent.scale == "linear":
+        return {"label": label, "values": list(values), "range": [low, high]}
+    ticks = [math.log10(low) + math.log10(high / low) * k / 4 for k in range(5)]
     return {
         "label": label,
-        "values": logs,
+        "values": [math.log10(value) for value in values],
+        "range": [ticks[0], ticks[-1]],
         "tickvals": ticks,
         "ticktext": [f"{10**tick:.1e}" for tick in ticks],
     }
+
+
+def _span(extent: Extent, values: Sequence[float]) -> tuple[float, float]:
+    """What was searched, and what lies outside of it after all."""
+    ends = [end for end in (extent.low, extent.high) if end is not None]
+    return min(*ends, *values), max(*ends, *values)
 
 
 def _points(
@@ -138,7 +149,21 @@ def _points(
     )
 
 
-def _log_axis(values: Sequence[float]) -> dict[str, object]:
-    decades = math.log10(max(values) / min(values))
+def _axis_of(extent: Extent, values: Sequence[Any]) -> dict[str, object]:
+    """Plotly's settings of an axis that shows all that was searched."""
+    if extent.scale == "choice":
+        words = [html.escape(word) for word in extent.values]
+        return {"type": "category", "categoryorder": "array", "categoryarray": words}
+    low, high = _span(extent, values)
+    if extent.scale == "linear":
+        return {"nticks": 5, "range": _with_margin(low, high)}
+    decades = math.log10(high / low)
     # Too few powers of ten to read the axis by: 2 and 5 are marked as well.
-    return {"type": "log", "exponentformat": "power", "dtick": 1 if decades >= 2 else "D2"}
+    ticks = {"exponentformat": "power", "dtick": 1 if decades >= 2 else "D2"}
+    return {"type": "log", "range": _with_margin(math.log10(low), math.log10(high)), **ticks}
+
+
+def _with_margin(low: float, high: float) -> list[float]:
+    """Points at the very ends are whole; a single value lies in the middle."""
+    margin = 0.06 * (high - low) or 0.5
+    return [low - margin, high + margin]

@@ -14,6 +14,7 @@ from detector.report.content import ReportData
 from detector.sweep.outcome import SweepOutcome
 from detector.sweep.status import count_rungs
 from detector.sweep.trial import TrialRecord
+from detector.wording import counted
 
 NOTHING = "\N{EN DASH}"
 
@@ -136,7 +137,7 @@ def headlines(data: ReportData) -> list[Headline]:
 def _model_headlines(model: EnsembleOutcome) -> list[Headline]:
     lines = []
     chosen = model.choice.row
-    note = f"{chosen.name}, on {chosen.pages} held-out pages"
+    note = f"{chosen.name}, on {counted(chosen.pages, 'held-out page')}"
     if chosen.interval:
         note += f"; {format_range(chosen.interval)} with 95 % confidence"
     lines.append(Headline("H-Mean of the model", format_score(chosen.hmean), note))

@@ -30,6 +30,7 @@ from detector.steps.report import run_content
 from detector.steps.run import Run
 from detector.tracking.opening import open_tracker
 from detector.training.result import BEST
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.ensemble.build import EnsembleResult
@@ -98,7 +99,8 @@ def _build_model(
             where=prepared.config.data.path,
             remedy="raise data.held_out_fraction",
         )
-    say(f"measuring the folds and their ensembles on {len(folds.held_out)} held-out pages")
+    pages = counted(len(folds.held_out), "held-out page")
+    say(f"measuring the folds and their ensembles on {pages}")
     # torch takes seconds to import, which a step that finds its work done saves.
     from detector.ensemble.build import build_ensemble  # noqa: PLC0415
 

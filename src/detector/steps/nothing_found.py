@@ -7,6 +7,7 @@ from detector.console import say
 from detector.errors import SweepError
 from detector.sweep.protocol import Sweep
 from detector.sweep.trial import Objective, TrialEnd, TrialHandle, TrialRecord
+from detector.wording import counted
 
 _ENOUGH_TRIALS = 5
 _ENOUGH_EPOCHS = 15
@@ -33,8 +34,8 @@ def end_if_nothing_is_found(objective: Objective, sweep: Sweep) -> Objective:
         ended = {t.number for t in trials if t.state in ("finished", "stopped")} | {trial.number}
         if len(ended) >= _ENOUGH_TRIALS and _find_nothing(trials):
             say(
-                f"warning: none of {len(ended)} trials has found any text. The sweep is stopped: "
-                "no trial is begun any more"
+                f"warning: none of {counted(len(ended), 'trial')} has found any text. The sweep is "
+                "stopped: no trial is begun any more"
             )
             sweep.stop()
         return end
@@ -51,8 +52,8 @@ def refuse_if_nothing_is_found(sweep: Sweep, trials: Sequence[TrialRecord]) -> N
     if _goes_by_text(sweep) and _find_nothing(trials):
         epochs = sum(trial.epoch for trial in trials)
         raise SweepError(
-            f"none of the {len(trials)} trials has found any text in {epochs} epochs, and folds of "
-            "such a configuration would not either",
+            f"none of {counted(len(trials), 'trial')} has found any text in "
+            f"{counted(epochs, 'epoch')}, and folds of such a configuration would not either",
             where=f"sweep {sweep.id}",
             remedy=_REMEDY,
         )

@@ -12,6 +12,7 @@ from detector.data.page import Page
 from detector.errors import DataError, ExportError
 from detector.export.engine import Engine
 from detector.storage.object_store import options
+from detector.wording import counted
 
 
 def compare_with_baseline(model: PageScores, pages: Sequence[Page], baseline: str) -> Promotion:
@@ -30,7 +31,7 @@ def compare_with_baseline(model: PageScores, pages: Sequence[Page], baseline: st
     number = as_hmean(baseline)
     if number is not None:
         return judge_number(model, number)
-    say(f"measuring the baseline {baseline} on {len(pages)} pages")
+    say(f"measuring the baseline {baseline} on {counted(len(pages), 'page')}")
     return judge(model, measure(_local(baseline), pages), baseline)
 
 

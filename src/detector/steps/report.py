@@ -22,6 +22,7 @@ from detector.sweep.best import override_line
 from detector.sweep.outcome import SweepOutcome
 from detector.sweep.protocol import Sweep
 from detector.version import __version__
+from detector.wording import counted
 
 WORST = 10
 _WORST_BYTES = 60_000
@@ -94,8 +95,7 @@ def _machine() -> str:
     text = described.read_text(encoding="utf-8") if described.is_file() else ""
     model = re.search(r"^model name\s*: (.+)$", text, re.M)
     name = model[1] if model else platform.processor() or platform.machine()
-    cores = os.cpu_count() or 1
-    return f"{name}, {cores} {'core' if cores == 1 else 'cores'}, {platform.system()}"
+    return f"{name}, {counted(os.cpu_count() or 1, 'core')}, {platform.system()}"
 
 
 def run_content(

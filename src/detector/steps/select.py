@@ -23,6 +23,7 @@ from detector.sweep.outcome import SweepOutcome
 from detector.sweep.protocol import Sweep
 from detector.sweep.trial import TrialRecord
 from detector.sweepfile.space import Space, off_centre
+from detector.wording import counted
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def select(run: Run, sweep: Sweep) -> Selection:
     if leader is None:
         reasons = "; ".join(f"trial {t.number}: {t.reason}" for t in so_far.trials if t.reason)
         raise SweepError(
-            f"none of the {len(so_far.trials)} trials has a score. {reasons}",
+            f"none of {counted(len(so_far.trials), 'trial')} has a score. {reasons}",
             where=f"sweep {sweep.id}",
             remedy="mend the reason, then begin a new run in another store",
         )
@@ -79,8 +80,8 @@ def select(run: Run, sweep: Sweep) -> Selection:
         say(reason)
     chosen = outcome.as_plain()
     say(
-        "best of {} trials: trial {trial}, {metric} {value:.4f}".format(
-            len(outcome.trials), **chosen
+        "best of {}: trial {trial}, {metric} {value:.4f}".format(
+            counted(len(outcome.trials), "trial"), **chosen
         )
     )
     return Selection(outcome, report)

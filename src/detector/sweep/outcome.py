@@ -1,7 +1,7 @@
 """What a sweep has come to: the one document from the selection to the report."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ from detector.search.hyperband import Goal
 from detector.sweep.best import best_trial, override_words
 from detector.sweep.protocol import Sweep
 from detector.sweep.trial import TrialRecord
+from detector.sweepfile.space import Extent
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class SweepOutcome:
         choice: the trial that was selected, and the reasons; None before the selection.
         kept_epoch: the epoch, from 1, whose weights the selected trial keeps; None where it was
             not selected by the pages that these weights were measured on.
+        extents: where each parameter was searched, by its name.
     """
 
     id: str
@@ -38,6 +40,7 @@ class SweepOutcome:
     rungs: tuple[int, ...]
     choice: Choice | None = None
     kept_epoch: int | None = None
+    extents: Mapping[str, Extent] = field(default_factory=dict)
 
     @classmethod
     def so_far(cls, sweep: Sweep) -> "SweepOutcome":
@@ -51,6 +54,7 @@ class SweepOutcome:
             goal=spec.metric.goal,
             trials=sweep.trials(),
             rungs=sweep.rungs(),
+            extents={name: values.extent() for name, values in spec.parameters.items()},
         )
 
     @cached_property

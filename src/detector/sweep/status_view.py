@@ -11,6 +11,7 @@ from rich.text import Text
 from detector.console import narrow_table
 from detector.sweep.status import AgentAtWork, SweepStatus
 from detector.sweep.trial import TrialRecord
+from detector.wording import counted
 
 _STYLES = {
     "waiting": "dim",
@@ -45,7 +46,11 @@ def status_tables(status: SweepStatus, height: int | None = None) -> RenderableT
 def status_line(status: SweepStatus) -> str:
     """The sweep in one line, which only changes where the sweep does."""
     counts = [f"{count} {state}" for state, count in sorted(status.states.items())]
-    parts = [*counts, f"{len(status.agents)} agents at work", f"{status.epochs} epochs"]
+    parts = [
+        *counts,
+        f"{counted(len(status.agents), 'agent')} at work",
+        counted(status.epochs, "epoch"),
+    ]
     best = next((trial for trial in status.trials if trial.number == status.best), None)
     reached = best.best(status.goal) if best else None
     if reached is not None:
@@ -78,9 +83,14 @@ def _trial_table(status: SweepStatus, shown: Sequence[TrialRecord]) -> Table:
 
 
 def _title(status: SweepStatus) -> str:
-    of = "" if status.limit is None else f" of {status.limit}"
+    begun = len(status.trials)
+    trials = (
+        counted(begun, "trial")
+        if status.limit is None
+        else f"{begun} of {counted(status.limit, 'trial')}"
+    )
     stopped = ", stopped" if status.is_stopped else ""
-    return f"sweep {status.id} · {status.method} · {len(status.trials)}{of} trials{stopped}"
+    return f"sweep {status.id} · {status.method} · {trials}{stopped}"
 
 
 def _row(trial: TrialRecord, status: SweepStatus) -> list[str]:

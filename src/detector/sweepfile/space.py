@@ -12,6 +12,7 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from statistics import NormalDist
 from typing import Annotated, Literal, get_args
@@ -47,6 +48,22 @@ Plain = Annotated[object, AfterValidator(_check_plain)]
 """Text, a number, true or false, null, or lists and mappings of these: what JSON can hold."""
 
 
+@dataclass(frozen=True)
+class Extent:
+    """Where a parameter was searched, as a chart shows it.
+
+    Attributes:
+        scale: on which equal distances are equally likely, or "choice" of single values.
+        low, high: the ends of the scale; None where it has none.
+        values: of a choice, as text: numbers by size, others as the file lists them.
+    """
+
+    scale: Literal["linear", "log", "choice"]
+    low: float | None = None
+    high: float | None = None
+    values: Sequence[str] = ()
+
+
 class Distribution(BaseModel, ABC):
     """The values of one parameter, and how likely each is before anything was tried."""
 
@@ -59,6 +76,10 @@ class Distribution(BaseModel, ABC):
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> Coordinate:
         """A coordinate drawn from the distribution."""
+
+    @abstractmethod
+    def extent(self) -> Extent:
+        """Where values lie."""
 
     @abstractmethod
     def at(self, coordinate: Coordinate) -> object:
@@ -78,6 +99,10 @@ class Constant(Distribution):
     @override
     def axis(self) -> None:
         return None
+
+    @override
+    def extent(self) -> Extent:
+        return Extent("choice", values=[str(self.value)])
 
     @override
     def draw(self, rng: np.random.Generator) -> str:
@@ -137,6 +162,11 @@ class Categorical(Distribution):
         return tuple(sorted(range(len(numbers)), key=numbers.__getitem__))
 
     @override
+    def extent(self) -> Extent:
+        order = self._order() or range(len(self.values))
+        return Extent("choice", values=[str(self.values[index]) for index in order])
+
+    @override
     def draw(self, rng: np.random.Generator) -> str:
         index = rng.choice(len(self.values), p=self.probabilities)
         return _label(self.values[index])
@@ -165,6 +195,10 @@ class IntUniform(Distribution):
     @override
     def axis(self) -> Interval:
         return Interval(self.min, self.max, integer=True)
+
+    @override
+    def extent(self) -> Extent:
+        return Extent("linear", self.min, self.max)
 
     @override
     def draw(self, rng: np.random.Generator) -> int:
@@ -231,6 +265,10 @@ class Uniform(_Quantisable):
         return Interval(self.min, self.max, step=self._step)
 
     @override
+    def extent(self) -> Extent:
+        return Extent("linear", self.min, self.max)
+
+    @override
     def draw(self, rng: np.random.Generator) -> float:
         return float(rng.uniform(self.min, self.max))
 
@@ -285,6 +323,10 @@ class LogUniform(_Quantisable):
         return Interval(*self._limits(), log=True, step=self._step)
 
     @override
+    def extent(self) -> Extent:
+        return Extent("log", *self._limits())
+
+    @override
     def draw(self, rng: np.random.Generator) -> float:
         low, high = self._limits()
         drawn = math.exp(rng.uniform(math.log(low), math.log(high)))
@@ -311,6 +353,10 @@ class Normal(_Quantisable):
         return Interval(*_OPEN_UNIT)
 
     @override
+    def extent(self) -> Extent:
+        return Extent("log" if "log" in self.distribution else "linear")
+
+    @override
     def draw(self, rng: np.random.Generator) -> float:
         return float(rng.uniform(*_OPEN_UNIT))
 
@@ -330,6 +376,10 @@ class Beta(_Quantisable):
     @override
     def axis(self) -> Interval:
         return Interval(0.0, 1.0, beta=(self.a, self.b))
+
+    @override
+    def extent(self) -> Extent:
+        return Extent("linear", 0.0, 1.0)
 
     @override
     def draw(self, rng: np.random.Generator) -> float:

@@ -4,6 +4,7 @@ import torch
 from lightning_fabric.accelerators.mps import MPSAccelerator
 
 from detector.errors import ConfigError
+from detector.wording import counted
 
 CUDA, MPS, CPU = "cuda", "mps", "cpu"
 
@@ -52,4 +53,4 @@ def device_name(device: str) -> str:
     if device == MPS:
         return "the Mac's GPU"
     threads = torch.get_num_threads()
-    return f"{threads} CPU core{'s' if threads > 1 else ''}"
+    return counted(threads, "CPU core")

@@ -8,6 +8,7 @@ from typing import Any
 from detector.config.metrics import METRIC
 from detector.training.keeping import EpochChoice
 from detector.training.result import EpochMetrics, Status, TrainResult
+from detector.wording import counted
 
 
 @dataclass
@@ -55,8 +56,8 @@ class Progress:
         """A line for people, when a training goes on."""
         done = len(self.history)
         if done == max_epochs:
-            return f"all {done} epochs were trained before"
-        steps = f" and {self.step_in_epoch} steps" if self.step_in_epoch else ""
+            return f"trained before: {counted(done, 'epoch')}, all there are"
+        steps = f" and {counted(self.step_in_epoch, 'step')}" if self.step_in_epoch else ""
         return f"resumed after epoch {done}{steps}"
 
     def result(self, status: Status, checkpoint: Path) -> TrainResult:

@@ -30,6 +30,7 @@ from detector.training.progress import Progress, as_metrics
 from detector.training.result import EpochMetrics, OnEpoch, Status, TrainResult
 from detector.training.schedule import learning_rate
 from detector.training.validate import Validation
+from detector.wording import counted
 
 
 def train(
@@ -173,7 +174,7 @@ class TrainingRun:
         if self._is_first:
             self._save()
             steps = self._progress.step_in_epoch
-            say(f"epoch {epoch} interrupted after {steps} steps; resume to go on")
+            say(f"epoch {epoch} interrupted after {counted(steps, 'step')}; resume to go on")
 
     def _save(self) -> None:
         self._folder.save({**self._parts.state_dict(), **self._progress.state_dict()})

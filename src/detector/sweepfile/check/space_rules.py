@@ -21,6 +21,7 @@ from detector.sweepfile.space import (
     Uniform,
     grid_size,
 )
+from detector.wording import counted
 
 _WIDE_RATIO = 100
 """A range that spans so many times its least value is one of orders of magnitude."""
@@ -288,15 +289,15 @@ def more_agents_than_trials(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             "warning",
             line,
-            f"{subject.agents} agents for {limit} trials",
+            f"{counted(subject.agents, 'agent')} for {counted(limit, 'trial')}",
             f"{subject.agents - limit} of them hold a GPU and get no trial",
-            f"start {limit} agents at most, or raise run_cap",
+            f"start {counted(limit, 'agent')} at most, or raise run_cap",
         )
     elif subject.method == "bayes" and 2 * subject.agents > limit:
         yield Finding(
             "note",
             line,
-            f"{subject.agents} agents for {limit} trials of a bayes search",
+            f"{counted(subject.agents, 'agent')} for {counted(limit, 'trial')} of a bayes search",
             "most trials begin before any has ended, so that the search is hardly better than "
             "random",
             "start fewer agents, or raise run_cap",
