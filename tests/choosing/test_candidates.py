@@ -51,6 +51,15 @@ def test_the_reason_for_a_faster_one_has_both_durations_and_the_interval() -> No
     assert reason.endswith("is within noise")
 
 
+@pytest.mark.parametrize("prefer", ["balance", "accuracy"])
+def test_of_models_that_find_nothing_none_is_called_the_best(prefer: str) -> None:
+    blind = [candidate("fold 0", [0] * 8, 60), candidate("fold 1", [0] * 8, 20)]
+    assert choose_candidate(blind, prefer) == (
+        "fold 1",
+        "none has found any text, and none is faster",
+    )
+
+
 def test_a_name_that_is_no_candidate_is_refused() -> None:
     with pytest.raises(ConfigError, match="choose one of balance, accuracy, speed, 'fold 0'"):
         choose_candidate(ALL, "fold 9")

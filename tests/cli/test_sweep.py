@@ -16,7 +16,7 @@ from detector.choosing.ranking import Choice
 from detector.cli.sweep import app
 from detector.config.loading import apply_params, load_config
 from detector.data.folds import Manifest
-from detector.errors import SweepError
+from detector.errors import StoreError, SweepError
 from detector.steps.run import BegunSweep, Run
 from detector.sweep.agent import run_agent
 from detector.sweep.backends.urls import redact
@@ -135,12 +135,24 @@ def test_report_writes_one_page_into_the_store_or_where_it_is_asked_to(
     url: str, sweep_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
     said = detsweep_sweep("report", sweep_id, "--backend", url, "--store", "run")
     page = tmp_path / "run" / "sweeps" / sweep_id / "report.html"
     assert str(page) in said
     assert "Learning curves" in page.read_text(encoding="utf-8")
     detsweep_sweep("report", sweep_id, "--backend", url, "--out", "mine.html")
     assert "Learning curves" in (tmp_path / "mine.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", ["report", "best", "export"])
+def test_a_misspelt_store_is_refused_and_not_made(
+    url: str, sweep_id: str, tmp_path: Path, command: str
+) -> None:
+    typo = tmp_path / "rnu"
+    words = [command, sweep_id, "--backend", url, "--store", str(typo)]
+    with pytest.raises(StoreError, match="there is no run store"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert not typo.exists()
 
 
 def test_status_shows_every_trial_as_table_and_as_json(url: str, sweep_id: str) -> None:

@@ -2,10 +2,14 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
-from detector.choosing.bootstrap import Interval
-from detector.choosing.ranking import Choice, Standing
+from detector.choosing.bootstrap import Interval, score
+from detector.choosing.candidates import Candidate, choose_candidate
+from detector.choosing.pages import PageScores
+from detector.choosing.ranking import Choice, Contender, Standing, choose_trial
+from detector.evaluation.cleval.counts import CLEvalCounts
 from detector.evaluation.score_row import ScoreRow
 from detector.report.content import ReportData
 from detector.report.figures import timeline
@@ -23,19 +27,43 @@ class _Structure(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.tables: dict[str, list[list[str]]] = {}
         self._is_code = False
+        self._heading = ""
+        self._within = ""
         self.feed(document)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         self._is_code = tag in {"script", "style"}
+        if tag == "h2":
+            self._heading = ""
+        if tag == "tr":
+            self.tables.setdefault(self._heading, []).append([])
+        if tag in {"th", "td"}:
+            self.tables[self._heading][-1].append("")
+        if tag in {"h2", "th", "td"}:
+            self._within = tag
 
-    def handle_endtag(self, _tag: str) -> None:
+    def handle_endtag(self, tag: str) -> None:
         self._is_code = False
+        if tag == self._within:
+            self._within = ""
 
     def handle_data(self, data: str) -> None:
         if not self._is_code:
             self.text += data
+        if self._within == "h2":
+            self._heading += data
+        elif self._within:
+            self.tables[self._heading][-1][-1] += data
+
+    def table(self, heading: str) -> dict[str, dict[str, str]]:
+        """The rows below a heading, by their first cell without its tag, then by the column."""
+        columns, *rows = self.tables[heading]
+        return {
+            row[0].removesuffix(" chosen"): dict(zip(columns, row, strict=True)) for row in rows
+        }
 
     def charts(self) -> list[str | None]:
         return [a["id"] for _, a in self.tags if (a.get("class") or "").startswith("chart")]
@@ -45,6 +73,71 @@ def test_it_stays_below_3_mb_with_six_pictures(full_report: ReportData) -> None:
     document = render_report(full_report)
     assert document.count("data:image/jpeg;base64,") == 6
     assert len(document.encode()) < 3_000_000
+
+
+def _candidate(name: str, found: float, ms: float) -> tuple[Candidate, ScoreRow]:
+    """A candidate on twelve pages, and its row, as they come from one measurement."""
+    shares = found + 0.01 * np.sin(np.arange(12) * (1 + len(name)))
+    counts = [CLEvalCounts(gt_chars=1000, det_chars=1000, tp_chars=round(1000 * s)) for s in shares]
+    pages = PageScores({f"page {i}": c for i, c in enumerate(counts)}, {})
+    interval = score(pages)
+    row = ScoreRow(name, 12, 0.9, 0.9, interval.value, 0.9, 0.8, ms, interval.low, interval.high)
+    return Candidate(name, pages, ms), replace(row, ms_low=ms - 3, ms_high=ms + 4)
+
+
+def test_what_the_reason_for_a_candidate_says_stands_in_the_table(full_report: ReportData) -> None:
+    made = [_candidate("fold 0", 0.95, 41.4), _candidate("mean of maps", 0.9513, 121.6)]
+    chosen, reason = choose_candidate([candidate for candidate, _ in made], "balance")
+    assert full_report.model is not None
+    choice = replace(
+        full_report.model.choice, candidates=[row for _, row in made], chosen=chosen, reason=reason
+    )
+    report = replace(full_report, model=replace(full_report.model, choice=choice))
+    structure = _Structure(render_report(report))
+    table = structure.table("Candidates on the held-out pages")
+    said = re.search(
+        r"The model is (.+?): it takes (\d+) ms a page, (.+?) takes (\d+); the difference of "
+        r"(0\.\d{4}) between them",
+        structure.text,
+    )
+    assert said is not None
+    taken, other = table[said[1]], table[said[3]]
+    assert (taken["ms a page"], other["ms a page"]) == (said[2], said[4]) == ("41", "122")
+    difference = float(other["H-Mean"]) - float(taken["H-Mean"])
+    assert difference == pytest.approx(float(said[5]), abs=1.01e-4)
+    assert other["Fastest and slowest"] == "119 to 126"
+
+
+def test_what_the_reasons_for_a_trial_say_stands_in_the_table_of_trials() -> None:
+    rng = np.random.default_rng(4)
+    levels = {0: 900, 1: 955, 2: 953}
+    contenders = [
+        Contender(number, _noisy_pages(level, rng), seconds=600.0, off_centre=0.1 * number)
+        for number, level in levels.items()
+    ]
+    choice = choose_trial(contenders)
+    trials = [
+        TrialRecord(c.trial, {"lr": 1e-3 * (1 + c.trial)}, "finished", {1: c.pages.total.hmean})
+        for c in contenders
+    ]
+    structure = _Structure(render_report(ReportData("Receipts", a_sweep(trials, choice=choice))))
+    table = structure.table("Trials")
+    best = re.search(r"Trial (\d) has the best H-Mean, (0\.\d{4})", structure.text)
+    follows = re.search(r"Trial (\d) follows (0\.\d{4}) behind \((.+?)\)", structure.text)
+    assert best is not None
+    assert follows is not None
+    assert table[best[1]]["Best"] == best[2]
+    behind = table[follows[1]]["Behind the best score"]
+    assert behind.startswith(f"{follows[2]} ({follows[3]})")
+    assert behind.endswith("within noise")
+    assert not table["0"]["Behind the best score"].endswith("within noise")
+
+
+def _noisy_pages(level: int, rng: np.random.Generator) -> PageScores:
+    names = [f"page {number}" for number in range(12)]
+    found = level + rng.integers(-9, 9, len(names))
+    counts = {n: CLEvalCounts(1000, 1000, int(f)) for n, f in zip(names, found, strict=True)}
+    return PageScores(counts, {name: f"group {i % 6}" for i, name in enumerate(names)})
 
 
 def test_it_loads_nothing_from_anywhere(full_report: ReportData) -> None:

@@ -43,12 +43,19 @@ def choose_candidate(candidates: Sequence[Candidate], prefer: str) -> tuple[str,
         ConfigError: no candidate has this name.
     """
     leader = _best(candidates)
-    if prefer == ACCURACY:
-        return leader.name, "it has the best score, as was preferred"
     if prefer == SPEED:
         return _fastest(candidates).name, "it is the fastest, as was preferred"
-    if prefer != BALANCE:
+    if prefer not in (BALANCE, ACCURACY):
         return _named(candidates, prefer).name, "it was asked for by name"
+    if not _hmean(leader):
+        return _fastest(candidates).name, "none has found any text, and none is faster"
+    if prefer == ACCURACY:
+        return leader.name, "it has the best score, as was preferred"
+    return _balanced(candidates, leader)
+
+
+def _balanced(candidates: Sequence[Candidate], leader: Candidate) -> tuple[str, str]:
+    """The fastest of those within noise of the best, and why."""
     tied = within_noise_of_the_best(candidates)
     chosen = _fastest(tied)
     if len(tied) == 1:

@@ -189,6 +189,8 @@ def _named(contenders: Sequence[Contender]) -> str:
 
 
 def _describe_leader(best: Standing, pages: PageScores) -> str:
+    if not best.score.value:
+        return "No trial has found any text, so that none is better than another."
     said = f"Trial {best.trial} has the best H-Mean, {best.score.value:.4f}"
     if pages.group_count < 2:
         return f"{said}, but on pages of one group, which do not show its noise."

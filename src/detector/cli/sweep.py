@@ -233,7 +233,6 @@ def best(
     `sweep init` was given.
     """
     need("sweep")
-    from detector.steps.run import Run
     from detector.sweep.best import override_line
     from detector.sweep.opening import open_backend
     from detector.sweep.outcome import SweepOutcome
@@ -242,7 +241,7 @@ def best(
         raise SweepError(
             "more than one form was asked for", remedy="give one of --json, --yaml and --overrides"
         )
-    run = Run(store, sweep, patience_s=SHORT_PATIENCE_S)
+    run = _run_at(store, sweep)
     so_far = SweepOutcome.so_far(open_backend(backend).open(sweep))
     if so_far.best is None:
         raise SweepError(
@@ -318,7 +317,6 @@ def export(
     With one of --trials and --epochs, only that one is written.
     """
     need("sweep")
-    from detector.steps.run import Run
     from detector.sweep.export import encode, epoch_table, trial_table
     from detector.sweep.opening import open_backend
 
@@ -331,7 +329,7 @@ def export(
         write_atomically(trials, encode(table, trials.name))
         say(f"{counted(len(table.rows), 'trial')} written to {trials}")
     if epochs is not None:
-        run = Run(store, sweep, patience_s=SHORT_PATIENCE_S)
+        run = _run_at(store, sweep)
         known = {trial.number: run.trial(trial.number).history for trial in records}
         table = epoch_table(records, metric.name, known)
         write_atomically(epochs, encode(table, epochs.name))
@@ -358,10 +356,9 @@ def report(
     """
     need("sweep")
     from detector.steps.report import report_sweep
-    from detector.steps.run import Run
     from detector.sweep.opening import open_backend
 
-    run = Run(store, sweep, patience_s=SHORT_PATIENCE_S)
+    run = _run_at(store, sweep)
     page = report_sweep(run, open_backend(backend).open(sweep))
     if out is not None:
         write_atomically(out, page.encode())
@@ -418,6 +415,17 @@ def serve(
     from detector.sweep.opening import serve_proxy
 
     serve_proxy(backend, host, port, lambda: say(f"serving sweeps at grpc://{host}:{port}"))
+
+
+def _run_at(store: str, sweep: str) -> "Run":
+    """What the agents have left in a store. It is not asked for long, and a store that was named
+    has to be there: without it, an answer would lack what the person asked about."""
+    from detector.steps.run import Run
+
+    run = Run(store, sweep, patience_s=SHORT_PATIENCE_S)
+    if store != _DEFAULT_STORE:
+        run.require_there()
+    return run
 
 
 def _own_name() -> str:

@@ -43,9 +43,12 @@ class Measured:
         assert self.score.ms_per_page is not None, "every candidate is timed"
         return self.score.ms_per_page
 
-    def taking(self, ms_per_page: float) -> "Measured":
-        """The same with another time."""
-        return replace(self, score=replace(self.score, ms_per_page=ms_per_page))
+    def taking(self, times: Sequence[float]) -> "Measured":
+        """The same with other times for a page, in milliseconds."""
+        score = replace(
+            self.score, ms_per_page=median(times), ms_low=min(times), ms_high=max(times)
+        )
+        return replace(self, score=score)
 
 
 def measure_candidate(
@@ -101,23 +104,23 @@ def in_turns(
             seconds = time.perf_counter() - started
             rounds[m.file.name].append(1000 * seconds / len(images))
     kinds = {m.file.name: (m.file.networks, m.file.precision) for m in measured}
-    times = median_by_kind(rounds, kinds)
+    times = by_kind(rounds, kinds)
     return [m.taking(times[m.file.name]) for m in measured]
 
 
-def median_by_kind(
+def by_kind(
     rounds: Mapping[str, Sequence[float]], kinds: Mapping[str, Hashable]
-) -> dict[str, float]:
-    """The median of the rounds of all that are of one kind, by name: as many networks in the same
-    precision are equally fast.
+) -> dict[str, list[float]]:
+    """The rounds of all that are of one kind, by name: as many networks in the same precision are
+    equally fast.
 
-    >>> median_by_kind({"a": [3.0, 9.0], "b": [5.0], "c": [1.0]}, {"a": 1, "b": 1, "c": 2})
-    {'a': 5.0, 'b': 5.0, 'c': 1.0}
+    >>> by_kind({"a": [3.0, 9.0], "b": [5.0], "c": [1.0]}, {"a": 1, "b": 1, "c": 2})
+    {'a': [3.0, 9.0, 5.0], 'b': [3.0, 9.0, 5.0], 'c': [1.0]}
     """
     of_kind: dict[Hashable, list[float]] = {}
     for name, times in rounds.items():
         of_kind.setdefault(kinds[name], []).extend(times)
-    return {name: median(of_kind[kinds[name]]) for name in rounds}
+    return {name: of_kind[kinds[name]] for name in rounds}
 
 
 def to_choose_from(measured: Sequence[Measured]) -> list[Candidate]:

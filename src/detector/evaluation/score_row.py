@@ -13,7 +13,9 @@ class ScoreRow:
         recall, precision, hmean: CLEval over all pages together.
         hmean_pages: the mean of the pages' own H-Means.
         iou_hmean: H-Mean of the plain IoU matching.
-        ms_per_page: duration of one page, milliseconds.
+        ms_per_page: duration of one page, milliseconds; where it was measured several times, the
+            median of them.
+        ms_low, ms_high: the shortest and the longest of these times.
         low, high: the 95 % interval of `hmean`.
         megabytes: of the model's file.
         parity: largest difference of its probability map to that of torch, or where it has fewer
@@ -32,8 +34,15 @@ class ScoreRow:
     high: float | None = None
     megabytes: float | None = None
     parity: float | None = None
+    ms_low: float | None = None
+    ms_high: float | None = None
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """`low` and `high`, None where either is missing."""
         return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
+    def ms_range(self) -> tuple[float, float] | None:
+        """`ms_low` and `ms_high`, None where either is missing."""
+        return None if self.ms_low is None or self.ms_high is None else (self.ms_low, self.ms_high)

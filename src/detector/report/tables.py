@@ -38,6 +38,14 @@ def format_duration(milliseconds: float | None) -> str:
     return NOTHING if missing else f"{milliseconds:.0f}"
 
 
+def format_durations(limits: tuple[float, float] | None) -> str:
+    """
+    >>> format_durations((15.2, 18.9)), format_durations(None)
+    ('15 to 19', '–')
+    """
+    return NOTHING if limits is None else f"{limits[0]:.0f} to {limits[1]:.0f}"
+
+
 def format_interval(interval: Interval) -> str:
     """An estimate with its 95 % interval.
 
@@ -109,6 +117,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "hmean_pages": ("Mean of pages", format_score),
     "iou_hmean": ("IoU H-Mean", format_score),
     "ms_per_page": ("ms a page", format_duration),
+    "ms_range": ("Fastest and slowest", format_durations),
     "megabytes": ("MB", format_value),
     "parity": ("Largest difference of the map", format_value),
 }

@@ -5,8 +5,10 @@ import platform
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from detector.config.loading import changes_of_preset, values_by_key
@@ -83,10 +85,20 @@ def sweep_content(run: Run, outcome: SweepOutcome) -> ReportData:
         commands=commands,
         facts={
             "made": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
-            "detsweep": __version__,
+            "versions": ", ".join(f"{name} {known}" for name, known in _versions().items()),
             "machine": _machine(),
         },
     )
+
+
+def _versions() -> dict[str, str]:
+    """What trained and measured."""
+    packages = ("torch", "onnxruntime", "onnxruntime-gpu")
+    installed = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            installed[package] = version(package)
+    return {"detsweep": __version__, **installed, "Python": platform.python_version()}
 
 
 def _machine() -> str:
@@ -119,7 +131,7 @@ def run_content(
         facts={
             "data set": config.data.path,
             **{name: str(count) for name, count in prepared.page_counts.items()},
-            "data digest": prepared.manifest.digest(),
+            "data digest (SHA-256)": prepared.manifest.digest(),
             **sweep.facts,
         },
     )

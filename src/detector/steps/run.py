@@ -86,6 +86,19 @@ class Run:
         """
         self._store.require_writable()
 
+    def require_there(self) -> None:
+        """Refuse a store in which nothing was ever written, such as one whose name is misspelt.
+
+        Raises:
+            StoreError: nothing is there.
+        """
+        if not self._store.exists(""):
+            raise StoreError(
+                "there is no run store",
+                where=self.url,
+                remedy="give the --store that the agents were given",
+            )
+
     # What the run goes by.
 
     @property
