@@ -52,6 +52,15 @@ def test_charts_follow_the_color_scheme(browser: Browser, report: Path) -> None:
     assert dark == "rgb(154, 165, 180)"
 
 
+def test_tables_fit_on_paper_and_their_names_can_be_read(browser: Browser, report: Path) -> None:
+    page = browser.open(report, width=680, media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 680
+    right = "[...document.querySelectorAll('td, th')].map((c) => c.getBoundingClientRect().right)"
+    assert max(page.evaluate(right)) <= 681
+    names = "[...document.querySelectorAll('td.name')].map((cell) => cell.clientWidth)"
+    assert min(page.evaluate(names)) >= 60
+
+
 def test_charts_go_to_paper_narrow_and_light_and_come_back(browser: Browser, report: Path) -> None:
     page = browser.open(report, width=1600, scheme="dark")
     page.evaluate(

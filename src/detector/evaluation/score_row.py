@@ -43,6 +43,9 @@ class ScoreRow:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     @property
-    def ms_range(self) -> tuple[float, float] | None:
-        """`ms_low` and `ms_high`, None where either is missing."""
-        return None if self.ms_low is None or self.ms_high is None else (self.ms_low, self.ms_high)
+    def timing(self) -> tuple[float, float, float] | None:
+        """`ms_per_page`, `ms_low` and `ms_high`; None where it was not measured."""
+        if self.ms_per_page is None:
+            return None
+        low, high = self.ms_low or self.ms_per_page, self.ms_high or self.ms_per_page
+        return self.ms_per_page, low, high

@@ -28,22 +28,16 @@ def format_score(value: float | None) -> str:
     return NOTHING if value is None or not math.isfinite(value) else f"{value:.4f}"
 
 
-def format_duration(milliseconds: float | None) -> str:
-    """Whole milliseconds.
+def format_timing(timing: tuple[float, float, float] | None) -> str:
+    """Whole milliseconds, with the fastest and the slowest where they differ.
 
-    >>> format_duration(41.7), format_duration(None)
-    ('42', '–')
+    >>> format_timing((41.7, 39.2, 48.0)), format_timing((41.7, 41.7, 41.7)), format_timing(None)
+    ('42 (39–48)', '42', '–')
     """
-    missing = milliseconds is None or not math.isfinite(milliseconds)
-    return NOTHING if missing else f"{milliseconds:.0f}"
-
-
-def format_durations(limits: tuple[float, float] | None) -> str:
-    """
-    >>> format_durations((15.2, 18.9)), format_durations(None)
-    ('15 to 19', '–')
-    """
-    return NOTHING if limits is None else f"{limits[0]:.0f} to {limits[1]:.0f}"
+    if timing is None or not all(map(math.isfinite, timing)):
+        return NOTHING
+    middle, low, high = (f"{ms:.0f}" for ms in timing)
+    return middle if low == high else f"{middle} ({low}\N{EN DASH}{high})"
 
 
 def format_interval(interval: Interval) -> str:
@@ -116,8 +110,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "interval": ("95 % interval", format_range),
     "hmean_pages": ("Mean of pages", format_score),
     "iou_hmean": ("IoU H-Mean", format_score),
-    "ms_per_page": ("ms a page", format_duration),
-    "ms_range": ("Fastest and slowest", format_durations),
+    "timing": ("ms a page", format_timing),
     "megabytes": ("MB", format_value),
     "parity": ("Largest difference of the map", format_value),
 }
