@@ -13,6 +13,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
+from detector.choosing.bootstrap import Interval
 from detector.config.loading import config_from_tree
 from detector.data.folds import Folds
 from detector.data.images import read_image
@@ -24,6 +25,7 @@ from detector.ensemble.files import export_candidate
 from detector.ensemble.measure import by_kind
 from detector.ensemble.networks import average_weights, candidate_networks
 from detector.errors import ConfigError, DataError, ExportError
+from detector.evaluation.scoring import score_pages
 from detector.export.bits import Precision
 from detector.export.card import Card
 from detector.export.detector import Detector
@@ -35,6 +37,7 @@ from detector.export.onnx import AllMaps, MeanOfMaps, export_onnx, measure_parit
 from detector.export.revision import code_revision
 from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet
+from detector.model.published import PPOCR_V4_MOBILE
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +126,10 @@ def test_the_consensus_is_what_its_networks_agree_on(
 ) -> None:
     card = replace(Detector(built.model).card, maps=2)
     image = read_image(folds.held_out[0].image)
-    picture = network_input(image, ModelCheckpoint.load(checkpoints["fold 0"]).config.data)
+    model = ModelCheckpoint.load(checkpoints["fold 0"])
+    picture = network_input(image, model.config.data)
     all_maps = AllMaps(networks(checkpoints)).eval()
-    file = export_candidate("consensus of boxes", all_maps, picture, tmp_path)
+    file = export_candidate("consensus of boxes", all_maps, model, image, tmp_path)
     Model.write(file.path, card)
     detector = Detector(file.path)
     with torch.inference_mode():
@@ -400,3 +404,65 @@ def test_a_model_without_a_card_is_refused(built: EnsembleResult, tmp_path: Path
     onnx.save(model, tmp_path / "bare.onnx")
     with pytest.raises(ExportError, match="no card"):
         Detector(tmp_path / "bare.onnx")
+
+
+@pytest.fixture(scope="module")
+def with_public(
+    checkpoints: dict[str, Path], folds: Folds, tmp_path_factory: pytest.TempPathFactory
+) -> EnsembleResult:
+    """One fold, which has learnt next to nothing, beside a detector of others."""
+    one = {"fold 1": checkpoints["fold 1"]}
+    out = tmp_path_factory.mktemp("public")
+    return build_ensemble(one, folds, left_out(folds), out, "accuracy", PPOCR_V4_MOBILE)
+
+
+def test_a_detector_of_others_is_a_candidate_as_it_is(with_public: EnsembleResult) -> None:
+    choice = with_public.choice
+    rows = {row.name: row for row in choice.candidates}
+    public = rows["ppocr_v4_mobile, untrained"]
+    assert known(public.hmean) > known(rows["fold 1"].hmean)
+    assert choice.chosen.startswith("ppocr_v4_mobile, untrained")
+    assert choice.public is not None
+    assert choice.public.baseline_hmean == pytest.approx(known(public.hmean))
+    assert choice.beside_public == (
+        "No training is better than ppocr_v4_mobile, untrained: that is the model, as others "
+        "trained it."
+    )
+
+
+def test_the_model_that_others_trained_is_prepared_its_own_way(
+    with_public: EnsembleResult, folds: Folds
+) -> None:
+    detector = Detector(with_public.model)
+    card = detector.card
+    assert card.name == with_public.choice.chosen
+    assert card.mean == PPOCR_V4_MOBILE.mean
+    assert card.origin is not None
+    assert (card.origin["name"], card.origin["licence"]) == ("ppocr_v4_mobile", "Apache-2.0")
+    assert card.postprocess_settings() == with_public.tuned.postprocess
+    assert "PaddleOCR" in card_as_markdown(card)
+    again = score_pages(folds.held_out, detector, card.max_pixels())
+    assert again.cleval.hmean == pytest.approx(known(with_public.choice.row.hmean), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        (Interval(0.02, 0.01, 0.03), "Better than"),
+        (Interval(-0.02, -0.03, -0.01), "Worse than"),
+        (Interval(0.001, -0.01, 0.01), "As good as"),
+    ],
+)
+def test_the_model_is_compared_with_the_detector_of_others(
+    with_public: EnsembleResult, gain: Interval, said: str
+) -> None:
+    assert with_public.choice.public is not None
+    public = replace(with_public.choice.public, gain=gain)
+    choice = replace(with_public.choice, chosen="fold 1", public=public)
+    assert choice.beside_public.startswith(f"{said} ppocr_v4_mobile, untrained")
+    assert choice.is_worse_than_public == (said == "Worse than")
+    assert f"against {known(public.baseline_hmean):.4f}, IoU H-Mean" in choice.beside_public
+
+
+def test_without_a_detector_of_others_the_extra_is_named(built: EnsembleResult) -> None:
+    assert "pip install 'detsweep[starter]'" in built.choice.beside_public

@@ -171,9 +171,7 @@ class Browser:
         self._process.terminate()
         self._process.wait()
 
-    def open(
-        self, file: Path, *, width: int, scheme: str = "light", media: str = "screen"
-    ) -> Page:
+    def open(self, file: Path, *, width: int, scheme: str = "light", media: str = "screen") -> Page:
         """Open a report at a window's width in a color scheme, as it is shown or printed."""
         self.call(
             "Emulation.setEmulatedMedia",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from detector.cli.completing import Overrides
@@ -112,6 +113,9 @@ def run_sweep(
 
 
 def _print_summary(run: "Run", console: Console) -> None:
+    choice = run.ensemble.outcome.choice
+    style = "bold yellow" if choice.is_worse_than_public else "bold"
+    console.print(f"\n[{style}]{escape(choice.beside_public)}[/]", highlight=False, soft_wrap=True)
     _print_best(run.outcome, console)
     _print_model(run.ensemble, console)
     if commands := next_steps(run):

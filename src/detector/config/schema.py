@@ -17,6 +17,9 @@ PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Range = tuple[float, float]
 
+PP_LCNET_V3 = "pp_lcnet_v3"
+"""The backbone of PP-OCR's mobile detectors, which timm does not have."""
+
 SIZE_STEP = 32
 """Sides of the network's input are multiples of this, the stride of its deepest feature map."""
 

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detector.choosing.bootstrap import score
@@ -13,15 +13,22 @@ from detector.choosing.candidates import (
     within_noise_of_the_best,
 )
 from detector.choosing.pages import PageScores
-from detector.config.schema import DataConfig, PostprocessConfig
+from detector.choosing.promotion import Promotion, judge
+from detector.config.schema import PostprocessConfig
 from detector.console import say
 from detector.data.folds import Folds
 from detector.data.images import read_image
-from detector.data.page import Page
-from detector.detecting.inference import network_input
+from detector.data.page import Page, taken_evenly
+from detector.detecting.inference import Image
 from detector.ensemble.card import make_card, score_table, title
-from detector.ensemble.files import CandidateFile, Picture, export_candidate, reduce_precision
+from detector.ensemble.files import (
+    CandidateFile,
+    export_candidate,
+    is_untrained,
+    reduce_precision,
+)
 from detector.ensemble.measure import Measured, in_turns, measure_candidate, to_choose_from
+from detector.ensemble.names import untrained
 from detector.ensemble.networks import candidate_networks, pictures_of
 from detector.ensemble.outcome import MODEL, ModelChoice
 from detector.ensemble.thresholds import Tuned, tune_thresholds
@@ -29,11 +36,18 @@ from detector.errors import DataError
 from detector.export.card import Card
 from detector.export.markdown import card_as_markdown
 from detector.export.model import Model
+from detector.export.onnx import MeanOfMaps
 from detector.model.checkpoint import ModelCheckpoint
+from detector.model.published import Published
+from detector.model.starting import published_model
 from detector.storage.atomic import write_atomically
 
 _CALIBRATION_PAGES = 12
 """Enough for the ranges of activations: a page has thousands of positions."""
+_TUNING_PAGES = 24
+"""Enough for three numbers; a network of others takes a while for more."""
+PUBLISHED_THRESHOLDS = PostprocessConfig(thresh=0.2, box_thresh=0.4, unclip_ratio=1.5)
+"""Where the search begins for a network that was trained with DBNet's shrink ratio of 0.4."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ class EnsembleResult:
     Attributes:
         choice: which of the candidates it is, each as onnxruntime runs it.
         pages: the counts of the choice on pages that did not make it; see `cross_fit`.
-        tuned: the thresholds that all of them were measured with, and that the model has.
+        tuned: the thresholds that the model has.
         model: the ONNX file.
         parity: the largest difference of its probability map; see `CandidateFile`.
     """
@@ -61,6 +75,7 @@ def build_ensemble(
     left_out: Mapping[str, Sequence[Page]],
     out_dir: Path,
     prefer: str = BALANCE,
+    public: Published | None = None,
 ) -> EnsembleResult:
     """Export every candidate, tune the thresholds, measure all on the held-out pages, keep one.
 
@@ -72,6 +87,7 @@ def build_ensemble(
         left_out: the pages that each model was not trained on, by its name.
         out_dir: where to write.
         prefer: see `choose_candidate`.
+        public: a detector of others, which is a candidate as it is, with thresholds of its own.
 
     Raises:
         DataError: the checkpoints come from different configurations.
@@ -81,27 +97,51 @@ def build_ensemble(
     models = {name: ModelCheckpoint.load(path) for name, path in checkpoints.items()}
     _require_one_input(models)
     first = next(iter(models.values()))
-    data, own = first.config.data, first.config.models.head.postprocess
-    sample = network_input(read_image(folds.held_out[0].image, data.max_pixels), data)
+    sample = read_image(folds.held_out[0].image, first.config.data.max_pixels)
     with tempfile.TemporaryDirectory(prefix="detsweep-candidates-") as scratch:
-        files = _export_all(models, folds, sample, Path(scratch))
-        maps = {name: files[name].probability_map(data) for name in models}
-        tuned = tune_thresholds(maps, left_out, data, own)
-        say(tuned.reason)
-        bench = _Bench(data, tuned.postprocess, folds, sample)
-        measured = bench.measure_all(files.values(), prefer)
+        entries = _enter_folds(models, folds, left_out, sample, Path(scratch))
+        if public:
+            model = published_model(public, first.config, first.data_digest)
+            entries.append(_enter_untrained(model, folds, sample, Path(scratch)))
+        tuned = {file.made_of: how for file, how in entries}
+        files = [replace(file, postprocess=how.postprocess) for file, how in entries]
+        measured = _Bench(folds, sample).measure_all(files, prefer)
         candidates = to_choose_from(measured)
         chosen, reason = choose_candidate(candidates, prefer)
         pages = cross_fit(candidates, prefer)
         taken = next(m for m in measured if m.file.name == chosen)
         expected = score(pages)
-        scores = score_table(taken.score, expected)
-        name = title(taken.file, list(models))
-        card = make_card(name, first, tuned.postprocess, taken.file, scores)
-        model = _write_model(taken.file, card, out_dir)
+        card = make_card(
+            title(taken.file, list(models)), taken.file, score_table(taken.score, expected)
+        )
+        path = _write_model(taken.file, card, out_dir)
+    how = tuned[taken.file.made_of]
     rows = [m.score for m in measured]
-    choice = ModelChoice(rows, chosen, reason, tuned.reason, expected)
-    return EnsembleResult(choice, pages, tuned, model, taken.file.parity)
+    beside = _beside_public(taken, measured) if public else None
+    choice = ModelChoice(rows, chosen, reason, how.reason, expected, beside)
+    return EnsembleResult(choice, pages, how, path, taken.file.parity)
+
+
+def _enter_folds(
+    models: Mapping[str, ModelCheckpoint],
+    folds: Folds,
+    left_out: Mapping[str, Sequence[Page]],
+    sample: Image,
+    folder: Path,
+) -> list[tuple[CandidateFile, Tuned]]:
+    """What can be made of the folds' models, with the thresholds that all of it is read by."""
+    files = _export_all(models, folds, sample, folder)
+    maps = {name: files[name].probability_map() for name in models}
+    first = next(iter(models.values())).config
+    tuned = tune_thresholds(maps, left_out, first.data, first.models.head.postprocess)
+    say(tuned.reason)
+    return [(file, tuned) for file in files.values()]
+
+
+def _beside_public(taken: Measured, measured: Sequence[Measured]) -> Promotion:
+    """The model that was chosen, compared with the detector of others as they published it."""
+    public = next(m for m in measured if is_untrained(m.file) and m.file.name == m.file.made_of)
+    return judge(taken.pages, public.pages, public.file.name)
 
 
 def _require_one_input(models: Mapping[str, ModelCheckpoint]) -> None:
@@ -121,13 +161,30 @@ def _require_one_input(models: Mapping[str, ModelCheckpoint]) -> None:
 
 
 def _export_all(
-    models: Mapping[str, ModelCheckpoint], folds: Folds, sample: Picture, folder: Path
+    models: Mapping[str, ModelCheckpoint], folds: Folds, sample: Image, folder: Path
 ) -> dict[str, CandidateFile]:
     """Every candidate in float32, by name."""
+    first = next(iter(models.values()))
     return {
-        name: export_candidate(name, network, sample, folder)
+        name: export_candidate(name, network, models.get(name, first), sample, folder)
         for name, network in candidate_networks(models, folds.training(None))
     }
+
+
+def _enter_untrained(
+    model: ModelCheckpoint, folds: Folds, sample: Image, folder: Path
+) -> tuple[CandidateFile, Tuned]:
+    """A detector of others as a candidate, its thresholds tuned on some of the training pages: it
+    has been trained on none of them."""
+    assert model.origin is not None
+    name = untrained(model.origin.name)
+    say(f"measuring {name}, with thresholds tuned on training pages")
+    file = export_candidate(name, MeanOfMaps([model.build_model()]).eval(), model, sample, folder)
+    pages = list(taken_evenly(folds.training(None), _TUNING_PAGES))
+    tuned = tune_thresholds(
+        {name: file.probability_map()}, {name: pages}, file.data, PUBLISHED_THRESHOLDS
+    )
+    return file, tuned
 
 
 @dataclass(frozen=True)
@@ -135,28 +192,24 @@ class _Bench:
     """Measures candidates under the same conditions.
 
     Attributes:
-        data: how they take a page.
-        postprocess: how their maps are read.
         folds: the data set, whose held-out pages they are measured on.
         sample: a page that files of fewer bits are compared on.
     """
 
-    data: DataConfig
-    postprocess: PostprocessConfig
     folds: Folds
-    sample: Picture
+    sample: Image
 
     def measure_all(self, files: Iterable[CandidateFile], prefer: str) -> list[Measured]:
         """Each file, then those that deserve it with fewer bits."""
         measured = [self._measure(file) for file in files]
-        pictures = list(pictures_of(self.folds.training(None), self.data, _CALIBRATION_PAGES))
         for full in _worth_reducing(measured, prefer):
-            reduced = reduce_precision(full, self.sample, pictures)
+            pictures = pictures_of(self.folds.training(None), full.data, _CALIBRATION_PAGES)
+            reduced = reduce_precision(full, self.sample, list(pictures))
             measured += [self._measure(file) for file in reduced]
-        return in_turns(measured, self.data, self.postprocess, self.folds.held_out)
+        return in_turns(measured, self.folds.held_out)
 
     def _measure(self, file: CandidateFile) -> Measured:
-        return measure_candidate(file, self.data, self.postprocess, self.folds.held_out)
+        return measure_candidate(file, self.folds.held_out)
 
 
 def _worth_reducing(measured: Sequence[Measured], prefer: str) -> list[CandidateFile]:

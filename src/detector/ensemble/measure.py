@@ -4,16 +4,16 @@ import math
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 
 from detector.choosing.bootstrap import Interval, score
 from detector.choosing.candidates import Candidate
 from detector.choosing.pages import PageScores
-from detector.config.schema import DataConfig, PostprocessConfig
 from detector.console import say
 from detector.data.images import read_image
 from detector.data.page import Page
-from detector.detecting.inference import Image, ProbabilityMap, detect_text
+from detector.detecting.inference import Image, detect_text
 from detector.detecting.postprocess import Detections
 from detector.ensemble.files import CandidateFile
 from detector.evaluation.score_row import ScoreRow
@@ -51,19 +51,14 @@ class Measured:
         return replace(self, score=score)
 
 
-def measure_candidate(
-    file: CandidateFile,
-    data: DataConfig,
-    postprocess: PostprocessConfig,
-    held_out: Sequence[Page],
-) -> Measured:
+def measure_candidate(file: CandidateFile, held_out: Sequence[Page]) -> Measured:
     """Measure what a candidate's file does, as `predict` would run it."""
-    probability_map = file.probability_map(data)
+    probability_map = file.probability_map()
 
     def detect(image: Image) -> Detections:
-        return detect_text(image, probability_map, data.resize, postprocess)
+        return detect_text(image, probability_map, file.data.resize, file.postprocess)
 
-    scores = score_pages(held_out, detect, data.max_pixels, [_IOU])
+    scores = score_pages(held_out, detect, file.data.max_pixels, [_IOU])
     pages = PageScores.of(held_out, scores.cleval)
     interval = score(pages)
     say(
@@ -75,27 +70,24 @@ def measure_candidate(
     return Measured(file, pages, row)
 
 
-def in_turns(
-    measured: Sequence[Measured],
-    data: DataConfig,
-    postprocess: PostprocessConfig,
-    held_out: Sequence[Page],
-) -> list[Measured]:
+def in_turns(measured: Sequence[Measured], held_out: Sequence[Page]) -> list[Measured]:
     """The same with times that can be compared: medians of rounds in which all take turns.
 
     A machine that is busy for a while slows a round of all of them, and not one of them.
     """
-    images = [read_image(page.image, data.max_pixels) for page in held_out[:_TIMED_PAGES]]
+    most = measured[0].file.data.max_pixels
+    images = [read_image(page.image, most) for page in held_out[:_TIMED_PAGES]]
     rounds: dict[str, list[float]] = {m.file.name: [] for m in measured}
     for number in range(1, _ROUNDS + 1):
         say(f"timing all in turns, round {number} of {_ROUNDS}")
         for m in measured:
             # Opened again, so that not all of them are in memory at once.
-            map_of = m.file.probability_map(data)
-
-            def detect(image: Image, map_of: ProbabilityMap = map_of) -> None:
-                detect_text(image, map_of, data.resize, postprocess)
-
+            detect = partial(
+                detect_text,
+                probability_map=m.file.probability_map(),
+                resize=m.file.data.resize,
+                postprocess=m.file.postprocess,
+            )
             # The first page takes longer: memory is laid out, kernels are compiled.
             detect(images[0])
             started = time.perf_counter()
@@ -103,7 +95,7 @@ def in_turns(
                 detect(image)
             seconds = time.perf_counter() - started
             rounds[m.file.name].append(1000 * seconds / len(images))
-    kinds = {m.file.name: (m.file.networks, m.file.precision) for m in measured}
+    kinds = {m.file.name: m.file.kind for m in measured}
     times = by_kind(rounds, kinds)
     return [m.taking(times[m.file.name]) for m in measured]
 

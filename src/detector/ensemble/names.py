@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from detector.choosing.candidates import ACCURACY, BALANCE, SPEED
 from detector.errors import ConfigError, did_you_mean
 from detector.export.bits import Precision
+from detector.model.published import PPOCR_V4_MOBILE
 
 MEAN_OF_MAPS, MEAN_OF_WEIGHTS, CONSENSUS = "mean of maps", "mean of weights", "consensus of boxes"
 
@@ -37,12 +38,23 @@ def with_precision(made_of: str, precision: Precision) -> str:
     return made_of if precision is Precision.FLOAT32 else f"{made_of}, {precision}"
 
 
+def untrained(published: str) -> str:
+    """The candidate that is a detector of others, as they published it.
+
+    >>> untrained("ppocr_v4_mobile")
+    'ppocr_v4_mobile, untrained'
+    """
+    return f"{published}, untrained"
+
+
 def candidate_names(folds: Sequence[int]) -> list[str]:
-    """Every candidate that may be made of the models of some folds."""
+    """Every candidate that may be made of the models of some folds, and the detector of others
+    where it is installed."""
     joined = [mean_of_weights(count, len(folds)) for count in range(2, len(folds) + 1)]
     if len(folds) > 1:
         joined += [MEAN_OF_MAPS, CONSENSUS]
-    whole = [*map(fold_name, folds), *joined]
+    others = [untrained(PPOCR_V4_MOBILE.name)] if PPOCR_V4_MOBILE.file else []
+    whole = [*map(fold_name, folds), *joined, *others]
     return [with_precision(name, precision) for name in whole for precision in Precision]
 
 

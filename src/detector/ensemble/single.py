@@ -4,7 +4,6 @@ from pathlib import Path
 
 from detector.data.images import read_image
 from detector.data.page import Page
-from detector.detecting.inference import network_input
 from detector.ensemble.card import make_card
 from detector.ensemble.files import export_candidate
 from detector.export.model import Model
@@ -28,10 +27,9 @@ def export_training(checkpoint: Path, page: Page, path: Path) -> Path:
         ExportError: the exported model differs from it by more than rounding.
     """
     model = ModelCheckpoint.load(checkpoint)
-    data, postprocess = model.config.data, model.config.models.head.postprocess
-    picture = network_input(read_image(page.image, data.max_pixels), data)
+    image = read_image(page.image, model.config.data.max_pixels)
     name = "all folds" if model.fold is None else f"without fold {model.fold}"
     network = MeanOfMaps([model.build_model()])
-    file = export_candidate(name, network, picture, path.parent)
-    Model.write(file.path, make_card(name, model, postprocess, file, model.metrics))
+    file = export_candidate(name, network, model, image, path.parent)
+    Model.write(file.path, make_card(name, file, model.metrics))
     return file.path.replace(path)

@@ -33,6 +33,8 @@ class Card:
         licence: of detsweep's code; that of the data is the user's to add.
         classes: what the map is of.
         maps: how many the file draws of a page; of several, see `detector.detecting.consensus`.
+        origin: of the weights that it started from: name, digest, licence and source; None of those
+            that were drawn at random.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Card:
     licence: str = "Apache-2.0"
     classes: tuple[str, ...] = ("text",)
     maps: int = 1
+    origin: Mapping[str, str] | None = None
 
     def to_json(self) -> str:
         """The card as the file's metadata hold it."""

@@ -7,7 +7,7 @@ elsewhere cannot run code.
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,22 @@ from detector.config.schema import Config
 from detector.errors import TrainingError
 from detector.model.dbnet import DBNet
 from detector.storage.atomic import write_atomically
+
+
+class Origin(NamedTuple):
+    """Where weights come from that were not trained from scratch.
+
+    Attributes:
+        name: of the model that had them.
+        digest: SHA-256 of its file.
+        licence: that they are under.
+        source: who trained it.
+    """
+
+    name: str
+    digest: str
+    licence: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +46,7 @@ class ModelCheckpoint:
         fold: that was left out; None where none was.
         epoch: after which the weights were taken.
         metrics: of that epoch.
+        origin: of the weights that it started from; None of those drawn at random.
     """
 
     config: Config
@@ -38,10 +55,13 @@ class ModelCheckpoint:
     fold: int | None
     epoch: int
     metrics: dict[str, float]
+    origin: Origin | None = None
 
     def save(self, path: Path) -> None:
         """Write the checkpoint, whole or not at all."""
-        save_tensors(path, {**vars(self), "config": self.config.to_dict()})
+        origin = tuple(self.origin) if self.origin else None
+        content = {**vars(self), "config": self.config.to_dict(), "origin": origin}
+        save_tensors(path, content)
 
     @classmethod
     def load(cls, path: Path) -> "ModelCheckpoint":
@@ -52,7 +72,10 @@ class ModelCheckpoint:
         """
         content = load_tensors(path)
         try:
-            return cls(**{**content, "config": config_from_tree(content["config"])})
+            origin = content.get("origin")
+            config = config_from_tree(content["config"])
+            taken = Origin(*origin) if origin else None
+            return cls(**{**content, "config": config, "origin": taken})
         except (KeyError, TypeError) as error:
             raise TrainingError(
                 "not a checkpoint of a model",

@@ -9,10 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from detector.config.schema import ModelsConfig
+from detector.config.schema import PP_LCNET_V3, ModelsConfig
 from detector.model.decoder import Decoder
 from detector.model.encoder import Encoder
 from detector.model.head import MapBranch
+from detector.model.pp_lcnet import PPLCNetV3
+from detector.model.rse_fpn import RSEFPN
 
 
 class Maps(NamedTuple):
@@ -32,10 +34,12 @@ class DBNet(nn.Module):
 
     def __init__(self, config: ModelsConfig, *, pretrained: bool | None = None):
         super().__init__()
-        self.encoder = Encoder(config.encoder, pretrained=pretrained)
-        self.decoder = Decoder(self.encoder.channels, config.decoder)
-        self.probability = MapBranch(self.decoder.channels, prior=0.1)
-        self.threshold = MapBranch(self.decoder.channels, prior=0.3)
+        self.encoder, self.decoder = _encoder_and_decoder(config, pretrained)
+        # A published network for inference has no batch normalisation left.
+        normalised = not isinstance(self.decoder, RSEFPN)
+        channels = self.decoder.channels
+        self.probability = MapBranch(channels, prior=0.1, normalised=normalised)
+        self.threshold = MapBranch(channels, prior=0.3, normalised=normalised)
 
     def forward(self, image_B3HW: Tensor) -> Maps:
         """Both maps of normalised images whose sides are multiples of 32."""
@@ -46,3 +50,13 @@ class DBNet(nn.Module):
         """(B, H, W) probability of (shrunk) text; all that inference needs."""
         fused = self.decoder(self.encoder(image_B3HW))
         return torch.sigmoid(self.probability(fused).squeeze(1))
+
+
+def _encoder_and_decoder(
+    config: ModelsConfig, pretrained: bool | None
+) -> tuple[Encoder | PPLCNetV3, Decoder | RSEFPN]:
+    if config.encoder.model_name != PP_LCNET_V3:
+        encoder = Encoder(config.encoder, pretrained=pretrained)
+        return encoder, Decoder(encoder.channels, config.decoder)
+    published = PPLCNetV3()
+    return published, RSEFPN(published.channels, config.decoder.inner_channels)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from detector.model.layers import conv_norm_relu, initialise
+from detector.model.layers import conv_norm_relu, conv_relu, initialise
 
 
 class MapBranch(nn.Sequential):
@@ -16,15 +16,16 @@ class MapBranch(nn.Sequential):
         prior: what the map says everywhere before anything is learnt. Most of a page is no text,
             and from an even chance Adam needs hundreds of steps to bring its bias down (Lin et al.
             2017, "Focal Loss", arXiv 1708.02002, section 3.3).
+        normalised: whether batch normalisation follows each convolution but the last.
     """
 
-    def __init__(self, channels: int, prior: float):
+    def __init__(self, channels: int, prior: float, *, normalised: bool = True):
         inner = max(channels // 4, 8)
         last = nn.ConvTranspose2d(inner, 1, 2, stride=2)
         super().__init__(
-            conv_norm_relu(channels, inner, 3),
-            nn.ConvTranspose2d(inner, inner, 2, stride=2, bias=False),
-            nn.BatchNorm2d(inner),
+            conv_norm_relu(channels, inner, 3) if normalised else conv_relu(channels, inner, 3),
+            nn.ConvTranspose2d(inner, inner, 2, stride=2, bias=not normalised),
+            nn.BatchNorm2d(inner) if normalised else nn.Identity(),
             nn.ReLU(inplace=True),
             last,
         )

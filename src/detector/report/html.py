@@ -7,12 +7,13 @@ the browser; text, tables and pictures are there without it.
 import base64
 import gzip
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from detector.report.canvas import kinds_of_trials
@@ -89,9 +90,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["value"] = format_value
+    environment.filters["code"] = _with_code
     environment.filters["percent_of"] = format_percent
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     return environment
+
+
+def _with_code(sentence: str) -> Markup:
+    """A sentence, with what stands between backquotes as code."""
+    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", escape(sentence)))
 
 
 @lru_cache(maxsize=1)

@@ -22,6 +22,7 @@ from detector.errors import DataError
 from detector.evaluation.mistakes import PageMistakes, worst_first
 from detector.evaluation.overlay import draw_overlay, encode_png
 from detector.evaluation.score_row import ScoreRow
+from detector.model.published import PPOCR_V4_MOBILE, Published
 from detector.report.html import render_report
 from detector.steps.child import GRACE_S, Work
 from detector.steps.prepare import Prepared
@@ -64,14 +65,16 @@ def build(run: Run, prefer: str = BALANCE, baseline: str = "") -> EnsembleOutcom
     with ExitStack() as stack:
         folders = {k: stack.enter_context(run.fold(k).opened()).path for k in numbers}
         checkpoints = {fold_name(k): folder / BEST for k, folder in folders.items()}
-        inputs = _sha256(checkpoints.values(), prefer, baseline)
+        public = PPOCR_V4_MOBILE if PPOCR_V4_MOBILE.file else None
+        inputs = _sha256(checkpoints.values(), prefer, baseline, public.name if public else "")
         before = run.ensemble.find_outcome()
         if before is not None and before.inputs == inputs:
             say("the ensemble is built already")
             return before
         folds = run.folds()
-        built = _build_model(run, prepared, folds, checkpoints, prefer)
+        built = _build_model(run, prepared, folds, checkpoints, prefer, public)
     _track(run, prepared)
+    say(built.choice.beside_public)
     say(f"the model is {built.choice.chosen}: {built.choice.reason}")
     promotion = compare_with_baseline(built.pages, folds.held_out, baseline) if baseline else None
     if promotion:
@@ -91,7 +94,12 @@ def build(run: Run, prefer: str = BALANCE, baseline: str = "") -> EnsembleOutcom
 
 
 def _build_model(
-    run: Run, prepared: Prepared, folds: Folds, checkpoints: Mapping[str, Path], prefer: str
+    run: Run,
+    prepared: Prepared,
+    folds: Folds,
+    checkpoints: Mapping[str, Path],
+    prefer: str,
+    public: Published | None,
 ) -> "EnsembleResult":
     if not folds.held_out:
         raise DataError(
@@ -106,7 +114,7 @@ def _build_model(
 
     left_out = {fold_name(k): folds.validation(k) for k in prepared.fold_numbers}
     with run.ensemble.opened() as out:
-        return build_ensemble(checkpoints, folds, left_out, out.path, prefer)
+        return build_ensemble(checkpoints, folds, left_out, out.path, prefer, public)
 
 
 def _track(run: Run, prepared: Prepared) -> None:

