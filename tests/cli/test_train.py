@@ -1,11 +1,25 @@
-"""What `detsweep train` refuses before it reads a page."""
+"""What `detsweep train` refuses before it reads a page, and what it leaves behind."""
 
 from pathlib import Path
 
 from typer.testing import CliRunner
 
+from detector import Detector
 from detector.cli.main import app
+from detector.data.folds import Folds
 from detector.errors import StoreError
+
+TINY = [
+    "preset=quickstart",
+    "data.resize.side=256",
+    "data.crop_size=128",
+    "data.batch_size=2",
+    "models.encoder.model_name=mobilenetv3_small_050",
+    "models.decoder.inner_channels=16",
+    "models.scheduler.T_max=1",
+    "folds.count=2",
+    "trainer.max_epochs=1",
+]
 
 
 def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:
@@ -14,3 +28,15 @@ def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None
     result = CliRunner().invoke(app, ["train", *words])
     assert isinstance(result.exception, StoreError)
     assert "is a file, and no folder" in str(result.exception)
+
+
+def test_a_training_leaves_a_model_that_can_be_used(folds: Folds, tmp_path: Path) -> None:
+    data = folds.pages[0].image.parents[2]
+    words = [f"data.path={data}", *TINY, "--run-dir", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, ["train", *words], catch_exceptions=False)
+    assert result.exit_code == 0
+    first, *_ = result.stdout.splitlines()
+    assert first == f"{tmp_path / 'run'}: starting, by loading torch"
+    detector = Detector(tmp_path / "run" / "model.onnx")
+    assert detector.card.config["models"]["encoder"]["model_name"] == "mobilenetv3_small_050"
+    detector(folds.held_out[0].image)

@@ -165,7 +165,7 @@ def test_split_without_annotations_is_left_out_as_a_whole(
     write_page("test", "a")
     shutil.rmtree(root / "test/gt")
     assert [page.name for page in DataSet.read(root).pages()] == ["train/images/a.jpg"]
-    assert "its 1 images are not used" in _reasons(root, "skip")["test/images"]
+    assert "1 image not used" in _reasons(root, "skip")["test/images"]
 
 
 def test_other_files_beside_the_images_are_left_out_and_said(

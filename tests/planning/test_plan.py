@@ -28,7 +28,7 @@ def test_a_plan_says_what_was_measured_the_hours_and_the_quota(tmp_path: Path) -
     done = CliRunner().invoke(app, ["plan", *options, *OVERRIDES])
     assert done.exit_code == 0, done.output
     assert re.search(r"CPU cores?: \d+\.\d\d s a step \(4 crops at once\)", done.output)
-    assert re.search(r"4 trials, then 1 folds", done.output)
+    assert re.search(r"4 trials, then 1 fold ", done.output)
     rows = re.findall(r"^\s*(\d+) +0\.\d+ ", done.output, re.MULTILINE)
     assert rows == ["1", "2", "3", "4", "8", "16"]
     assert "quota for 3 agents and the storage: requests.nvidia.com/gpu: 3, " in done.output

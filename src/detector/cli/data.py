@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from detector.cli.progress import counting
 from detector.config.schema import DataConfig, FoldsConfig
 from detector.data.synthetic import LabelledBy
 from detector.storage.atomic import write_atomically
@@ -131,7 +131,8 @@ def synth(
     """Draw receipts, to try detsweep without a data set."""
     from detector.data.synthetic.drawing import draw_receipts
 
-    draw_receipts(target, train=train, held_out=held_out, seed=seed, by=by)
+    with counting("drawing") as show:
+        draw_receipts(target, train=train, held_out=held_out, seed=seed, by=by, on_progress=show)
     Console().print(f"drew {train + held_out} receipts in {target}")
 
 
@@ -139,15 +140,9 @@ def _check(source: str, max_pixels: int, group_column: str | None) -> "CheckRepo
     from detector.data.check import check_data
     from detector.data.source import fetch
 
-    # On stderr, so that stdout holds nothing but the report.
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("images", total=None)
-        return check_data(
-            fetch(source),
-            max_pixels=max_pixels,
-            group_column=group_column,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
+    root = fetch(source)
+    with counting("checking images") as show:
+        return check_data(root, max_pixels=max_pixels, group_column=group_column, on_progress=show)
 
 
 def _print_report(report: "CheckReport") -> None:

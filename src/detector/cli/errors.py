@@ -10,6 +10,7 @@ from rich.table import Table
 
 from detector.cli.labelled import Everything, Labelled
 from detector.cli.predict import Model, RunBy
+from detector.cli.progress import with_bar
 from detector.export.engine import Engine
 from detector.storage.atomic import write_atomically
 
@@ -43,7 +44,9 @@ def show_errors(
 
     detector = Detector(model, engine)
     max_pixels = detector.card.max_pixels()
-    ordered = worst_first(pages_to_measure(data, everything), detector, max_pixels)
+    ordered = worst_first(
+        with_bar(pages_to_measure(data, everything), "looking for mistakes"), detector, max_pixels
+    )
 
     console = Console()
     for name, rows in by_kind(ordered).items():

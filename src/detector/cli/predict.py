@@ -52,7 +52,7 @@ def predict_images(
     _require_distinct(images, overlay)
     detector = Detector(model, engine)
     found: dict[str, Detections] = {}
-    for path in with_bar(images, "finding text"):
+    for path in with_bar(images, "finding text", "image"):
         image = read_image(path, detector.card.max_pixels())
         found[str(path)] = detections = detector(image)
         if overlay is not None:
@@ -73,11 +73,13 @@ def evaluate_model(
     everything: Everything = False,
 ) -> None:
     """Score a model on labelled pages: the held-out ones, or all where none is marked."""
+    from detector.data.fit import require_text
     from detector.data.opening import pages_to_measure
     from detector.evaluation.scoring import score_pages
     from detector.export.detector import Detector
 
     pages = pages_to_measure(data, everything)
+    require_text(pages, "labelled")
     detector = Detector(model, engine)
     max_pixels = detector.card.max_pixels()
     scores = score_pages(with_bar(pages, "scoring"), detector, max_pixels, [0.5, 0.7])

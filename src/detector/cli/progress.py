@@ -1,15 +1,85 @@
-"""A progress bar on a terminal. It goes to stderr, so that stdout holds nothing but the result."""
+"""How far a long piece of work is: a bar on a terminal, a line now and then elsewhere. Both go to
+stderr, so that stdout holds nothing but the result."""
 
-from collections.abc import Iterable, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
+
+from detector.console import LogStyle, log_line
+from detector.training.result import OnStep
+from detector.wording import counted
 
 T = TypeVar("T")
 
+EVERY_S = 15.0
+"""Between two lines."""
 
-def with_bar(items: Sequence[T], what: str) -> Iterable[T]:
+
+def note(line: str) -> None:
+    """Print a line of progress beside the result."""
+    text = log_line(line)
+    if text is not None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def with_bar(items: Sequence[T], what: str, noun: str = "page") -> Iterator[T]:
     """The items, one after the other; `what` stands before the bar."""
     console = Console(stderr=True)
-    return track(items, what, console=console, disable=not console.is_terminal)
+    if LogStyle.of_environment() is LogStyle.QUIET:
+        yield from items
+    elif console.is_terminal:
+        yield from track(items, what, console=console)
+    else:
+        show = _lines_of(f"{what} on {counted(len(items), noun)}")
+        for done, item in enumerate(items):
+            show(done, len(items))
+            yield item
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """What takes how many are done, and how many there are: a bar, or a line now and then."""
+    console = Console(stderr=True)
+    if not console.is_terminal or LogStyle.of_environment() is LogStyle.QUIET:
+        yield _lines_of(what)
+        return
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _lines_of(what: str) -> Callable[[int, int], None]:
+    note(what)
+    said = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= EVERY_S and done < total:
+            said = time.monotonic()
+            note(f"{what}: {done} of {total}")
+
+    return show
+
+
+@contextmanager
+def epoch_bar() -> Iterator[OnStep | None]:
+    """A bar of each epoch's steps; None where there is no terminal for it, or nothing is to be
+    shown: a training prints lines of its own there."""
+    console = Console(stderr=True)
+    is_shown = console.is_terminal and sys.stdout.isatty()
+    if not is_shown or LogStyle.of_environment() is LogStyle.QUIET:
+        yield None
+        return
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def show(epoch: int, done: int, of: int) -> None:
+            what = f"epoch {epoch}" if done < of else f"epoch {epoch}, validation"
+            progress.update(task, description=what, completed=done, total=of)
+
+        yield show

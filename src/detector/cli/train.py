@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from detector.cli.completing import Overrides
+from detector.cli.progress import epoch_bar
 from detector.config.loading import load_config
 from detector.config.metrics import LOSS, METRIC, PRECISION, RECALL, SECONDS
 from detector.console import PREEMPTED_EXIT_CODE, say
@@ -32,7 +33,9 @@ def train_run(
 ) -> None:
     """Train one detector; `data.path` or DETSWEEP_DATA says on what."""
     need("train")
-    # torch takes seconds to import, and most commands do without.
+    config = load_config(overrides or [])
+    say(f"{run_dir}: starting, by loading torch")
+    # It takes seconds to import, and most commands do without.
     from detector.data.opening import split_pages
     from detector.ensemble.single import export_training
     from detector.tracking.opening import open_tracker
@@ -40,12 +43,11 @@ def train_run(
     from detector.training.result import EpochMetrics
     from detector.training.run import train
 
-    config = load_config(overrides or [])
     obstacle = what_keeps_from_writing(run_dir)
     if obstacle:
         raise StoreError(obstacle, where=str(run_dir), remedy="name another folder by --run-dir")
     folds = split_pages(config)
-
+    is_first = Processes.of_environment().is_first
     hmeans: list[float] = []
 
     def show(metrics: EpochMetrics) -> bool:
@@ -61,13 +63,16 @@ def train_run(
         return True
 
     with open_tracker(config, run_dir, run_dir.name, run_dir.parent.name) as tracker:
-        result = train(config, folds, fold, run_dir, show, tracker)
-        if result.status == "finished":
-            page = folds.validation(fold)[0]
-            tracker.model(lambda: export_training(result.checkpoint, page, run_dir / "model.onnx"))
+        with epoch_bar() as on_step:
+            result = train(config, folds, fold, run_dir, show, tracker, on_step)
+        if result.status == "finished" and is_first:
+            page, model = folds.validation(fold)[0], run_dir / "model.onnx"
+            say(f"writing {model}")
+            export_training(result.checkpoint, page, model)
+            tracker.model(lambda: model)
         tracker.end(result.status)
     if result.status == "preempted":
         raise typer.Exit(PREEMPTED_EXIT_CODE)
-    if Processes.of_environment().is_first:
+    if is_first:
         score = f"{METRIC} {result.kept_hmean:.4f}"
         say(f"kept: epoch {result.kept_epoch}, {score}, {result.checkpoint}")

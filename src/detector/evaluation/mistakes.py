@@ -109,7 +109,7 @@ def find_mistakes(truth: Sequence[TextBox], predictions: Sequence[NDArray[Any]])
     )
 
 
-def worst_first(pages: Sequence[Page], detect: Detect, max_pixels: int) -> list[PageMistakes]:
+def worst_first(pages: Iterable[Page], detect: Detect, max_pixels: int) -> list[PageMistakes]:
     """The mistakes on each page, the page first that costs CLEval most characters.
 
     Raises:

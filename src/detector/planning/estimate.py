@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from detector.data.folds import SWEEP_FOLD, Folds
 from detector.errors import SweepError
 from detector.export.bits import Precision
 from detector.planning.stopping import simulate_sweep
-from detector.planning.throughput import Throughput
 from detector.sweepfile.spec import SweepSpec
+
+if TYPE_CHECKING:  # It loads torch, which takes ten times as long as the rest.
+    from detector.planning.throughput import Throughput
 
 _SIMULATIONS = 40
 _PERCENTILES = (5, 50, 95)
@@ -58,7 +61,7 @@ class Work:
     @classmethod
     def of(
         cls,
-        measured: Throughput,
+        measured: "Throughput",
         config: Config,
         folds: Folds,
         spec: SweepSpec,

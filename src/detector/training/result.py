@@ -28,6 +28,8 @@ class EpochMetrics:
 
 OnEpoch = Callable[[EpochMetrics], bool]
 """Called after each epoch; returning False ends the training early."""
+OnStep = Callable[[int, int, int], None]
+"""Called with an epoch, how many of its steps are done, and how many it has."""
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ from detector.tracking.tracker import UNTRACKED, Tracker
 from detector.training.folder import TrainingFolder
 from detector.training.group import any_of, start_fabric
 from detector.training.nothing_found import is_worth_a_word, likely_reason
+from detector.training.pace import Pace
 from detector.training.parts import build_parts
 from detector.training.progress import Progress, as_metrics
-from detector.training.result import EpochMetrics, OnEpoch, Status, TrainResult
+from detector.training.result import EpochMetrics, OnEpoch, OnStep, Status, TrainResult
 from detector.training.schedule import learning_rate
 from detector.training.validate import Validation
 from detector.wording import counted
@@ -40,6 +41,7 @@ def train(
     run_dir: Path,
     on_epoch: OnEpoch,
     tracker: Tracker = UNTRACKED,
+    on_step: OnStep | None = None,
 ) -> TrainResult:
     """Train a detector on all folds but one.
 
@@ -61,6 +63,8 @@ def train(
         run_dir: a local folder of this run alone.
         on_epoch: called after each epoch; returning False ends the run.
         tracker: is given each epoch too; the caller ends it.
+        on_step: called before an epoch's first step and after each; by default long epochs print
+            a line now and then.
 
     Raises:
         ConfigError: the batch cannot be shared by so many processes.
@@ -68,16 +72,23 @@ def train(
         TrainingError: the loss stopped being a number, or `last.ckpt` is of another configuration.
     """
     with catch_sigterm() as interrupt:
-        return TrainingRun(config, folds, fold, run_dir, tracker).train(on_epoch, interrupt)
+        run = TrainingRun(config, folds, fold, run_dir, tracker, on_step or Pace())
+        return run.train(on_epoch, interrupt)
 
 
 class TrainingRun:
     """One training in its folder, as far as it has come. See `train`."""
 
     def __init__(
-        self, config: Config, folds: Folds, fold: int | None, run_dir: Path, tracker: Tracker
+        self,
+        config: Config,
+        folds: Folds,
+        fold: int | None,
+        run_dir: Path,
+        tracker: Tracker,
+        on_step: OnStep,
     ):
-        self._config, self._tracker = config, tracker
+        self._config, self._tracker, self._on_step = config, tracker, on_step
         self._fabric = start_fabric(config.trainer)
         self._is_first = self._fabric.is_global_zero
         self._validation = Validation(folds.validation(fold), config, self._fabric)
@@ -122,14 +133,20 @@ class TrainingRun:
         parts.model.train()
         torch.manual_seed(self._config.seed * 1_000_003 + epoch)
         parts.batches.epoch, parts.batches.start = epoch, progress.step_in_epoch
+        self._report_step(epoch)
         for batch in parts.loader:
             done = epoch - 1 + progress.step_in_epoch / len(parts.batches)
             rate = learning_rate(done, models.optimizer, models.scheduler)
             progress.add_step(parts.stepper.step(batch, rate))
+            self._report_step(epoch)
             interrupted = any_of(self._fabric, interrupt.requested)
             if interrupted and progress.step_in_epoch < len(parts.batches):
                 return False
         return True
+
+    def _report_step(self, epoch: int) -> None:
+        if self._is_first:
+            self._on_step(epoch, self._progress.step_in_epoch, len(self._parts.batches))
 
     def _finish_epoch(self, epoch: int, started: float) -> EpochMetrics:
         """Validate the epoch, decide whether its weights are kept, and save."""

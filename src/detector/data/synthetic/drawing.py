@@ -6,7 +6,7 @@ For quick starts, examples and tests. It makes no claim to stand in for receipts
 import csv
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -52,11 +52,15 @@ def draw_receipts(
     held_out: int,
     seed: int,
     by: LabelledBy = LabelledBy.LINES,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> None:
     """Write a data set: `train` and `val` (held out), each with `images` and `gt`, and `index.csv`.
 
     No shop has receipts in both parts; the index names each page's shop in its column `group`.
     The folder appears at once, when the last page is drawn.
+
+    Args:
+        on_progress: called after each page, with how many are drawn and how many there will be.
 
     Raises:
         DataError: `out_dir` exists and has files in it, or there is nothing to draw.
@@ -74,13 +78,15 @@ def draw_receipts(
         )
     unfinished = out_dir.with_name(f".{out_dir.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    rows = list(
-        chain(
-            _draw_part(unfinished / "train", train, seed, by, first_page=0),
-            # The held-out part goes on where the training part's last shop ended.
-            _draw_part(unfinished / "val", held_out, seed, by, first_page=_whole_shops(train)),
-        )
+    parts = chain(
+        _draw_part(unfinished / "train", train, seed, by, first_page=0),
+        # The held-out part goes on where the training part's last shop ended.
+        _draw_part(unfinished / "val", held_out, seed, by, first_page=_whole_shops(train)),
     )
+    rows = []
+    for row in parts:
+        rows.append(row)
+        on_progress(len(rows), train + held_out)
     index = io.StringIO(newline="")
     writer = csv.writer(index, lineterminator="\n")
     writer.writerow(["split", "name", "width", "height", "boxes", "group"])
