@@ -6,13 +6,15 @@ import torch
 from detector.config.loading import load_config
 from detector.errors import ConfigError
 from detector.model.dbnet import DBNet
+from detector.model.encoder import require_known
 from detector.model.loss import TargetMaps, detection_loss
 
 SMALL = ["models.encoder.pretrained=false", "models.decoder.inner_channels=16"]
 
 
 @pytest.mark.parametrize(
-    "backbone", ["mobilenetv3_small_050", "resnet18", "hrnet_w18_small", "convnext_atto"]
+    "backbone",
+    ["mobilenetv3_small_050", "resnet18", "hrnet_w18_small", "convnext_atto", "pp_lcnet_v3"],
 )
 @pytest.mark.parametrize("fusion", ["true", "false"])
 def test_both_maps_have_the_size_of_the_image(backbone: str, fusion: str) -> None:
@@ -36,6 +38,13 @@ def test_a_backbone_without_stride_4_is_refused() -> None:
     config = load_config([*SMALL, "models.encoder.model_name=vit_tiny_patch16_224"])
     with pytest.raises(ConfigError, match="strides"):
         DBNet(config.models)
+
+
+def test_every_backbone_that_can_be_built_is_known() -> None:
+    require_known("pp_lcnet_v3")
+    require_known("resnet18")
+    with pytest.raises(ConfigError, match="similar names: pp_lcnet_v3"):
+        require_known("pp_lcnet_v4")
 
 
 @pytest.mark.slow

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.planning.forecast import Progress, Training, forecast
+from detector.planning.forecast import AtWork, Progress, forecast
 
 
-def progress(running: list[Training], **changes: object) -> Progress:
+def progress(running: list[AtWork], **changes: object) -> Progress:
     fields: dict[str, object] = {
         "epoch_seconds": 10.0,
         "max_epochs": 8,
@@ -23,22 +23,17 @@ def progress(running: list[Training], **changes: object) -> Progress:
 
 
 def test_a_trial_that_was_not_stopped_by_the_usual_epoch_goes_on_to_the_last() -> None:
-    end = forecast(progress([Training("trial 0", 2), Training("trial 1", 5)]))
+    end = forecast(progress([AtWork("trial 0", 2), AtWork("trial 1", 5)]))
     assert [seconds for _, _, seconds in end.running] == [20, 30]
 
 
 def test_a_trial_is_taken_by_the_agent_that_is_free_first() -> None:
-    running = [Training("trial 0", 1), Training("trial 1", 3)]
+    running = [AtWork("trial 0", 1), AtWork("trial 1", 3)]
     assert forecast(progress(running, trials=2)).sweep == 70
 
 
-def test_time_since_the_last_epoch_counts_as_part_of_the_next() -> None:
-    (at_work,) = forecast(progress([Training("trial 0", 2, seconds=5.0)])).running
-    assert at_work == ("trial 0", 2, 15)
-
-
 def test_after_the_sweep_whole_trainings_are_left() -> None:
-    end = forecast(progress([Training("fold 1", 6)], trainings=2.5, in_sweep=False))
+    end = forecast(progress([AtWork("fold 1", 6)], trainings=2.5, in_sweep=False))
     assert (end.sweep, end.folds) == (0, 120)
 
 
@@ -54,7 +49,7 @@ def test_half_a_training_is_one_that_may_not_be_needed() -> None:
 def test_the_end_is_never_before_the_work_that_is_left(
     epochs: list[int], trials: int, trainings: float
 ) -> None:
-    running = [Training(f"trial {n}", epoch) for n, epoch in enumerate(epochs)]
+    running = [AtWork(f"trial {n}", epoch) for n, epoch in enumerate(epochs)]
     end = forecast(progress(running, trials=trials, trainings=trainings, ensemble_epochs=1.0))
     work = sum(seconds for _, _, seconds in end.running) + 40 * trials + 80 * trainings
     assert end.total >= work / 2 + 10 - 1e-6

@@ -103,7 +103,8 @@ class EncoderConfig(_Section):
     """The backbone."""
 
     model_name: str = "hrnet_w44"
-    """The backbone: any timm model with feature maps at strides 4, 8, 16 and 32."""
+    """The backbone: any timm model with feature maps at strides 4, 8, 16 and 32; or pp_lcnet_v3,
+    that of PP-OCR's mobile detectors, which brings their neck along."""
     pretrained: bool = True
     """Whether the backbone starts from timm's weights, which are downloaded once."""
 

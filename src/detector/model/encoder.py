@@ -6,7 +6,7 @@ import timm
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
-from detector.config.schema import EncoderConfig
+from detector.config.schema import PP_LCNET_V3, EncoderConfig
 from detector.errors import ConfigError
 
 STRIDES = (4, 8, 16, 32)
@@ -40,14 +40,14 @@ class Encoder(nn.Module):
 
 
 def require_known(model_name: str) -> None:
-    """Refuse a name that timm does not know.
+    """Refuse a name that is neither PP-LCNetV3's nor known to timm.
 
     Raises:
         ConfigError: with the names that are nearest.
     """
-    if timm.is_model(model_name):
+    if model_name == PP_LCNET_V3 or timm.is_model(model_name):
         return
-    similar = difflib.get_close_matches(model_name, timm.list_models(), n=8)
+    similar = difflib.get_close_matches(model_name, [PP_LCNET_V3, *timm.list_models()], n=8)
     raise ConfigError(
         f"timm has no model {model_name!r}",
         where="models.encoder.model_name",

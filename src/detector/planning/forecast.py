@@ -9,18 +9,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Training:
-    """One that is being trained.
+class AtWork:
+    """What is being trained.
 
     Attributes:
         name: for people.
         epoch: the last that it finished.
-        seconds: since then.
     """
 
     name: str
     epoch: int
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Progress:
     max_epochs: int
     epochs_of_a_trial: float
     at_once: int
-    running: Sequence[Training]
+    running: Sequence[AtWork]
     trials: int
     trainings: float
     ensemble_epochs: float
@@ -74,7 +72,7 @@ class Forecast:
 def forecast(progress: Progress) -> Forecast:
     """When each part of a run will have ended.
 
-    >>> at_work = [Training("trial 0", epoch=1), Training("trial 1", epoch=3)]
+    >>> at_work = [AtWork("trial 0", epoch=1), AtWork("trial 1", epoch=3)]
     >>> end = forecast(Progress(10, 4, 4, 2, at_work, 1, 2, 1.5, in_sweep=True))
     >>> end.running, end.sweep, end.folds, end.ensemble
     ((('trial 0', 1, 30.0), ('trial 1', 3, 10.0)), 50.0, 40.0, 15.0)
@@ -101,11 +99,11 @@ def forecast(progress: Progress) -> Forecast:
     )
 
 
-def _epochs_left(training: Training, progress: Progress) -> float:
+def _epochs_left(training: AtWork, progress: Progress) -> float:
     """Of one at work: to the mean length, or to the whole one where it has passed that."""
     usual = progress.epochs_of_a_trial if progress.in_sweep else progress.max_epochs
     end = usual if training.epoch < usual else progress.max_epochs
-    return max(0.0, end - training.epoch - training.seconds / progress.epoch_seconds)
+    return float(max(0, end - training.epoch))
 
 
 def _end(busy: Sequence[float], to_come: Sequence[float], at_once: int) -> float:

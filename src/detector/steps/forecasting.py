@@ -7,7 +7,7 @@ from detector.config.metrics import SECONDS
 from detector.config.schema import Config
 from detector.data.folds import SWEEP_FOLD
 from detector.planning.estimate import passes_of_the_ensemble
-from detector.planning.forecast import Forecast, Progress, Training, forecast
+from detector.planning.forecast import AtWork, Forecast, Progress, forecast
 from detector.planning.stopping import simulate_sweep
 from detector.steps.run import Run
 from detector.sweep.opening import open_backend
@@ -36,6 +36,7 @@ class RunUnderWay:
         self._configuration = cache(lambda: run.config)
         self._page_counts = cache(lambda: _count_pages(run))
         self._usual: float | None = None
+        self._seconds: dict[int, tuple[int, list[float]]] = {}
 
     def forecast(self) -> Forecast | None:
         """When it will have ended; None before its first epoch, and for a sweep without a limit."""
@@ -58,7 +59,7 @@ class RunUnderWay:
         common = (epoch_seconds, config.trainer.max_epochs, self._usual, self._at_once)
         ensemble = self._ensemble_epochs(config)
         if running or to_come:
-            at_work = [Training(f"trial {t.number}", t.epoch) for t in running]
+            at_work = [AtWork(f"trial {t.number}", t.epoch) for t in running]
             after = len(config.folds.trained) - 1 + config.folds.rescore / 2
             return forecast(Progress(*common, at_work, to_come, after, ensemble, in_sweep=True))
         folds = {
@@ -66,7 +67,7 @@ class RunUnderWay:
             for number in config.folds.trained
             if number != SWEEP_FOLD
         }
-        at_work = [Training(f"fold {k}", epoch) for k, epoch in folds.items() if epoch]
+        at_work = [AtWork(f"fold {k}", epoch) for k, epoch in folds.items() if epoch]
         unbegun = float(len(folds) - len(at_work))
         if self._run.find_outcome() is None:
             unbegun += config.folds.rescore / 2
@@ -74,9 +75,18 @@ class RunUnderWay:
 
     def _epoch_seconds(self, trials: list[TrialRecord]) -> float | None:
         """Of the trials that were trained last."""
-        trained = [trial.number for trial in trials if trial.epoch][-_LOOKED_AT:]
-        rows = [row for n in trained for row in self._run.trial(n).history.values()]
-        return median(row[SECONDS] for row in rows) if rows else None
+        trained = [trial for trial in trials if trial.epoch][-_LOOKED_AT:]
+        seconds = [taken for trial in trained for taken in self._seconds_of(trial)]
+        return median(seconds) if seconds else None
+
+    def _seconds_of(self, trial: TrialRecord) -> list[float]:
+        """Of each epoch; read again only when there is another: the store may be far away."""
+        epoch, known = self._seconds.get(trial.number, (0, []))
+        if epoch != trial.epoch or not known:
+            history = self._run.trial(trial.number).history
+            known = [row[SECONDS] for row in history.values()]
+            self._seconds[trial.number] = trial.epoch, known
+        return known
 
     def _ensemble_epochs(self, config: Config) -> float:
         """What measuring the candidates takes, in epochs of a training."""
