@@ -425,8 +425,7 @@ def test_a_detector_of_others_is_a_candidate_as_it_is(with_public: EnsembleResul
     assert choice.public is not None
     assert choice.public.baseline_hmean == pytest.approx(known(public.hmean))
     assert choice.beside_public == (
-        "No training is better than ppocr_v4_mobile, untrained: that is the model, as others "
-        "trained it."
+        "The model is ppocr_v4_mobile, untrained: as others trained it, on none of these pages."
     )
 
 

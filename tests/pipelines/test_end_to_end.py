@@ -123,7 +123,8 @@ def test_every_trial_fold_and_candidate_is_in_the_outcomes(finished: Finished) -
 
 def test_the_choices_are_given_with_their_reasons_and_intervals(finished: Finished) -> None:
     model = finished.outcome
-    assert any("best H-Mean" in reason for reason in finished.sweep_outcome.reasons)
+    leads = "best H-Mean" if finished.sweep_outcome.value else "No trial has found any text"
+    assert leads in finished.sweep_outcome.reasons[0]
     assert model.out_of_fold.pages == sum(row.pages for row in model.folds)
     for row in (*model.folds, model.out_of_fold, *model.choice.candidates):
         assert row.interval is not None and row.hmean is not None

@@ -86,7 +86,7 @@ def test_an_agent_is_shown_with_its_trial_and_its_last_sign_of_life() -> None:
     text, line = shown(AgentAtWork("gpu-7", 4, 1, 999_000.0, 999_988.0, 120.0))
     assert "gpu-7" in text
     assert "12 s ago, lease 120 s" in text
-    assert line.startswith("1 running · 1 agents at work · 1 epochs · ends about ")
+    assert line.startswith("1 running · 1 agent at work · 1 epoch · ends about ")
     assert line in text.replace("\n", "")
 
 

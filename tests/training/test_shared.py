@@ -128,7 +128,7 @@ def test_sigterm_to_one_process_ends_both_and_one_process_goes_on(
     folder = shared.folders["asked to end"]
     assert [result["status"] for result in shared.results["asked to end"]] == ["preempted"] * 2
     assert load_tensors(folder / "last.ckpt")["step_in_epoch"] == 3 % STEPS_AN_EPOCH
-    assert shared.printed.count("epoch 2 interrupted after 1 steps") == 1
+    assert shared.printed.count("epoch 2 interrupted after 1 step;") == 1
     assert train(config, folds, 0, folder, every_epoch).status == "finished"
     assert_same_training(folder, whole)
 

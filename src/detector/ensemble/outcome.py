@@ -47,7 +47,7 @@ class ModelChoice:
             )
         name, ours, theirs = self.public.baseline, self.public.model_hmean, self._public_row
         if self.chosen.startswith(name):
-            return f"No training is better than {name}: that is the model, as others trained it."
+            return f"The model is {name}: as others trained it, on none of these pages."
         gain = self.public.gain
         figures = f"H-Mean {ours:.4f} against {self.public.baseline_hmean:.4f}"
         if self.row.iou_hmean is not None and theirs.iou_hmean is not None:
