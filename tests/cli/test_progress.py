@@ -3,7 +3,7 @@
 import pytest
 
 from detector.cli import progress
-from detector.cli.progress import counting, epoch_bar, with_bar
+from detector.cli.progress import counting, epoch_bar, spinning, with_bar
 
 
 def test_a_log_says_what_begins_and_on_how_much(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +32,12 @@ def test_quiet_is_quiet(
     with counting("drawing") as show:
         show(1, 3)
     assert capsys.readouterr().err == ""
+
+
+def test_what_cannot_be_counted_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with spinning("loading torch"):
+        pass
+    assert capsys.readouterr().err == "loading torch\n"
 
 
 def test_without_a_terminal_a_training_prints_its_own_lines() -> None:

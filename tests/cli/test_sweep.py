@@ -146,13 +146,16 @@ def test_report_writes_one_page_into_the_store_or_where_it_is_asked_to(
 
 @pytest.mark.parametrize("command", ["report", "best", "export"])
 def test_a_misspelt_store_is_refused_and_not_made(
-    url: str, sweep_id: str, tmp_path: Path, command: str
+    url: str, sweep_id: str, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     typo = tmp_path / "rnu"
     words = [command, sweep_id, "--backend", url, "--store", str(typo)]
     with pytest.raises(StoreError, match="there is no run store"):
         CliRunner().invoke(app, words, catch_exceptions=False)
     assert not typo.exists()
+    assert not list(Path().iterdir())
 
 
 def test_status_shows_every_trial_as_table_and_as_json(url: str, sweep_id: str) -> None:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from detector.cli.completing import Overrides
 from detector.cli.measured import MEASURED_S, measure_work, print_measured
-from detector.cli.progress import note
+from detector.cli.progress import spinning
 from detector.cli.run import Data, SweepFile
 from detector.config.loading import load_config
 from detector.console import narrow_table
@@ -46,10 +46,10 @@ def plan_run(
     It trains for some seconds on this machine's device, so run it on one like the cluster's.
     """
     need("train")
-    note("looking at the data and the device")
-    from detector.data.opening import split_pages
-    from detector.planning.estimate import estimate
-    from detector.sweepfile.spec import parse_sweep, read_sweep_file
+    with spinning("loading torch"):
+        from detector.data.opening import split_pages
+        from detector.planning.estimate import estimate
+        from detector.sweepfile.spec import parse_sweep, read_sweep_file
 
     config = load_config([*(overrides or []), f"data.path={data}"])
     spec = parse_sweep(read_sweep_file(sweep), str(sweep))

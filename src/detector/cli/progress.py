@@ -67,6 +67,19 @@ def _lines_of(what: str) -> Callable[[int, int], None]:
 
 
 @contextmanager
+def spinning(what: str) -> Iterator[None]:
+    """Something turns on a terminal while the block runs; elsewhere a line says what it does. For
+    what has no parts to count, such as loading torch."""
+    console = Console(stderr=True)
+    if not console.is_terminal or LogStyle.of_environment() is LogStyle.QUIET:
+        note(what)
+        yield
+        return
+    with console.status(what):
+        yield
+
+
+@contextmanager
 def epoch_bar() -> Iterator[OnStep | None]:
     """A bar of each epoch's steps; None where there is no terminal for it, or nothing is to be
     shown: a training prints lines of its own there."""

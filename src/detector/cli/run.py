@@ -11,7 +11,8 @@ from rich.table import Table
 
 from detector.cli.completing import Overrides
 from detector.cli.next_steps import next_steps
-from detector.console import narrow_table, say
+from detector.cli.progress import spinning
+from detector.console import narrow_table
 from detector.extras import need
 
 if TYPE_CHECKING:
@@ -88,21 +89,21 @@ def run_sweep(
     Stopped or failed, it continues where it was when it is given the same store.
     """
     need("train", "sweep")
-    say("looking at what the run is asked for")
-    # It loads kfp, which no other command needs, and torch.
-    from detector.choosing.candidates import BALANCE
-    from pipelines.run import asked_run, gpu_count, run_asked
+    with spinning("looking at what the run is asked for"):
+        # It loads kfp, which no other command needs.
+        from detector.choosing.candidates import BALANCE
+        from pipelines.run import asked_run, gpu_count, run_asked
 
-    asked = asked_run(
-        data,
-        sweep,
-        overrides=overrides or [],
-        store=store,
-        backend=backend,
-        agents=agents,
-        prefer=prefer or BALANCE,
-        baseline=baseline,
-    )
+        asked = asked_run(
+            data,
+            sweep,
+            overrides=overrides or [],
+            store=store,
+            backend=backend,
+            agents=agents,
+            prefer=prefer or BALANCE,
+            baseline=baseline,
+        )
     if dry_run:
         from detector.cli.dry_run import show_dry_run
 

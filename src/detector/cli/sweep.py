@@ -322,14 +322,14 @@ def export(
 
     if trials is None and epochs is None:
         trials, epochs = Path(f"{sweep}-trials.csv"), Path(f"{sweep}-epochs.csv")
+    run = _run_at(store, sweep) if epochs is not None else None
     exported = open_backend(backend).open(sweep)
     metric, records = exported.spec.metric, exported.trials()
     if trials is not None:
         table = trial_table(records, metric.goal, metric.name)
         write_atomically(trials, encode(table, trials.name))
         say(f"{counted(len(table.rows), 'trial')} written to {trials}")
-    if epochs is not None:
-        run = _run_at(store, sweep)
+    if epochs is not None and run is not None:
         known = {trial.number: run.trial(trial.number).history for trial in records}
         table = epoch_table(records, metric.name, known)
         write_atomically(epochs, encode(table, epochs.name))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from detector.cli.completing import Overrides
-from detector.cli.progress import epoch_bar
+from detector.cli.progress import epoch_bar, spinning
 from detector.config.loading import load_config
 from detector.config.metrics import LOSS, METRIC, PRECISION, RECALL, SECONDS
 from detector.console import PREEMPTED_EXIT_CODE, say
@@ -34,14 +34,14 @@ def train_run(
     """Train one detector; `data.path` or DETSWEEP_DATA says on what."""
     need("train")
     config = load_config(overrides or [])
-    say(f"{run_dir}: starting, by loading torch")
     # It takes seconds to import, and most commands do without.
-    from detector.data.opening import split_pages
-    from detector.ensemble.single import export_training
-    from detector.tracking.opening import open_tracker
-    from detector.training.nothing_found import refuse_to_go_on
-    from detector.training.result import EpochMetrics
-    from detector.training.run import train
+    with spinning("loading torch"):
+        from detector.data.opening import split_pages
+        from detector.ensemble.single import export_training
+        from detector.tracking.opening import open_tracker
+        from detector.training.nothing_found import refuse_to_go_on
+        from detector.training.result import EpochMetrics
+        from detector.training.run import train
 
     obstacle = what_keeps_from_writing(run_dir)
     if obstacle:

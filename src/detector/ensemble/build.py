@@ -44,7 +44,7 @@ from detector.storage.atomic import write_atomically
 
 _CALIBRATION_PAGES = 12
 """Enough for the ranges of activations: a page has thousands of positions."""
-_TUNING_PAGES = 24
+_TUNING_PAGES = 12
 """Enough for three numbers; a network of others takes a while for more."""
 PUBLISHED_THRESHOLDS = PostprocessConfig(thresh=0.2, box_thresh=0.4, unclip_ratio=1.5)
 """Where the search begins for a network that was trained with DBNet's shrink ratio of 0.4."""
