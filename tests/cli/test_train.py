@@ -8,18 +8,7 @@ from detector import Detector
 from detector.cli.main import app
 from detector.data.folds import Folds
 from detector.errors import StoreError
-
-TINY = [
-    "preset=quickstart",
-    "data.resize.side=256",
-    "data.crop_size=128",
-    "data.batch_size=2",
-    "models.encoder.model_name=mobilenetv3_small_050",
-    "models.decoder.inner_channels=16",
-    "models.scheduler.T_max=1",
-    "folds.count=2",
-    "trainer.max_epochs=1",
-]
+from tests.tiny_run import overrides
 
 
 def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:
@@ -32,7 +21,7 @@ def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None
 
 def test_a_training_leaves_a_model_that_can_be_used(folds: Folds, tmp_path: Path) -> None:
     data = folds.pages[0].image.parents[2]
-    words = [f"data.path={data}", *TINY, "--run-dir", str(tmp_path / "run")]
+    words = [f"data.path={data}", *overrides(epochs=1), "--run-dir", str(tmp_path / "run")]
     result = CliRunner().invoke(app, ["train", *words], catch_exceptions=False)
     assert result.exit_code == 0
     assert result.stderr.startswith("loading torch\n")

@@ -29,10 +29,7 @@ def note(line: str) -> None:
 
 def with_bar(items: Sequence[T], what: str, noun: str = "page") -> Iterator[T]:
     """The items, one after the other; `what` stands before the bar."""
-    console = Console(stderr=True)
-    if LogStyle.of_environment() is LogStyle.QUIET:
-        yield from items
-    elif console.is_terminal:
+    if console := _terminal():
         yield from track(items, what, console=console)
     else:
         show = _lines_of(f"{what} on {counted(len(items), noun)}")
@@ -44,8 +41,8 @@ def with_bar(items: Sequence[T], what: str, noun: str = "page") -> Iterator[T]:
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """What takes how many are done, and how many there are: a bar, or a line now and then."""
-    console = Console(stderr=True)
-    if not console.is_terminal or LogStyle.of_environment() is LogStyle.QUIET:
+    console = _terminal()
+    if console is None:
         yield _lines_of(what)
         return
     with Progress(console=console, transient=True) as progress:
@@ -70,8 +67,8 @@ def _lines_of(what: str) -> Callable[[int, int], None]:
 def spinning(what: str) -> Iterator[None]:
     """Something turns on a terminal while the block runs; elsewhere a line says what it does. For
     what has no parts to count, such as loading torch."""
-    console = Console(stderr=True)
-    if not console.is_terminal or LogStyle.of_environment() is LogStyle.QUIET:
+    console = _terminal()
+    if console is None:
         note(what)
         yield
         return
@@ -83,9 +80,8 @@ def spinning(what: str) -> Iterator[None]:
 def epoch_bar() -> Iterator[OnStep | None]:
     """A bar of each epoch's steps; None where there is no terminal for it, or nothing is to be
     shown: a training prints lines of its own there."""
-    console = Console(stderr=True)
-    is_shown = console.is_terminal and sys.stdout.isatty()
-    if not is_shown or LogStyle.of_environment() is LogStyle.QUIET:
+    console = _terminal()
+    if console is None or not sys.stdout.isatty():
         yield None
         return
     with Progress(console=console, transient=True) as progress:
@@ -96,3 +92,10 @@ def epoch_bar() -> Iterator[OnStep | None]:
             progress.update(task, description=what, completed=done, total=of)
 
         yield show
+
+
+def _terminal() -> Console | None:
+    """Where bars are drawn; None where lines are printed instead, if any are asked for."""
+    console = Console(stderr=True)
+    is_quiet = LogStyle.of_environment() is LogStyle.QUIET
+    return console if console.is_terminal and not is_quiet else None

@@ -46,7 +46,7 @@ _CALIBRATION_PAGES = 12
 """Enough for the ranges of activations: a page has thousands of positions."""
 _TUNING_PAGES = 12
 """Enough for three numbers; a network of others takes a while for more."""
-PUBLISHED_THRESHOLDS = PostprocessConfig(thresh=0.2, box_thresh=0.4, unclip_ratio=1.5)
+_PUBLISHED_THRESHOLDS = PostprocessConfig(thresh=0.2, box_thresh=0.4, unclip_ratio=1.5)
 """Where the search begins for a network that was trained with DBNet's shrink ratio of 0.4."""
 
 
@@ -182,7 +182,7 @@ def _enter_untrained(
     file = export_candidate(name, MeanOfMaps([model.build_model()]).eval(), model, sample, folder)
     pages = list(taken_evenly(folds.training(None), _TUNING_PAGES))
     tuned = tune_thresholds(
-        {name: file.probability_map()}, {name: pages}, file.data, PUBLISHED_THRESHOLDS
+        {name: file.probability_map()}, {name: pages}, file.data, _PUBLISHED_THRESHOLDS
     )
     return file, tuned
 

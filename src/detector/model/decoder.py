@@ -1,5 +1,4 @@
-"""The neck: a feature pyramid that ends in one map at stride 4 (Lin et al. 2017, arXiv
-1612.03144)."""
+"""The neck: a feature pyramid that ends in one map at stride 4."""
 
 import torch
 from torch import Tensor, nn
@@ -7,34 +6,26 @@ from torch import Tensor, nn
 from detector.config.schema import DecoderConfig
 from detector.model.encoder import STRIDES
 from detector.model.layers import conv_norm_relu, initialise
+from detector.model.pyramid import Pyramid
 
 
-class Decoder(nn.Module):
+class Decoder(Pyramid):
     """Fuses feature maps at strides 4 to 32 into `channels` channels at stride 4."""
 
     def __init__(self, in_channels: list[int], config: DecoderConfig):
-        super().__init__()
         inner = config.inner_channels
         part = inner // len(STRIDES)
-        self.channels = part * len(STRIDES)
-        self.laterals = nn.ModuleList(nn.Conv2d(c, inner, 1, bias=False) for c in in_channels)
-        self.outputs = nn.ModuleList(conv_norm_relu(inner, part, 3) for _ in in_channels)
-        self.twice = nn.Upsample(scale_factor=2, mode="nearest")
-        self.to_stride_4 = nn.ModuleList(
-            nn.Upsample(scale_factor=stride // STRIDES[0], mode="nearest") for stride in STRIDES
+        super().__init__(
+            laterals=nn.ModuleList(nn.Conv2d(c, inner, 1, bias=False) for c in in_channels),
+            outputs=nn.ModuleList(conv_norm_relu(inner, part, 3) for _ in in_channels),
         )
+        self.channels = part * len(STRIDES)
         self.fusion = AdaptiveScaleFusion(part) if config.adaptive_scale_fusion else None
         initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """One (B, channels, H/4, W/4) map from those at `STRIDES`, finest first."""
-        pyramid = [lateral(f) for lateral, f in zip(self.laterals, features, strict=True)]
-        for level in range(len(pyramid) - 2, -1, -1):
-            pyramid[level] = pyramid[level] + self.twice(pyramid[level + 1])
-        maps = [
-            upsample(output(level))
-            for upsample, output, level in zip(self.to_stride_4, self.outputs, pyramid, strict=True)
-        ]
+        maps = self.maps(features)
         return self.fusion(maps) if self.fusion else torch.cat(maps, dim=1)
 
 

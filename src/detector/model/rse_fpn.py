@@ -6,11 +6,12 @@ from torch import Tensor, nn
 
 from detector.model.encoder import STRIDES
 from detector.model.layers import ChannelAttention, initialise
+from detector.model.pyramid import Pyramid
 
 _ATTENTION_SLOPE = 0.2
 
 
-class RSEFPN(nn.Module):
+class RSEFPN(Pyramid):
     """Fuses feature maps at strides 4 to 32 into `channels` channels at stride 4.
 
     Args:
@@ -19,27 +20,18 @@ class RSEFPN(nn.Module):
     """
 
     def __init__(self, in_channels: list[int], channels: int):
-        super().__init__()
         part = channels // len(STRIDES)
-        self.channels = part * len(STRIDES)
-        self.laterals = nn.ModuleList(AttendingConv(c, self.channels, 1) for c in in_channels)
-        self.outputs = nn.ModuleList(AttendingConv(self.channels, part, 3) for _ in in_channels)
-        self.twice = nn.Upsample(scale_factor=2, mode="nearest")
-        self.to_stride_4 = nn.ModuleList(
-            nn.Upsample(scale_factor=stride // STRIDES[0], mode="nearest") for stride in STRIDES
+        whole = part * len(STRIDES)
+        super().__init__(
+            laterals=nn.ModuleList(AttendingConv(c, whole, 1) for c in in_channels),
+            outputs=nn.ModuleList(AttendingConv(whole, part, 3) for _ in in_channels),
         )
+        self.channels = whole
         initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """One (B, channels, H/4, W/4) map from those at `STRIDES`, coarsest channels first."""
-        pyramid = [lateral(f) for lateral, f in zip(self.laterals, features, strict=True)]
-        for level in range(len(pyramid) - 2, -1, -1):
-            pyramid[level] = pyramid[level] + self.twice(pyramid[level + 1])
-        maps = [
-            upsample(output(level))
-            for upsample, output, level in zip(self.to_stride_4, self.outputs, pyramid, strict=True)
-        ]
-        return torch.cat(maps[::-1], dim=1)
+        return torch.cat(self.maps(features)[::-1], dim=1)
 
 
 class AttendingConv(nn.Module):
@@ -53,4 +45,5 @@ class AttendingConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, outputs, H, W)."""
         y: Tensor = self.conv(x)
-        return y + self.attention.forward(y)
+        weighed: Tensor = self.attention(y)
+        return y + weighed
