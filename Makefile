@@ -20,8 +20,9 @@ $(INSTALLED): requirements.lock requirements-torch.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet $(INDEX:%=--index-url=%) uv==0.13.9
 	$(INSTALL) --require-hashes --requirement requirements.lock
-	@$(MAKE) --no-print-directory torch
 	$(INSTALL) --editable .
+	@$(BIN)/python -m detector.evaluation.ahead & \
+	    $(MAKE) --no-print-directory torch; made=$$?; wait; exit $$made
 	touch $@
 
 # torch's own index of builds without CUDA, for Linux without a GPU: `make venv TORCH_INDEX=` does

@@ -23,8 +23,7 @@ from detector.errors import DetsweepError
 from detector.interrupt import ASKS_TO_END
 from detector.process_group import OWN_GROUP, ProcessGroup
 from pipelines.kfp_local import run_with, without_executor_log, without_shell
-from pipelines.settings import Settings
-from pipelines.sweep import build_pipeline
+from pipelines.sweep import sweep_pipeline
 
 _GPU_STEPS = frozenset({"agent", "select", "fold"})
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
@@ -213,14 +212,13 @@ def run_pipeline(arguments: Mapping[str, object], runner: StepRunner, width: int
         StepError: a step failed; it is named.
         InterruptedRunError: SIGINT or SIGTERM came, and the steps have ended.
     """
-    pipeline = build_pipeline(Settings())
     with (
         tempfile.TemporaryDirectory(prefix="detsweep-kfp-") as scratch,
         _signals_to(runner.stop),
         run_with(runner, width, scratch),
     ):
         try:
-            _call(lambda: pipeline(**arguments))
+            _call(lambda: sweep_pipeline(**arguments))
         except RuntimeError as error:
             runner.raise_for(error)
 

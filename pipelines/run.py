@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 
 from detector.choosing.candidates import BALANCE
+from detector.data.folds import SWEEP_FOLD
 from detector.errors import DetsweepError
+from detector.evaluation.ahead import compiling_ahead
 from detector.steps.first_look import AskedRun
 from detector.steps.forecasting import RunUnderWay
 from detector.steps.run import Run
@@ -74,21 +76,24 @@ def run_asked(asked: AskedRun, write: Callable[[str], None] | None = None) -> Ru
     """`run` of what `asked_run` made."""
     asked.refuse_what_cannot_end_well()
     run = Run(asked.store)
-    if write is not None:
-        _run_steps(asked, write)
-        return run
-    # Opened here: kfp.local has its own standard output meanwhile.
-    screen = Screen(sys.stdout) if sys.stdout.isatty() else Log(sys.stdout)
-    under_way = RunUnderWay(run, asked.backend, asked.agents)
-    with screen, watched(under_way.forecast, screen.show):
-        _run_steps(asked, screen.write)
+    with compiling_ahead():
+        if write is not None:
+            _run_steps(asked, write)
+            return run
+        # Opened here: kfp.local has its own standard output meanwhile.
+        screen = Screen(sys.stdout) if sys.stdout.isatty() else Log(sys.stdout)
+        under_way = RunUnderWay(run, asked.backend, asked.agents)
+        with screen, watched(under_way.forecast, screen.show):
+            _run_steps(asked, screen.write)
     return run
 
 
 def _run_steps(asked: AskedRun, write: Callable[[str], None]) -> None:
+    # The sweep's own fold has its model from the best trial.
+    folds = len(set(asked.config.folds.trained) - {SWEEP_FOLD})
     runner = StepRunner(
         machine=Machine(cores=usable_cores(), gpus=gpu_count()),
-        at_once={"agent": asked.agents, "fold": min(asked.agents, len(asked.config.folds.trained))},
+        at_once={"agent": asked.agents, "fold": max(1, min(asked.agents, folds))},
         write=write,
     )
     arguments = {

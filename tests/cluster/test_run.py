@@ -113,7 +113,7 @@ def test_a_run_goes_through_evictions_deletions_and_lack_of_memory(
         with lines.hearing("resumed after epoch"):
             use_up_memory(run.namespace, run.pod(1), 4096)
         # What is left is the leader's alone.
-        since = lines.wait_for("all 12 epochs were trained before")
+        since = lines.wait_for("trained before: 12 epochs")
         lines.wait_for("epoch 2/12", since)
         with lines.hearing("resumed after epoch"):
             use_up_memory(run.namespace, run.pod(0), 4096)

@@ -19,6 +19,8 @@ def checkpoints(folds: Folds, tmp_path_factory: pytest.TempPathFactory) -> dict[
             "data.batch_size=2",
             "models.encoder.model_name=mobilenetv3_small_050",
             "models.decoder.inner_channels=16",
+            "models.optimizer.lr=0.005",
+            "trainer.ema_decay=0.98",
             "models.scheduler.T_max=2",
             "trainer.max_epochs=2",
         ]

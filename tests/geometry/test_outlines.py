@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detector.errors import DataError
-from detector.geometry.outlines import Outlines, is_convex
+from detector.geometry.outlines import Outlines, is_convex, region, regions
 
 TRIANGLE = np.array([[0, 0], [4, 0], [4, 2]])
 
@@ -50,3 +50,16 @@ def test_outline_is_convex_exactly_if_it_fills_its_hull_once(points: NDArray[Any
     polygon = shapely.Polygon(outline)
     assume(polygon.is_valid)
     assert is_convex(outline) == math.isclose(polygon.area, polygon.convex_hull.area)
+
+
+OUTLINES = st.lists(
+    st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=3, max_size=8), max_size=5
+)
+
+
+@given(OUTLINES)
+def test_regions_of_many_are_those_of_each(outlines: list[NDArray[Any]]) -> None:
+    packed = [np.array(points, float) for points in outlines]
+    together, alone = regions(packed), [region(points) for points in packed]
+    assert len(together) == len(alone)
+    assert all(shapely.equals_exact(one, other) for one, other in zip(together, alone, strict=True))

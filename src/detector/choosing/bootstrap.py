@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
 
 from detector.choosing.pages import PageScores
 from detector.errors import DataError
@@ -123,6 +122,9 @@ def _hmean(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 def _interval(value: float, drawn: NDArray[np.float64], groups: int, least: float) -> Interval:
     if groups < 2:
         return Interval(value, least, 1.0)
+    # Most steps only carry intervals about, and scipy takes half a second to import.
+    from scipy.special import ndtr, stdtrit  # noqa: PLC0415
+
     tail = (1 - LEVEL) / 2
     wide = math.sqrt(groups / (groups - 1)) * float(stdtrit(groups - 1, tail))
     tail = float(ndtr(wide))

@@ -27,6 +27,9 @@ def promote_model(
 
     Exit code 0 says promoted, 3 within noise, 4 worse.
     """
+    # Of the intervals: that it is not installed is said before minutes of measuring.
+    import scipy.special  # noqa: F401
+
     from detector.data.opening import pages_to_measure
     from detector.steps.promote import compare_with_baseline, measure, require_baseline
 

@@ -9,9 +9,11 @@ from detector.cli.completing import Overrides
 from detector.cli.progress import epoch_bar, spinning
 from detector.config.loading import load_config
 from detector.config.metrics import LOSS, METRIC, PRECISION, RECALL, SECONDS
+from detector.config.schema import Config
 from detector.console import PREEMPTED_EXIT_CODE, say
 from detector.data.processes import Processes
 from detector.errors import StoreError
+from detector.evaluation.ahead import compiling_ahead
 from detector.extras import need
 from detector.storage.atomic import what_keeps_from_writing
 
@@ -33,7 +35,11 @@ def train_run(
 ) -> None:
     """Train one detector; `data.path` or DETSWEEP_DATA says on what."""
     need("train")
-    config = load_config(overrides or [])
+    with compiling_ahead():
+        _train(load_config(overrides or []), run_dir, fold)
+
+
+def _train(config: Config, run_dir: Path, fold: int | None) -> None:
     # It takes seconds to import, and most commands do without.
     with spinning("loading torch"):
         from detector.data.opening import split_pages

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from detector.config.schema import DataConfig, PostprocessConfig, ResizeConfig
 from detector.data.resize import ResizedPage, pad_to_stride, resize_page
 from detector.detecting.consensus import agree
-from detector.detecting.postprocess import Detections, decode, rescale
+from detector.detecting.postprocess import Detections, Regions, find_regions, rescale
 
 Image = NDArray[np.uint8]
 ProbabilityMap = Callable[[Image], NDArray[np.float32]]
@@ -57,16 +57,28 @@ def read_map(
     """
     if probability.ndim == 3:
         return agree([read_map(of_one, image_size, postprocess) for of_one in probability])
-    found = decode(
-        np.ascontiguousarray(probability),
+    return read_regions(regions_of(probability, postprocess), image_size, postprocess)
+
+
+def regions_of(probability: NDArray[np.float32], postprocess: PostprocessConfig) -> Regions:
+    """The first half of `read_map` of one (h, w) map: the same for every `box_thresh` and
+    `unclip_ratio`."""
+    return find_regions(
+        probability,
         thresh=postprocess.thresh,
-        box_thresh=postprocess.box_thresh,
-        unclip_ratio=postprocess.unclip_ratio,
         min_size=postprocess.min_size,
-        max_candidates=postprocess.max_candidates,
         polygons=postprocess.use_polygon,
     )
-    (height, width), (image_width, image_height) = probability.shape, image_size
+
+
+def read_regions(
+    regions: Regions, image_size: tuple[int, int], postprocess: PostprocessConfig
+) -> Detections:
+    """The second half of `read_map`."""
+    found = regions.expanded(
+        postprocess.box_thresh, postprocess.unclip_ratio, postprocess.max_candidates
+    )
+    (width, height), (image_width, image_height) = regions.size, image_size
     return rescale(found, image_width / width, image_height / height, image_width, image_height)
 
 

@@ -18,6 +18,7 @@ PaddleOCR's, so that thresholds tuned there mean the same here, with these diffe
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -102,15 +103,58 @@ def decode(
     >>> found.polygons[0].astype(int).tolist(), found.scores.round(2).tolist()
     ([[4, 14], [76, 14], [76, 36], [4, 36]], [0.8999999761581421])
     """
+    regions = find_regions(probability, thresh=thresh, min_size=min_size, polygons=polygons)
+    return regions.expanded(box_thresh, unclip_ratio, max_candidates)
+
+
+@dataclass(frozen=True)
+class Regions:
+    """What of a map is above a threshold: outlines that are not expanded yet.
+
+    Attributes:
+        outlines: (V, 2) of each, in the map's pixels: float32 quads, clockwise from the top left,
+            or int32 polygons.
+        scores: (N,) float32 mean probability inside.
+        min_size: see `decode`.
+        size: width and height of the map.
+        are_quads: of what kind the outlines are.
+    """
+
+    outlines: Sequence[NDArray[Any]]
+    scores: NDArray[np.float32]
+    min_size: float
+    size: tuple[int, int]
+    are_quads: bool
+
+    def expanded(
+        self, box_thresh: float, unclip_ratio: float, max_candidates: int | None = None
+    ) -> Detections:
+        """The text: what is certain enough, expanded, within the map. For the arguments see
+        `decode`."""
+        certain = np.flatnonzero(self.scores >= box_thresh).tolist()
+        expanded = [_unclip(self.outlines[i], unclip_ratio) for i in certain]
+        rectangles = [cv2.minAreaRect(outline) for outline in expanded]
+        large = [k for k, (_, size, _) in enumerate(rectangles) if min(size) >= self.min_size + 2]
+        scores = self.scores[[certain[k] for k in large]]
+        if max_candidates is not None:
+            best = np.sort(np.argsort(-scores, kind="stable")[:max_candidates])
+            large, scores = [large[i] for i in best], scores[best]
+        if self.are_quads:
+            outlines = list(_ordered_corners([rectangles[k] for k in large]))
+        else:
+            outlines = [expanded[k].astype(np.float32) for k in large]
+        return rescale(Detections(outlines, scores), 1, 1, *self.size)
+
+
+def find_regions(
+    probability: NDArray[np.float32], *, thresh: float, min_size: float, polygons: bool
+) -> Regions:
+    """The first half of `decode`, whose arguments these are: what depends neither on `box_thresh`
+    nor on `unclip_ratio`."""
     heat = np.ascontiguousarray(probability, dtype=np.float32)
     contours = _outer_contours(heat, thresh)
-    find = _find_polygons if polygons else _find_quads
-    found = find(heat, contours, box_thresh, unclip_ratio, min_size)
-    if max_candidates is not None:
-        best = np.sort(np.argsort(-found.scores, kind="stable")[:max_candidates])
-        found = Detections([found.polygons[i] for i in best], found.scores[best])
-    height, width = heat.shape
-    return rescale(found, 1, 1, width, height)
+    outlines, scores = _polygons(heat, contours) if polygons else _quads(heat, contours, min_size)
+    return Regions(outlines, scores, min_size, heat.shape[::-1], are_quads=not polygons)
 
 
 def rescale(detections: Detections, sx: float, sy: float, width: int, height: int) -> Detections:
@@ -154,23 +198,13 @@ def _outer_contours(heat: NDArray[np.float32], thresh: float) -> list[cv2.typing
 # --- Quads --------------------------------------------------------------------------------------
 
 
-def _find_quads(
-    heat: NDArray[np.float32],
-    contours: Sequence[cv2.typing.MatLike],
-    box_thresh: float,
-    unclip_ratio: float,
-    min_size: float,
-) -> Detections:
-    """Score and expand the minimum-area rectangle of each contour."""
+def _quads(
+    heat: NDArray[np.float32], contours: Sequence[cv2.typing.MatLike], min_size: float
+) -> tuple[Sequence[NDArray[np.float32]], NDArray[np.float32]]:
+    """The minimum-area rectangle of each contour, with its score."""
     rectangles = [cv2.minAreaRect(contour) for contour in contours]
-    rectangles = [rectangle for rectangle in rectangles if min(rectangle[1]) >= min_size]
-    quads = _ordered_corners(rectangles)
-    scores = _mean_in_outlines(heat, quads)
-    certain = scores >= box_thresh
-    expanded = [cv2.minAreaRect(_unclip(quad, unclip_ratio)) for quad in quads[certain]]
-    large = np.array([min(rectangle[1]) >= min_size + 2 for rectangle in expanded], dtype=bool)
-    kept = [rectangle for rectangle, fits in zip(expanded, large, strict=True) if fits]
-    return Detections(list(_ordered_corners(kept)), scores[certain][large])
+    quads = _ordered_corners([r for r in rectangles if min(r[1]) >= min_size])
+    return list(quads), _mean_in_outlines(heat, quads)
 
 
 def _ordered_corners(rectangles: Sequence[cv2.typing.RotatedRect]) -> NDArray[np.float32]:
@@ -215,10 +249,16 @@ def _mean_in_quads(heat: NDArray[np.float32], quads: NDArray[np.float32]) -> NDA
     last = np.empty(len(heat), np.int64)
     corners = np.empty((4, 2), np.int64)
     for k in range(len(quads)):
-        corners[:] = quads[k].astype(np.int64)
-        top, bottom = corners[:, 1].min(), corners[:, 1].max()
-        first[top : bottom + 1] = heat.shape[1]
-        last[top : bottom + 1] = -1
+        # Number by number: what assigns whole arrays takes numba seconds to compile.
+        top, bottom = len(heat), -1
+        for i in range(4):
+            corners[i, 0] = np.int64(quads[k, i, 0])
+            corners[i, 1] = np.int64(quads[k, i, 1])
+            top = min(top, corners[i, 1])
+            bottom = max(bottom, corners[i, 1])
+        for y in range(top, bottom + 1):
+            first[y] = heat.shape[1]
+            last[y] = -1
         for i in range(4):
             _trace(corners[i], corners[(i + 1) % 4], first, last)
         total = 0.0
@@ -261,29 +301,18 @@ def _trace(
 # --- Polygons -----------------------------------------------------------------------------------
 
 
-def _find_polygons(
-    heat: NDArray[np.float32],
-    contours: Sequence[cv2.typing.MatLike],
-    box_thresh: float,
-    unclip_ratio: float,
-    min_size: float,
-) -> Detections:
-    """Score and expand each contour, simplified."""
-    found: list[NDArray[np.float32]] = []
-    scores: list[float] = []
+def _polygons(
+    heat: NDArray[np.float32], contours: Sequence[cv2.typing.MatLike]
+) -> tuple[Sequence[NDArray[np.int32]], NDArray[np.float32]]:
+    """Each contour simplified, with its score."""
+    outlines = []
     for contour in contours:
         epsilon = max(_SIMPLIFY_PIXELS, _SIMPLIFY * cv2.arcLength(contour, True))
         outline = cv2.approxPolyDP(contour, epsilon, True)[:, 0].astype(np.int32)
-        if len(outline) < 4:
-            continue
-        score = _mean_in_polygon(heat, outline)
-        if score < box_thresh:
-            continue
-        expanded = _unclip(outline, unclip_ratio)
-        if min(cv2.minAreaRect(expanded)[1]) >= min_size + 2:
-            found.append(expanded.astype(np.float32))
-            scores.append(score)
-    return Detections(found, np.array(scores, dtype=np.float32))
+        if len(outline) >= 4:
+            outlines.append(outline)
+    scores = [_mean_in_polygon(heat, outline) for outline in outlines]
+    return outlines, np.array(scores, dtype=np.float32)
 
 
 # --- Both ---------------------------------------------------------------------------------------

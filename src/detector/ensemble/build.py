@@ -6,12 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detector.choosing.bootstrap import score
-from detector.choosing.candidates import (
-    BALANCE,
-    choose_candidate,
-    cross_fit,
-    within_noise_of_the_best,
-)
+from detector.choosing.candidates import ACCURACY, BALANCE, choose_candidate, cross_fit
 from detector.choosing.pages import PageScores
 from detector.choosing.promotion import Promotion, judge
 from detector.config.schema import PostprocessConfig
@@ -213,10 +208,12 @@ class _Bench:
 
 
 def _worth_reducing(measured: Sequence[Measured], prefer: str) -> list[CandidateFile]:
-    """A candidate that is not the best, by more than noise, does not become it with fewer bits;
-    but one that was asked for by name is made."""
-    tied = {candidate.name for candidate in within_noise_of_the_best(to_choose_from(measured))}
-    return [m.file for m in measured if m.file.name in tied or prefer.startswith(f"{m.file.name},")]
+    """The best, the fastest within noise of it, and what was asked for by name with fewer bits: no
+    other becomes the model by that."""
+    candidates = to_choose_from(measured)
+    worthy = {choose_candidate(candidates, how)[0] for how in (ACCURACY, BALANCE)}
+    worthy.add(prefer.rpartition(", ")[0])
+    return [m.file for m in measured if m.file.name in worthy]
 
 
 def _write_model(file: CandidateFile, card: Card, folder: Path) -> Path:

@@ -11,7 +11,7 @@ not searched on.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 
@@ -24,7 +24,8 @@ from detector.config.schema import DataConfig, PostprocessConfig
 from detector.data.images import read_image
 from detector.data.page import Page, taken_evenly
 from detector.data.resize import resize_page
-from detector.detecting.inference import ProbabilityMap, draw_map, read_map
+from detector.detecting.inference import ProbabilityMap, draw_map, read_regions, regions_of
+from detector.detecting.postprocess import Regions
 from detector.evaluation.cleval.counts import DatasetScore
 from detector.evaluation.cleval.evaluate import evaluate_page
 from detector.evaluation.iou import IoUCounts, evaluate_iou
@@ -97,6 +98,14 @@ class _Mapped:
     page: Page
     probability: NDArray[np.float16]
     image_size: tuple[int, int]
+    _regions: dict[float, Regions] = field(default_factory=dict)
+
+    def regions(self, thresholds: PostprocessConfig) -> Regions:
+        """What of the map is above `thresh`, remembered: most trials change other thresholds."""
+        if thresholds.thresh not in self._regions:
+            probability = self.probability.astype(np.float32)
+            self._regions[thresholds.thresh] = regions_of(probability, thresholds)
+        return self._regions[thresholds.thresh]
 
 
 def _draw_maps(
@@ -154,8 +163,8 @@ class _Trials:
         if thresholds not in self._known:
             counts, matches = [], {}
             for mapped in self._mapped:
-                probability = mapped.probability.astype(np.float32)
-                found = read_map(probability, mapped.image_size, thresholds).polygons
+                regions = mapped.regions(thresholds)
+                found = read_regions(regions, mapped.image_size, thresholds).polygons
                 counts.append(evaluate_page(mapped.page.boxes, found))
                 matches[mapped.page.name] = evaluate_iou(mapped.page.boxes, found)
             scores = PageScores.of(self.pages, DatasetScore(tuple(counts)))

@@ -104,7 +104,15 @@ def region(points: NDArray[np.float64]) -> shapely.Geometry:
 
 def regions(outlines: Iterable[NDArray[np.float64]]) -> NDArray[np.object_]:
     """`region` of every outline, as an array that shapely's vectorised functions take."""
-    return np.array([region(points) for points in outlines], dtype=object)
+    packed = list(outlines)
+    if not packed:
+        return np.empty(0, dtype=object)
+    owner = np.repeat(np.arange(len(packed)), [len(points) for points in packed])
+    rings = shapely.linearrings(np.concatenate(packed), indices=owner)
+    polygons = np.asarray(shapely.polygons(rings), dtype=object)
+    for i in np.flatnonzero(~shapely.is_valid(polygons)):
+        polygons[i] = region(packed[i])
+    return polygons
 
 
 class Meetings(NamedTuple):

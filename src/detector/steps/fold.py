@@ -42,9 +42,9 @@ def train_fold(run: Run, number: int, elsewhere: Callable[[], None] | None = Non
         fold.train_elsewhere(elsewhere)
         return train_fold(run, number)
     # A trial that was stopped early is taken on to its last epoch.
-    trained = train_to_the_end(fold.training, fold.config, fold.folds, number)
-    scores = fold.training.history[trained.kept_epoch]
-    result = FoldResult(number, trained.kept_epoch, scores, reused)
+    train_to_the_end(fold.training, fold.config, fold.folds, number)
+    kept_epoch = fold.training.kept.epoch
+    result = FoldResult(number, kept_epoch, fold.training.history[kept_epoch], reused)
     fold.training.write_result(result)
     return result
 

@@ -14,7 +14,6 @@ from detector.errors import SweepError
 from detector.steps.agent import HeldByChild, finish_trials
 from detector.steps.child import GRACE_S, Work
 from detector.steps.nothing_found import refuse_if_nothing_is_found
-from detector.steps.report import render_sweep
 from detector.steps.run import Run
 from detector.steps.train import train_to_the_end
 from detector.sweep.best import scored_trials
@@ -73,6 +72,9 @@ def select(run: Run, sweep: Sweep) -> Selection:
         )
     refuse_if_nothing_is_found(sweep, so_far.trials)
     outcome = _by_pages(run, so_far, leader, sweep.spec.parameters) or _by_curves(so_far, leader)
+    # It loads what draws, which the process that waits for this one does without.
+    from detector.steps.report import render_sweep  # noqa: PLC0415
+
     report = render_sweep(run, outcome)
     run.write_outcome(outcome)
     run.write_sweep_report(report)

@@ -12,6 +12,7 @@ from detector.steps.child import Progress, say_to_parent
 from detector.steps.trainer_status import show_progress
 from detector.steps.training import Origin, Training
 from detector.tracking.opening import open_tracker
+from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.training.result import EpochMetrics, TrainResult
@@ -49,13 +50,18 @@ def train_in(
         return result
 
 
-def train_to_the_end(place: Training, config: Config, folds: Folds, fold: int) -> "TrainResult":
-    """`train_in`, with a line for each new epoch.
+def train_to_the_end(place: Training, config: Config, folds: Folds, fold: int) -> None:
+    """`train_in` until all epochs are trained, with a line for each new one; what it came to is
+    read from the place.
 
     Raises:
         PreemptedError: it was asked to end before all its epochs were trained.
     """
-    epochs_before = len(place.history)
+    epochs_before = len(place.history) if place.origin == Origin.of(config, folds, fold) else 0
+    if epochs_before == config.trainer.max_epochs:
+        say(f"trained before: {counted(epochs_before, 'epoch')}, all there are")
+        _track(place, config)
+        return
 
     def on_epoch(metrics: "EpochMetrics") -> bool:
         # A training that is resumed begins by reporting what it had finished.
@@ -70,4 +76,14 @@ def train_to_the_end(place: Training, config: Config, folds: Folds, fold: int) -
         raise PreemptedError(
             f"{place.name} was asked to end before it was trained", where=place.url
         )
-    return trained
+
+
+def _track(place: Training, config: Config) -> None:
+    """Have the tracker know a training that was copied here, or trained by other processes."""
+    with (
+        place.opened() as folder,
+        open_tracker(config, folder.path, place.tracked_as, place.group) as tracker,
+    ):
+        for epoch, values in place.history.items():
+            tracker.epoch(epoch, values)
+        tracker.end("finished")

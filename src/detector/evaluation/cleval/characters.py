@@ -138,7 +138,9 @@ def _spread(outline: NDArray[np.float64], vertical: bool, centres: NDArray[np.fl
     else:
         for k in range(len(centres)):
             share = (k + 0.5) / len(centres)
-            centres[k] = _middle(_point_at(top, share), _point_at(bottom, share))
+            # One by one: what assigns a row takes numba seconds to compile.
+            x, y = _middle(_point_at(top, share), _point_at(bottom, share))
+            centres[k, 0], centres[k, 1] = x, y
 
 
 @kernel()

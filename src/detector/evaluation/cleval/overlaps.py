@@ -54,14 +54,14 @@ def convex_overlap(subject: NDArray[np.float64], clip: NDArray[np.float64]) -> f
     kept = np.empty((len(subject) + len(clip), 2))
     cut = np.empty_like(kept)
     n = len(subject)
-    kept[:n] = subject
+    for i in range(n):  # Assigned at once it takes numba seconds to compile.
+        kept[i, 0], kept[i, 1] = subject[i, 0], subject[i, 1]
     side = 1.0 if signed_area(clip) >= 0.0 else -1.0
-    start = clip[-1]
-    for end in clip:
-        n = _keep_half_plane(kept, n, start, end, side, cut)
+    for i in range(len(clip)):
+        n = _keep_half_plane(kept, n, clip[i - 1], clip[i], side, cut)
         if n < 3:
             return 0.0
-        kept, cut, start = cut, kept, end
+        kept, cut = cut, kept
     return abs(signed_area(kept[:n]))
 
 

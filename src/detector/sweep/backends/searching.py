@@ -7,6 +7,7 @@ each other. Optuna is the record, not the search: that is detsweep's own (see `d
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from optuna.distributions import (
@@ -16,7 +17,6 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from detector.search.adaptive import AdaptiveSearch
 from detector.search.axes import Axis, Choice, Coordinate
 from detector.search.curves import State, Trial
 from detector.search.hyperband import finite_values
@@ -27,6 +27,9 @@ from detector.sweep.trial import Stopping
 from detector.sweepfile import space
 from detector.sweepfile.space import Constant
 from detector.sweepfile.spec import SweepSpec
+
+if TYPE_CHECKING:
+    from detector.search.adaptive import AdaptiveSearch
 
 _MAX_EPOCHS = "trainer.max_epochs"
 _STATES: Mapping[str, State] = {
@@ -114,12 +117,15 @@ class Searching:
         return epochs_of_a_trial(self.study.spec, self.max_epochs)
 
     @cached_property
-    def _search(self) -> AdaptiveSearch | None:
+    def _search(self) -> "AdaptiveSearch | None":
         """None where no parameter varies."""
         spec = self.study.spec
         axes = space.axes(spec.parameters)
         if not axes:
             return None
+        # It loads scipy, which whoever only reads a sweep does without.
+        from detector.search.adaptive import AdaptiveSearch  # noqa: PLC0415
+
         return AdaptiveSearch(axes, spec.metric.goal, self._horizon, spec.seed)
 
     def _record(self, trial_id: int, point: Mapping[str, Coordinate]) -> None:
