@@ -65,6 +65,11 @@ def test_what_is_right_is_let_through_and_leaves_nothing(asked: AskedRun, tmp_pa
             "no model 'resnett18'",
         ),
         (
+            "overrides",
+            [*overrides(1), "models.init=ppocr_v9"],
+            "no published detector of this name",
+        ),
+        (
             "sweep_yaml",
             SWEEP + "  models.encoder.model_name: {values: [resnet18, resnet8]}\n",
             "timm has no model 'resnet8'",

@@ -54,6 +54,22 @@ def whole(tiny: Config, folds: Folds, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
+def test_a_run_goes_on_from_the_weights_that_it_is_given_and_says_whose(
+    whole: Path, tiny: Config, folds: Folds, tmp_path: Path
+) -> None:
+    given = {"models.init": str(whole / "best.ckpt"), "models.optimizer.lr": 1e-8}
+    still = {**given, "models.scheduler.eta_min": 0.0, "trainer.ema_decay": 0.0}
+    config = apply_params(tiny, {**still, "trainer.max_epochs": 1})
+    kept = ModelCheckpoint.load(train(config, folds, 0, tmp_path, every_epoch).checkpoint)
+    before = ModelCheckpoint.load(whole / "best.ckpt")
+    learnt = {name for name, _ in before.build_model().named_parameters()}
+    for name in learnt:
+        torch.testing.assert_close(kept.weights[name], before.weights[name], rtol=1e-4, atol=1e-6)
+    assert before.origin is None
+    assert kept.origin is not None
+    assert kept.origin.name == "best.ckpt"
+
+
 def test_a_run_leaves_its_configuration_curve_and_best_model(whole: Path, tiny: Config) -> None:
     assert [row["epoch"] for row in curve(whole)] == [1, 2, 3]
     best = ModelCheckpoint.load(whole / "best.ckpt")

@@ -174,6 +174,10 @@ class OptimizerConfig(_Section):
 
     lr: PositiveFloat = 4.5e-4
     """Learning rate at the beginning, after any warm-up; the highest of the training."""
+    scale_parameter: bool = False
+    """Whether the rate is relative: that of each tensor is multiplied by the root mean square of
+    its weights at the start, as in Adafactor. Weights that were trained elsewhere need it: their
+    sizes differ by powers of ten."""
     weight_decay: Annotated[float, Field(ge=0)] = 6e-5
     """Decoupled weight decay."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -196,6 +200,10 @@ class SchedulerConfig(_Section):
 class ModelsConfig(_Section):
     """The network, and what is particular to training it."""
 
+    init: str | None = None
+    """What the weights start from: ppocr_v4_mobile, which `detsweep[starter]` brings, an ONNX file
+    of PP-OCR's mobile detectors, or a best.ckpt of a training of the same network; null draws them
+    at random, the backbone's too unless it is `pretrained`."""
     encoder: EncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
     head: HeadConfig = HeadConfig()

@@ -34,6 +34,13 @@ class MapBranch(nn.Sequential):
         assert last.bias is not None
         nn.init.constant_(last.bias, math.log(prior / (1 - prior)))
 
+    @property
+    def last(self) -> nn.ConvTranspose2d:
+        """The layer that gives the logits."""
+        last = self[-1]
+        assert isinstance(last, nn.ConvTranspose2d)
+        return last
+
 
 def approximate_binary_map(probability: Tensor, threshold: Tensor, k: float) -> Tensor:
     """Differentiable binarisation: 1 / (1 + exp(-k (P - T))) (Liao et al. 2020, equation 2)."""

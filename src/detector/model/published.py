@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from detector.errors import ConfigError
 from detector.extras import MissingExtraError
 
 STARTER = "starter"
@@ -67,3 +68,25 @@ PPOCR_V4_MOBILE = Published(
     licence="Apache-2.0",
     source="PaddleOCR",
 )
+
+PUBLISHED = {published.name: published for published in (PPOCR_V4_MOBILE,)}
+"""By name."""
+
+
+def require_init(init: str) -> Path:
+    """The file that `models.init` names: a published detector's, an ONNX file or a checkpoint.
+
+    Raises:
+        MissingExtraError: no package is installed that has the published detector.
+        ConfigError: there is no such file, and no detector of this name.
+    """
+    if init in PUBLISHED:
+        return PUBLISHED[init].require_file()
+    file = Path(init)
+    if not file.is_file():
+        raise ConfigError(
+            f"there is no file {init!r}, and no published detector of this name",
+            where="models.init",
+            remedy=f"name {', '.join(PUBLISHED)}, an ONNX file or a best.ckpt",
+        )
+    return file

@@ -1,6 +1,8 @@
 """Weights that somebody has trained already, as a network of this package."""
 
 import hashlib
+import json
+import math
 from pathlib import Path
 
 import onnx
@@ -8,6 +10,7 @@ import torch
 from google.protobuf.message import DecodeError
 from torch import nn
 
+from detector.config.loading import values_by_key
 from detector.config.schema import PP_LCNET_V3, Config, DecoderConfig, EncoderConfig
 from detector.errors import ConfigError
 from detector.model.checkpoint import ModelCheckpoint, Origin
@@ -15,7 +18,7 @@ from detector.model.dbnet import DBNet
 from detector.model.layers import ScalarAffine
 from detector.model.onnx_weights import assign, read_layers
 from detector.model.pp_lcnet import PPLCNetV3
-from detector.model.published import Published
+from detector.model.published import PPOCR_V4_MOBILE, PUBLISHED, Published, require_init
 from detector.model.rse_fpn import RSEFPN
 
 _NECK_CHANNELS = 96
@@ -59,6 +62,90 @@ def as_published(config: Config, published: Published) -> Config:
     )
     data = config.data.model_copy(update={"mean": published.mean, "std": published.std})
     return config.model_copy(update={"models": models, "data": data})
+
+
+def start_from(config: Config, network: DBNet) -> Origin | None:
+    """Give a network that is to be trained the weights that `models.init` names, if it names any.
+
+    Returns:
+        Where they come from, None where they stay as they were drawn.
+
+    Raises:
+        MissingExtraError: no package is installed that has the published detector.
+        ConfigError: there is no such file, or it has another network.
+    """
+    init = config.models.init
+    if init is None:
+        return None
+    file = require_init(init)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if file.suffix == ".ckpt":
+        return _start_from_checkpoint(file, digest, network)
+    published = PUBLISHED.get(init, PPOCR_V4_MOBILE)
+    _require_network_of(published, config)
+    read_pp_ocr(file, network)
+    _make_trainable(network)
+    name, known = (init, True) if init in PUBLISHED else (file.name, False)
+    return Origin(name, digest, published.licence if known else "unknown", published.source)
+
+
+def _start_from_checkpoint(file: Path, digest: str, network: DBNet) -> Origin:
+    checkpoint = ModelCheckpoint.load(file)
+    try:
+        network.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        encoder = checkpoint.config.models.encoder.model_name
+        channels = checkpoint.config.models.decoder.inner_channels
+        raise ConfigError(
+            "its weights are those of another network",
+            where=f"models.init={file}",
+            remedy=f"set models.encoder.model_name={encoder} and "
+            f"models.decoder.inner_channels={channels}, as it was trained with",
+        ) from error
+    before = checkpoint.origin
+    return Origin(file.name, digest, before.licence if before else "", "detsweep")
+
+
+def _require_network_of(published: Published, config: Config) -> None:
+    """Refuse a configuration of another network than the published one."""
+    wanted = {
+        "models.encoder.model_name": PP_LCNET_V3,
+        "models.decoder.inner_channels": _NECK_CHANNELS,
+        "data.mean": list(published.mean),
+        "data.std": list(published.std),
+    }
+    values = values_by_key(config)
+    other = [key for key, value in wanted.items() if values[key] != value]
+    if other:
+        # Without blanks, so that a shell takes each for one word.
+        words = " ".join(f"{key}={json.dumps(wanted[key], separators=(',', ':'))}" for key in other)
+        raise ConfigError(
+            f"{published.name} is another network than the configuration's",
+            where=f"models.init={config.models.init}",
+            remedy=f"set {words}, or take a preset that starts from it",
+        )
+
+
+_SOFTER = 10.0
+_THRESHOLD = 0.3
+_PART_OF_MAP = 0.1
+
+
+def _make_trainable(network: DBNet) -> None:
+    """Prepare a network that was published for inference.
+
+    Dice loss has made its map so sure of itself (logits of a hundred) that a cross entropy would
+    pull it apart within some steps: softened, it has the same outlines at 0.5. The threshold map,
+    which it lacks, begins as nearly even, from the same features.
+    """
+    probability, threshold = network.probability, network.threshold
+    with torch.no_grad():
+        for weights in probability.last.parameters():
+            weights.div_(_SOFTER)
+        threshold.load_state_dict(probability.state_dict())
+        threshold.last.weight.mul_(_PART_OF_MAP)
+        assert threshold.last.bias is not None
+        threshold.last.bias.fill_(math.log(_THRESHOLD / (1 - _THRESHOLD)))
 
 
 def read_pp_ocr(file: Path, network: DBNet) -> None:

@@ -11,6 +11,7 @@ from detector.data.formats.layout import find_splits
 from detector.data.source import fetch
 from detector.ensemble.names import require_preference
 from detector.errors import SweepError
+from detector.model.published import require_init
 from detector.patience import SHORT_PATIENCE_S
 from detector.steps.prepare import refuse_another_configuration
 from detector.steps.promote import require_baseline
@@ -93,7 +94,7 @@ class AskedRun:
                 remedy="use `detsweep sweep init` and `detsweep sweep agent`, or take `program` "
                 "and `command` out for detsweep's own detector",
             )
-        self._look_at_encoders()
+        self._look_at_networks()
         require_preference(self.prefer, self.config.folds.trained)
         if not self.data.startswith("s3://"):  # whose copy is the first step's
             find_splits(fetch(self.data))
@@ -102,7 +103,9 @@ class AskedRun:
         if self.baseline:
             require_baseline(self.baseline)
 
-    def _look_at_encoders(self) -> None:
+    def _look_at_networks(self) -> None:
+        if self.config.models.init is not None:
+            require_init(self.config.models.init)
         swept = self.spec.parameters.get(ENCODER)
         values = [] if swept is None else swept.grid() or []
         names = {self.config.models.encoder.model_name, *map(str, values)}

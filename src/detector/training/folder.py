@@ -13,7 +13,7 @@ from detector.choosing.pages import PAGES, KeptEpoch
 from detector.config.metrics import HISTORY
 from detector.config.schema import Config
 from detector.errors import TrainingError
-from detector.model.checkpoint import ModelCheckpoint, load_tensors, save_tensors
+from detector.model.checkpoint import ModelCheckpoint, Origin, load_tensors, save_tensors
 from detector.model.dbnet import DBNet
 from detector.storage.atomic import write_atomically
 from detector.training.result import BEST, LAST
@@ -50,11 +50,14 @@ class TrainingFolder:
         lines = "".join(json.dumps(row) + "\n" for row in history)
         write_atomically(self.path / HISTORY, lines.encode())
 
-    def keep(self, network: DBNet, row: Mapping[str, float], kept: KeptEpoch) -> None:
+    def keep(
+        self, network: DBNet, row: Mapping[str, float], kept: KeptEpoch, origin: Origin | None
+    ) -> None:
         """Keep the weights of an epoch, with its counts on each validation page.
 
         Args:
             row: its metrics.
+            origin: of the weights that the training started from.
         """
         ModelCheckpoint(
             config=self.config,
@@ -63,6 +66,7 @@ class TrainingFolder:
             fold=self.fold,
             epoch=kept.epoch,
             metrics=dict(row),
+            origin=origin,
         ).save(self.best)
         write_atomically(self.path / PAGES, kept.to_json().encode())
 

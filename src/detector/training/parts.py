@@ -15,10 +15,12 @@ from detector.config.schema import Config
 from detector.data.batches import Batch, EpochBatches, training_batches
 from detector.data.page import Page
 from detector.data.processes import Processes
+from detector.model.checkpoint import Origin
 from detector.model.dbnet import DBNet
+from detector.model.starting import start_from
 from detector.training.device import CUDA
 from detector.training.shared_norm import share_batch_norm
-from detector.training.step import Stepper
+from detector.training.step import SCALE, Stepper
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Parts:
         stepper: takes optimizer steps with these three.
         loader: the batches of one epoch, by this process's share of them.
         batches: which crops they are; its `epoch` and `start` say where the loader begins.
+        origin: of the weights that the network started from; None of those drawn at random.
     """
 
     network: DBNet
@@ -42,6 +45,7 @@ class Parts:
     stepper: Stepper
     loader: DataLoader[Batch]
     batches: EpochBatches
+    origin: Origin | None
 
     @property
     def weights_to_keep(self) -> DBNet:
@@ -72,7 +76,8 @@ def build_parts(config: Config, pages: Sequence[Page], fabric: Fabric) -> Parts:
     """Seed everything and build what trains on `pages`.
 
     Raises:
-        ConfigError: the batch cannot be shared by so many processes.
+        ConfigError: the batch cannot be shared by so many processes, or the network cannot start
+            from `models.init`.
     """
     _limit_threads()
     seed_everything(config.seed, verbose=False)
@@ -84,22 +89,39 @@ def build_parts(config: Config, pages: Sequence[Page], fabric: Fabric) -> Parts:
         share_batch_norm(network, fabric.device)
     if config.trainer.channels_last:
         network = network.to(memory_format=torch.channels_last)
+    origin = start_from(config, network)
     # (Fabric's types of what it has set up have no public names.)
     model, optimizer = fabric.setup(network, _optimizer(network, config))
     decay = config.trainer.ema_decay
     ema = ModelEmaV3(network, decay=decay, use_warmup=True) if decay else None
     stepper = Stepper(fabric, model, optimizer, network, ema, config)
-    return Parts(network, model, optimizer, ema, stepper, loader, batches)
+    return Parts(network, model, optimizer, ema, stepper, loader, batches, origin)
+
+
+_SMALLEST_SCALE = 1e-3
+"""Of a tensor of zeros, so that it can change (Shazeer and Stern 2018, arXiv 1804.04235, section
+8)."""
 
 
 def _optimizer(network: DBNet, config: Config) -> torch.optim.AdamW:
     settings = config.models.optimizer
+    groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
+    if settings.scale_parameter:
+        groups = [
+            {"params": [tensor], SCALE: max(_SMALLEST_SCALE, _rms(tensor))}
+            for tensor in network.parameters()
+        ]
     return torch.optim.AdamW(
-        network.parameters(),
+        groups,
         lr=settings.lr,
         betas=(settings.beta1, settings.beta2),
         weight_decay=settings.weight_decay,
     )
+
+
+def _rms(tensor: torch.Tensor) -> float:
+    """Root mean square."""
+    return float(tensor.detach().square().mean().sqrt())
 
 
 def _limit_threads() -> None:

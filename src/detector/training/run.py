@@ -180,7 +180,7 @@ class TrainingRun:
 
     def _save_epoch(self, row: dict[str, float], kept: KeptEpoch | None) -> None:
         if kept:
-            self._folder.keep(self._parts.weights_to_keep, row, kept)
+            self._folder.keep(self._parts.weights_to_keep, row, kept, self._parts.origin)
         self._save()
         self._folder.write_curve(self._progress.history)
         metrics = as_metrics(row)

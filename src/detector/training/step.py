@@ -16,6 +16,9 @@ from detector.model.dbnet import Maps
 from detector.model.loss import TargetMaps, detection_loss
 from detector.training.group import any_of
 
+SCALE = "scale"
+"""Of an optimizer's group: what the learning rate is multiplied by."""
+
 
 class Stepper:
     """Takes optimizer steps over whole batches.
@@ -59,7 +62,7 @@ class Stepper:
             TrainingError: the loss is not finite, or a single crop does not fit into memory.
         """
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get(SCALE, 1)
         if not self._fits:
             self._agree_on_micro_batch(batch)
             self._fits = True
