@@ -1,6 +1,7 @@
 """Which candidate becomes the model, and what the choice itself is worth."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from detector.choosing.candidates import Candidate, choose_candidate, cross_fit
 from detector.choosing.pages import PageScores
 from detector.errors import ConfigError
 from detector.evaluation.cleval.counts import CLEvalCounts
+from detector.evaluation.iou import IoUCounts
 
 
 def candidate(name: str, found: list[int], ms: float) -> Candidate:
@@ -35,6 +37,36 @@ def test_the_fastest_within_noise_is_taken_unless_something_else_is_preferred(
     prefer: str, chosen: str
 ) -> None:
     assert choose_candidate(ALL, prefer)[0] == chosen
+
+
+def outlining(candidate: Candidate, matched: int) -> Candidate:
+    names = list(candidate.pages.counts)
+    return replace(candidate, matches=dict.fromkeys(names, IoUCounts(100, 100, matched)))
+
+
+def test_of_equally_fast_ones_within_noise_that_is_taken_whose_outlines_fit_better() -> None:
+    loose, tight = outlining(FOLD, 92), outlining(replace(FOLD, name="fold 2"), 95)
+    better = replace(MEAN, ms_per_page=22)
+    name, reason = choose_candidate([loose, outlining(better, 91), tight], "balance")
+    assert name == "fold 2"
+    assert reason.startswith(
+        "its outlines fit better than those of mean of maps, which is as fast "
+        "(IoU 0.9500 against 0.9100); the difference of 0.001"
+    )
+    assert choose_candidate([loose, outlining(better, 91), tight], "accuracy")[0] == "mean of maps"
+
+
+def test_outlines_that_fit_better_do_not_outweigh_what_is_slower_or_worse_than_noise() -> None:
+    fast = outlining(FOLD, 90)
+    slow = outlining(replace(MEAN, ms_per_page=60), 99)
+    poor = outlining(replace(POOR, ms_per_page=20), 99)
+    assert choose_candidate([fast, slow, poor], "balance")[0] == "fold 0"
+
+
+def test_each_half_of_the_pages_judges_by_its_own_matches() -> None:
+    half = FOLD.pages.halves()[0]
+    matches = {n: IoUCounts(100, 100, 90 if n in half else 10) for n in FOLD.pages.counts}
+    assert replace(FOLD, matches=matches).only(half).iou_hmean == pytest.approx(0.9)
 
 
 def test_a_lead_beyond_noise_is_worth_its_time() -> None:

@@ -16,6 +16,7 @@ from detector.data.page import Page
 from detector.detecting.inference import Image, detect_text
 from detector.detecting.postprocess import Detections
 from detector.ensemble.files import CandidateFile
+from detector.evaluation.iou import IoUCounts
 from detector.evaluation.score_row import ScoreRow
 from detector.evaluation.scoring import Scores, score_pages
 
@@ -30,11 +31,13 @@ class Measured:
 
     Attributes:
         pages: its counts on each page.
+        matches: its outlines that match one of a page's at IoU >= 0.5, by the page's name.
         score: what they come to.
     """
 
     file: CandidateFile
     pages: PageScores
+    matches: Mapping[str, IoUCounts]
     score: ScoreRow
 
     @property
@@ -67,7 +70,9 @@ def measure_candidate(file: CandidateFile, held_out: Sequence[Page]) -> Measured
         f"{file.megabytes:.1f} MB"
     )
     row = _score_row(file, scores, interval, len(pages))
-    return Measured(file, pages, row)
+    names = [page.name for page in held_out]
+    matches = dict(zip(names, scores.iou_of_pages[_IOU], strict=True))
+    return Measured(file, pages, matches, row)
 
 
 def in_turns(measured: Sequence[Measured], held_out: Sequence[Page]) -> list[Measured]:
@@ -117,7 +122,7 @@ def by_kind(
 
 def to_choose_from(measured: Sequence[Measured]) -> list[Candidate]:
     """What is chosen from, by the scores and times that the tables show."""
-    return [Candidate(m.file.name, m.pages, m.ms_per_page) for m in measured]
+    return [Candidate(m.file.name, m.pages, m.ms_per_page, m.matches) for m in measured]
 
 
 def _score_row(file: CandidateFile, scores: Scores, interval: Interval, pages: int) -> ScoreRow:

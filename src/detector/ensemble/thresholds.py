@@ -29,6 +29,7 @@ from detector.detecting.postprocess import Regions
 from detector.evaluation.cleval.counts import DatasetScore
 from detector.evaluation.cleval.evaluate import evaluate_page
 from detector.evaluation.iou import IoUCounts, evaluate_iou
+from detector.evaluation.ratios import found_and_outlined
 
 MOST_PAGES = 200
 """Enough to tune three numbers; the maps of more would fill the memory."""
@@ -86,7 +87,7 @@ def tune_thresholds(
     gain = difference(after, before)
     matched = reduce(add, (trials.matches(found[name], [name]) for name in everywhere))
     iou_gain = matched.hmean - trials.matches(own, everywhere).hmean
-    helps = gain.value >= 0 and _together(gain.value, iou_gain) > 0
+    helps = gain.value >= 0 and found_and_outlined(gain.value, iou_gain) > 0
     best = trials.search(everywhere, own) if helps else own
     return Tuned(best, len(everywhere), gain, iou_gain, _reason(own, best, gain, iou_gain, helps))
 
@@ -154,7 +155,7 @@ class _Trials:
 
     def _value(self, thresholds: PostprocessConfig, names: Sequence[str]) -> float:
         matches = self.matches(thresholds, names)
-        return _together(self._cleval(thresholds, names), matches.hmean)
+        return found_and_outlined(self._cleval(thresholds, names), matches.hmean)
 
     def _cleval(self, thresholds: PostprocessConfig, names: Sequence[str]) -> float:
         return self.scores(thresholds).only(names).total.hmean
@@ -170,11 +171,6 @@ class _Trials:
             scores = PageScores.of(self.pages, DatasetScore(tuple(counts)))
             self._known[thresholds] = scores, matches
         return self._known[thresholds]
-
-
-def _together(cleval: float, iou: float) -> float:
-    """What is climbed, or how much of it was gained."""
-    return (2 * cleval + iou) / 3
 
 
 def _neighbours(thresholds: PostprocessConfig) -> list[PostprocessConfig]:

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 from detector.data.images import read_image
 from detector.data.page import Page
@@ -18,13 +20,20 @@ class Scores:
 
     Attributes:
         cleval: character-level scores.
-        iou: matches of boxes, by the least IoU of a match.
+        iou_of_pages: matches of boxes on each page, by the least IoU of a match.
         ms_per_page: mean duration from pixels to outlines, without reading the file.
     """
 
     cleval: DatasetScore
-    iou: Mapping[float, IoUCounts]
+    iou_of_pages: Mapping[float, Sequence[IoUCounts]]
     ms_per_page: float
+
+    @property
+    def iou(self) -> dict[float, IoUCounts]:
+        """Matches of boxes on all pages together, by the least IoU of a match."""
+        return {
+            least: reduce(add, pages, IoUCounts()) for least, pages in self.iou_of_pages.items()
+        }
 
 
 def score_pages(
@@ -43,7 +52,7 @@ def score_pages(
         DataError: an image cannot be read, or has more than `max_pixels` pixels.
     """
     counts = []
-    iou = dict.fromkeys(iou_thresholds, IoUCounts())
+    iou: dict[float, list[IoUCounts]] = {threshold: [] for threshold in iou_thresholds}
     seconds = 0.0
     for page in pages:
         image = read_image(page.image, max_pixels)
@@ -51,6 +60,6 @@ def score_pages(
         found = detect(image).polygons
         seconds += time.perf_counter() - started
         counts.append(evaluate_page(page.boxes, found))
-        for threshold in iou:
-            iou[threshold] += evaluate_iou(page.boxes, found, threshold)
+        for threshold, of_pages in iou.items():
+            of_pages.append(evaluate_iou(page.boxes, found, threshold))
     return Scores(DatasetScore(tuple(counts)), iou, 1000 * seconds / max(1, len(counts)))

@@ -12,7 +12,7 @@ from detector.steps.child import Progress, say_to_parent
 from detector.steps.trainer_status import show_progress
 from detector.steps.training import Origin, Training
 from detector.tracking.opening import open_tracker
-from detector.wording import counted
+from detector.training.result import trained_before
 
 if TYPE_CHECKING:
     from detector.training.result import EpochMetrics, TrainResult
@@ -59,7 +59,7 @@ def train_to_the_end(place: Training, config: Config, folds: Folds, fold: int) -
     """
     epochs_before = len(place.history) if place.origin == Origin.of(config, folds, fold) else 0
     if epochs_before == config.trainer.max_epochs:
-        say(f"trained before: {counted(epochs_before, 'epoch')}, all there are")
+        say(trained_before(epochs_before))
         _track(place, config)
         return
 

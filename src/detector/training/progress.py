@@ -7,7 +7,7 @@ from typing import Any
 
 from detector.config.metrics import METRIC
 from detector.training.keeping import EpochChoice
-from detector.training.result import EpochMetrics, Status, TrainResult
+from detector.training.result import EpochMetrics, Status, TrainResult, trained_before
 from detector.wording import counted
 
 
@@ -56,7 +56,7 @@ class Progress:
         """A line for people, when a training goes on."""
         done = len(self.history)
         if done == max_epochs:
-            return f"trained before: {counted(done, 'epoch')}, all there are"
+            return trained_before(done)
         steps = f" and {counted(self.step_in_epoch, 'step')}" if self.step_in_epoch else ""
         return f"resumed after epoch {done}{steps}"
 

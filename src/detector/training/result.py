@@ -5,8 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from detector.wording import counted
+
 LAST, BEST = "last.ckpt", "best.ckpt"
 """The files of a training's folder that hold its whole state, and the weights that it keeps."""
+
+
+def trained_before(epochs: int) -> str:
+    """What is said of a training that has nothing left to do.
+
+    >>> trained_before(1)
+    'trained before: 1 epoch, all there are'
+    """
+    return f"trained before: {counted(epochs, 'epoch')}, all there are"
+
 
 Status = Literal["finished", "stopped", "preempted"]
 """A training "finished" all its epochs, was "stopped" early by `OnEpoch`, or was "preempted" by
