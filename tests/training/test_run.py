@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from detector.choosing.pages import KeptEpoch
-from detector.config.loading import apply_params
+from detector.config.loading import apply_params, load_config
 from detector.config.metrics import GOALS, METRIC
 from detector.config.schema import Config
 from detector.data.folds import Folds
 from detector.errors import TrainingError
 from detector.model.checkpoint import ModelCheckpoint, load_tensors
+from detector.model.published import PPOCR_V4_MOBILE
+from detector.model.starting import published_model
 from detector.tracking.tracker import Outcome, Pictures
 from detector.training.result import EpochMetrics
 from detector.training.run import train
@@ -68,6 +70,27 @@ def test_a_run_goes_on_from_the_weights_that_it_is_given_and_says_whose(
     assert before.origin is None
     assert kept.origin is not None
     assert kept.origin.name == "best.ckpt"
+
+
+def test_training_a_published_detector_further_does_not_forget_what_it_reads(
+    folds: Folds, tmp_path: Path
+) -> None:
+    config = load_config(
+        [
+            "preset=ppocr_v4_cpu",
+            "data.resize.side=640",
+            "data.crop_size=256",
+            "trainer.max_epochs=2",
+            "models.scheduler.T_max=2",
+        ]
+    )
+    result = train(config, folds, 0, tmp_path, every_epoch)
+    before = published_model(PPOCR_V4_MOBILE, config, "digest").weights
+    kept = ModelCheckpoint.load(result.checkpoint)
+    assert result.kept_hmean > 0.95
+    assert not torch.equal(kept.weights["encoder.stem.weight"], before["encoder.stem.weight"])
+    assert kept.origin is not None
+    assert kept.origin.name == "ppocr_v4_mobile"
 
 
 def test_a_run_leaves_its_configuration_curve_and_best_model(whole: Path, tiny: Config) -> None:
