@@ -439,7 +439,11 @@ def test_the_model_that_others_trained_is_prepared_its_own_way(
     assert card.origin is not None
     assert (card.origin["name"], card.origin["licence"]) == ("ppocr_v4_mobile", "Apache-2.0")
     assert card.postprocess_settings() == with_public.tuned.postprocess
-    assert "PaddleOCR" in card_as_markdown(card)
+    digest = card.origin["digest"]
+    assert card.started_from == (
+        f"ppocr_v4_mobile, trained by PaddleOCR; Apache-2.0; SHA-256 {digest}"
+    )
+    assert card.started_from in card_as_markdown(card)
     again = score_pages(folds.held_out, detector, card.max_pixels())
     assert again.cleval.hmean == pytest.approx(known(with_public.choice.row.hmean), abs=1e-3)
 

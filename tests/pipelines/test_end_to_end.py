@@ -132,6 +132,9 @@ def test_the_choices_are_given_with_their_reasons_and_intervals(finished: Finish
     report = finished.run.ensemble.report
     assert f"The model is {model.choice.chosen}" in report
     assert "all, out of fold" in report
+    started_from = finished.run.ensemble.card.started_from
+    assert ("weights it started from" in report) == (started_from is not None)
+    assert (started_from or "") in report
 
 
 def test_the_model_is_judged_by_the_baseline(finished: Finished) -> None:

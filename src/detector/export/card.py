@@ -55,6 +55,17 @@ class Card:
     maps: int = 1
     origin: Mapping[str, str] | None = None
 
+    @property
+    def started_from(self) -> str | None:
+        """Whose weights it started from, in a line; None of those that were drawn at random."""
+        if self.origin is None:
+            return None
+        licence = self.origin["licence"] or "no licence known"
+        return (
+            f"{self.origin['name']}, trained by {self.origin['source']}; {licence}; "
+            f"SHA-256 {self.origin['digest']}"
+        )
+
     def to_json(self) -> str:
         """The card as the file's metadata hold it."""
         return json.dumps(asdict(self), indent=1)

@@ -16,6 +16,7 @@ from detector.data.images import read_image
 from detector.ensemble.outcome import EnsembleOutcome
 from detector.evaluation.mistakes import PageMistakes, by_kind, count_kinds
 from detector.evaluation.overlay import draw_mistakes, encode_jpeg
+from detector.export.card import Card
 from detector.report.content import Overlay, ReportData
 from detector.report.html import render_report
 from detector.steps.prepare import Prepared
@@ -132,9 +133,15 @@ def run_content(
             "data set": config.data.path,
             **{name: str(count) for name, count in prepared.page_counts.items()},
             "data digest (SHA-256)": prepared.manifest.digest(),
+            **_weights(run.ensemble.card),
             **sweep.facts,
         },
     )
+
+
+def _weights(card: Card) -> dict[str, str]:
+    """Whose weights the model started from, if they were not drawn at random."""
+    return {"weights it started from": card.started_from} if card.started_from else {}
 
 
 def _run_commands(
