@@ -18,7 +18,8 @@ from benchmarks.pages import SEED, SIZE, Words, draw_pages
 from detector.data.page import TextBox
 from detector.data.targets import build_targets
 from detector.detecting.postprocess import decode
-from detector.evaluation.iou import IoUCounts, evaluate_iou
+from detector.evaluation.iou import evaluate_iou
+from detector.evaluation.iou_counts import IoUCounts
 from tests.detecting.reference_postprocess import reference_decode, reference_decode_polygons
 
 THRESH, BOX_THRESH, UNCLIP_RATIO = 0.3, 0.5, 1.5

@@ -10,7 +10,7 @@ from detector.choosing.candidates import Candidate, choose_candidate, cross_fit
 from detector.choosing.pages import PageScores
 from detector.errors import ConfigError
 from detector.evaluation.cleval.counts import CLEvalCounts
-from detector.evaluation.iou import IoUCounts
+from detector.evaluation.iou_counts import IoUCounts
 
 
 def candidate(name: str, found: list[int], ms: float) -> Candidate:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from detector.data.page import TextBox
 from detector.errors import DataError
-from detector.evaluation.iou import IoUCounts, evaluate_iou
+from detector.evaluation.iou import evaluate_iou
+from detector.evaluation.iou_counts import IoUCounts
 from tests.shapes import rectangle
 
 

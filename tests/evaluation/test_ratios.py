@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from detector.choosing import bootstrap
 from detector.choosing.pages import PageScores
 from detector.evaluation.cleval.counts import CLEvalCounts, DatasetScore
-from detector.evaluation.iou import IoUCounts
+from detector.evaluation.iou_counts import IoUCounts
 from detector.evaluation.ratios import harmonic_mean, mean, share
 from detector.geometry.outlines import meetings, regions
 

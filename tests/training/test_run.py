@@ -80,6 +80,8 @@ def test_training_a_published_detector_further_does_not_forget_what_it_reads(
             "preset=ppocr_v4_cpu",
             "data.resize.side=640",
             "data.crop_size=256",
+            "data.crops_per_page=8",
+            "models.head.postprocess.box_thresh=0.3",
             "trainer.max_epochs=2",
             "models.scheduler.T_max=2",
         ]

@@ -12,7 +12,7 @@ from operator import add
 from detector.choosing.bootstrap import difference
 from detector.choosing.pages import PageScores
 from detector.errors import ConfigError
-from detector.evaluation.iou import IoUCounts
+from detector.evaluation.iou_counts import IoUCounts
 from detector.evaluation.ratios import found_and_outlined
 
 BALANCE, ACCURACY, SPEED = "balance", "accuracy", "speed"

@@ -17,7 +17,7 @@ from detector.wording import counted
 if TYPE_CHECKING:
     from detector.detecting.postprocess import Detections
     from detector.evaluation.cleval.counts import DatasetScore
-    from detector.evaluation.iou import IoUCounts
+    from detector.evaluation.iou_counts import IoUCounts
 
 Model = Annotated[
     Path, typer.Option(metavar="FILE", help="An ONNX file that `detsweep run` wrote.")

@@ -16,7 +16,7 @@ from detector.data.page import Page
 from detector.detecting.inference import Image, detect_text
 from detector.detecting.postprocess import Detections
 from detector.ensemble.files import CandidateFile
-from detector.evaluation.iou import IoUCounts
+from detector.evaluation.iou_counts import IoUCounts
 from detector.evaluation.score_row import ScoreRow
 from detector.evaluation.scoring import Scores, score_pages
 

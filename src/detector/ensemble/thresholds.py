@@ -28,7 +28,8 @@ from detector.detecting.inference import ProbabilityMap, draw_map, read_regions,
 from detector.detecting.postprocess import Regions
 from detector.evaluation.cleval.counts import DatasetScore
 from detector.evaluation.cleval.evaluate import evaluate_page
-from detector.evaluation.iou import IoUCounts, evaluate_iou
+from detector.evaluation.iou import evaluate_iou
+from detector.evaluation.iou_counts import IoUCounts
 from detector.evaluation.ratios import found_and_outlined
 
 MOST_PAGES = 200

@@ -11,7 +11,8 @@ from detector.data.page import Page
 from detector.detecting.inference import Detect
 from detector.evaluation.cleval.counts import DatasetScore
 from detector.evaluation.cleval.evaluate import evaluate_page
-from detector.evaluation.iou import IoUCounts, evaluate_iou
+from detector.evaluation.iou import evaluate_iou
+from detector.evaluation.iou_counts import IoUCounts
 
 
 @dataclass(frozen=True)
