@@ -6,8 +6,6 @@ the pages is scored by the candidate that the other half would have chosen.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import add
 
 from detector.choosing.bootstrap import difference
 from detector.choosing.pages import PageScores
@@ -43,7 +41,7 @@ class Candidate:
     @property
     def iou_hmean(self) -> float:
         """Of its matches."""
-        return reduce(add, self.matches.values(), IoUCounts()).hmean
+        return sum(self.matches.values(), start=IoUCounts()).hmean
 
     def only(self, names: Sequence[str]) -> "Candidate":
         """What is known of it from the pages in `names` alone, and how fast it is."""

@@ -13,7 +13,6 @@ not searched on.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +85,7 @@ def tune_thresholds(
     }
     after = reduce(PageScores.__or__, (trials.scores(found[n]).only([n]) for n in everywhere))
     gain = difference(after, before)
-    matched = reduce(add, (trials.matches(found[name], [name]) for name in everywhere))
+    matched = sum((trials.matches(found[n], [n]) for n in everywhere), start=IoUCounts())
     iou_gain = matched.hmean - trials.matches(own, everywhere).hmean
     helps = gain.value >= 0 and found_and_outlined(gain.value, iou_gain) > 0
     best = trials.search(everywhere, own) if helps else own
@@ -135,7 +134,7 @@ class _Trials:
 
     def matches(self, thresholds: PostprocessConfig, names: Sequence[str]) -> IoUCounts:
         by_page = self._measured(thresholds)[1]
-        return reduce(add, (by_page[name] for name in names), IoUCounts())
+        return sum((by_page[name] for name in names), start=IoUCounts())
 
     def search(self, names: Sequence[str], start: PostprocessConfig) -> PostprocessConfig:
         """Climb from `start`, by one step of one threshold at a time, to where none is better."""

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 
 from detector.data.images import read_image
 from detector.data.page import Page
@@ -32,9 +30,7 @@ class Scores:
     @property
     def iou(self) -> dict[float, IoUCounts]:
         """Matches of boxes on all pages together, by the least IoU of a match."""
-        return {
-            least: reduce(add, pages, IoUCounts()) for least, pages in self.iou_of_pages.items()
-        }
+        return {least: sum(pages, start=IoUCounts()) for least, pages in self.iou_of_pages.items()}
 
 
 def score_pages(

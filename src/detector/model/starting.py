@@ -10,8 +10,8 @@ import torch
 from google.protobuf.message import DecodeError
 from torch import nn
 
-from detector.config.loading import values_by_key
-from detector.config.schema import PP_LCNET_V3, Config, DecoderConfig, EncoderConfig
+from detector.config.loading import apply_params, values_by_key
+from detector.config.schema import PP_LCNET_V3, Config
 from detector.errors import ConfigError
 from detector.model.checkpoint import ModelCheckpoint, Origin
 from detector.model.dbnet import DBNet
@@ -22,6 +22,9 @@ from detector.model.published import PPOCR_V4_MOBILE, PUBLISHED, Published, requ
 from detector.model.rse_fpn import RSEFPN
 
 _NECK_CHANNELS = 96
+_SOFTER = 10.0
+_THRESHOLD = 0.3
+_PART_OF_MAP = 0.1
 _WITH_WEIGHTS = nn.Conv2d | nn.ConvTranspose2d | ScalarAffine
 
 
@@ -40,7 +43,6 @@ def published_model(published: Published, config: Config, data_digest: str) -> M
     adapted = as_published(config, published)
     network = DBNet(adapted.models, pretrained=False)
     read_pp_ocr(file, network)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return ModelCheckpoint(
         config=adapted,
         weights=network.state_dict(),
@@ -48,20 +50,28 @@ def published_model(published: Published, config: Config, data_digest: str) -> M
         fold=None,
         epoch=0,
         metrics={},
-        origin=Origin(published.name, digest, published.licence, published.source),
+        origin=Origin(published.name, _sha256(file), published.licence, published.source),
     )
 
 
 def as_published(config: Config, published: Published) -> Config:
     """A configuration with a published network in place of its own."""
-    models = config.models.model_copy(
-        update={
-            "encoder": EncoderConfig(model_name=PP_LCNET_V3, pretrained=False),
-            "decoder": DecoderConfig(inner_channels=_NECK_CHANNELS),
-        }
-    )
-    data = config.data.model_copy(update={"mean": published.mean, "std": published.std})
-    return config.model_copy(update={"models": models, "data": data})
+    whole = {"models.encoder.pretrained": False, "models.decoder.adaptive_scale_fusion": False}
+    return apply_params(config, {**_settings(published), **whole})
+
+
+def _settings(published: Published) -> dict[str, object]:
+    """What a configuration has to say for the network to be the published one, by key."""
+    return {
+        "models.encoder.model_name": PP_LCNET_V3,
+        "models.decoder.inner_channels": _NECK_CHANNELS,
+        "data.mean": list(published.mean),
+        "data.std": list(published.std),
+    }
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def start_from(config: Config, network: DBNet) -> Origin | None:
@@ -78,18 +88,18 @@ def start_from(config: Config, network: DBNet) -> Origin | None:
     if init is None:
         return None
     file = require_init(init)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
     if file.suffix == ".ckpt":
-        return _start_from_checkpoint(file, digest, network)
-    published = PUBLISHED.get(init, PPOCR_V4_MOBILE)
-    _require_network_of(published, config)
+        return _start_from_checkpoint(file, network)
+    published = PUBLISHED.get(init)
+    network_of = published or PPOCR_V4_MOBILE
+    _require_network_of(network_of, config)
     read_pp_ocr(file, network)
     _make_trainable(network)
-    name, known = (init, True) if init in PUBLISHED else (file.name, False)
-    return Origin(name, digest, published.licence if known else "unknown", published.source)
+    name, licence = (published.name, published.licence) if published else (file.name, "unknown")
+    return Origin(name, _sha256(file), licence, network_of.source)
 
 
-def _start_from_checkpoint(file: Path, digest: str, network: DBNet) -> Origin:
+def _start_from_checkpoint(file: Path, network: DBNet) -> Origin:
     checkpoint = ModelCheckpoint.load(file)
     try:
         network.load_state_dict(checkpoint.weights)
@@ -103,17 +113,12 @@ def _start_from_checkpoint(file: Path, digest: str, network: DBNet) -> Origin:
             f"models.decoder.inner_channels={channels}, as it was trained with",
         ) from error
     before = checkpoint.origin
-    return Origin(file.name, digest, before.licence if before else "", "detsweep")
+    return Origin(file.name, _sha256(file), before.licence if before else "", "detsweep")
 
 
 def _require_network_of(published: Published, config: Config) -> None:
     """Refuse a configuration of another network than the published one."""
-    wanted = {
-        "models.encoder.model_name": PP_LCNET_V3,
-        "models.decoder.inner_channels": _NECK_CHANNELS,
-        "data.mean": list(published.mean),
-        "data.std": list(published.std),
-    }
+    wanted = _settings(published)
     values = values_by_key(config)
     other = [key for key, value in wanted.items() if values[key] != value]
     if other:
@@ -124,11 +129,6 @@ def _require_network_of(published: Published, config: Config) -> None:
             where=f"models.init={config.models.init}",
             remedy=f"set {words}, or take a preset that starts from it",
         )
-
-
-_SOFTER = 10.0
-_THRESHOLD = 0.3
-_PART_OF_MAP = 0.1
 
 
 def _make_trainable(network: DBNet) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
+from scipy.stats import qmc
 
 from detector.search.axes import Axis, Coordinate, Rows
 from detector.search.curves import CURVES_TO_COMPARE, Curves, Trial, curves
@@ -142,9 +143,6 @@ class AdaptiveSearch:
 
     def _spread(self, number: int) -> NDArray[np.float64]:
         """The Sobol sequence (1967), scrambled."""
-        # Whoever only reads a sweep does not load all of scipy.stats, which takes seconds.
-        from scipy.stats import qmc  # noqa: PLC0415
-
         sequence = qmc.Sobol(self._cube.dimensions, rng=np.random.default_rng(self._seed))
         if number:
             sequence.fast_forward(number)

@@ -111,7 +111,7 @@ class _Fold:
 
     @property
     def epochs_done(self) -> int:
-        return len(self.training.history) if self.training.origin == self.origin else 0
+        return self.training.epochs_done(self.origin)
 
     @property
     def epochs_left(self) -> int:

@@ -57,7 +57,7 @@ def train_to_the_end(place: Training, config: Config, folds: Folds, fold: int) -
     Raises:
         PreemptedError: it was asked to end before all its epochs were trained.
     """
-    epochs_before = len(place.history) if place.origin == Origin.of(config, folds, fold) else 0
+    epochs_before = place.epochs_done(Origin.of(config, folds, fold))
     if epochs_before == config.trainer.max_epochs:
         say(trained_before(epochs_before))
         _track(place, config)

@@ -107,6 +107,10 @@ class Training:
         key = self._key(HISTORY)
         return read_history(self.store.read(key).decode()) if self.store.exists(key) else {}
 
+    def epochs_done(self, origin: Origin) -> int:
+        """How many epochs are finished here of a training of this origin."""
+        return len(self.history) if self.origin == origin else 0
+
     def seconds(self, epochs: int) -> float:
         """How long `epochs` epochs take, by the middle one of those that are finished."""
         return epochs * median(row["seconds"] for row in self.history.values())

@@ -84,7 +84,8 @@ def build_parts(config: Config, pages: Sequence[Page], fabric: Fabric) -> Parts:
     loader, batches = training_batches(
         pages, config, Processes.of_environment(), pinned=fabric.device.type == CUDA
     )
-    network = DBNet(config.models)
+    # Weights that others are put in place of need not be downloaded.
+    network = DBNet(config.models, pretrained=False if config.models.init else None)
     if fabric.world_size > 1:
         share_batch_norm(network, fabric.device)
     if config.trainer.channels_last:
