@@ -99,10 +99,14 @@ def test_what_is_left_of_a_run_is_foretold_by_its_epochs(
     store = tmp_path / "run"
     shutil.copytree(finished.store, store)
     run, backend = Run(str(store)), f"sqlite:///{store}/sweep.db"
-    at_the_end = RunUnderWay(run, backend, 2).forecast()
-    assert at_the_end is not None
-    assert (at_the_end.sweep, at_the_end.folds) == (0, 0)
-    assert at_the_end.ensemble > 0
+    times = iter([100.0, 100.0, 100.5, 10_000.0])
+    under_way = RunUnderWay(run, backend, 2, clock=lambda: next(times))
+    at_the_end, later, overdue = (under_way.forecast() for _ in range(3))
+    assert at_the_end is not None and later is not None and overdue is not None
+    assert (at_the_end.sweep, at_the_end.folds, at_the_end.running) == (0, 0, ())
+    assert at_the_end.ensemble > 0.5
+    assert later.ensemble == pytest.approx(at_the_end.ensemble - 0.5)
+    assert overdue.total == 0
     shutil.rmtree(store / "folds" / "1")
     before_fold_1 = RunUnderWay(run, backend, 2).forecast()
     assert before_fold_1 is not None

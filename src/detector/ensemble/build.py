@@ -128,6 +128,7 @@ def _enter_folds(
     files = _export_all(models, folds, sample, folder)
     maps = {name: files[name].probability_map() for name in models}
     first = next(iter(models.values())).config
+    say("tuning thresholds on out-of-fold pages")
     tuned = tune_thresholds(maps, left_out, first.data, first.models.head.postprocess)
     say(tuned.reason)
     return [(file, tuned) for file in files.values()]
@@ -160,10 +161,11 @@ def _export_all(
 ) -> dict[str, CandidateFile]:
     """Every candidate in float32, by name."""
     first = next(iter(models.values()))
-    return {
-        name: export_candidate(name, network, models.get(name, first), sample, folder)
-        for name, network in candidate_networks(models, folds.training(None))
-    }
+    files = {}
+    for name, network in candidate_networks(models, folds.training(None)):
+        say(f"exporting {name}")
+        files[name] = export_candidate(name, network, models.get(name, first), sample, folder)
+    return files
 
 
 def _enter_untrained(

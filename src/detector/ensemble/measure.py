@@ -19,6 +19,7 @@ from detector.ensemble.files import CandidateFile
 from detector.evaluation.iou_counts import IoUCounts
 from detector.evaluation.score_row import ScoreRow
 from detector.evaluation.scoring import Scores, score_pages
+from detector.pace import paced
 
 _IOU = 0.5
 _TIMED_PAGES, _ROUNDS = 2, 5
@@ -61,7 +62,9 @@ def measure_candidate(file: CandidateFile, held_out: Sequence[Page]) -> Measured
     def detect(image: Image) -> Detections:
         return detect_text(image, probability_map, file.data.resize, file.postprocess)
 
-    scores = score_pages(held_out, detect, file.data.max_pixels, [_IOU])
+    scores = score_pages(
+        paced(held_out, f"measuring {file.name}"), detect, file.data.max_pixels, [_IOU]
+    )
     pages = PageScores.of(held_out, scores.cleval)
     interval = score(pages)
     say(

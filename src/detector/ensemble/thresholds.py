@@ -30,6 +30,7 @@ from detector.evaluation.cleval.evaluate import evaluate_page
 from detector.evaluation.iou import evaluate_iou
 from detector.evaluation.iou_counts import IoUCounts
 from detector.evaluation.ratios import found_and_outlined
+from detector.pace import paced
 
 MOST_PAGES = 200
 """Enough to tune three numbers; the maps of more would fill the memory."""
@@ -115,7 +116,8 @@ def _draw_maps(
     data: DataConfig,
 ) -> Iterator[_Mapped]:
     pages = [(name, page) for name in networks for page in left_out[name]]
-    for name, page in taken_evenly(pages, MOST_PAGES):
+    taken = taken_evenly(pages, MOST_PAGES)
+    for name, page in paced(taken, "drawing maps"):
         resized = resize_page(read_image(page.image, data.max_pixels), data.resize)
         probability = draw_map(resized, networks[name]).astype(np.float16)
         yield _Mapped(page, probability, resized.image_size)

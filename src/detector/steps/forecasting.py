@@ -1,5 +1,8 @@
 """A run that is under way, looked at from outside: how long it will still take."""
 
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from statistics import mean, median
 
@@ -28,15 +31,23 @@ class RunUnderWay:
         run: its store.
         backend: where its trials are, a URL.
         at_once: how many trials, and later folds, are trained at once.
+        clock: gives seconds.
     """
 
-    def __init__(self, run: Run, backend: str, at_once: int):
-        self._run, self._at_once = run, at_once
+    def __init__(
+        self,
+        run: Run,
+        backend: str,
+        at_once: int,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._run, self._at_once, self._clock = run, at_once, clock
         self._backend = cache(lambda: open_backend(backend, patience_seconds=0))
         self._configuration = cache(lambda: run.config)
         self._page_counts = cache(lambda: _count_pages(run))
         self._usual: float | None = None
         self._seconds: dict[int, tuple[int, list[float]]] = {}
+        self._trained_at: float | None = None
 
     def forecast(self) -> Forecast | None:
         """When it will have ended; None before its first epoch, and for a sweep without a limit."""
@@ -67,11 +78,19 @@ class RunUnderWay:
             for number in config.folds.trained
             if number != SWEEP_FOLD
         }
-        at_work = [AtWork(f"fold {k}", epoch) for k, epoch in folds.items() if epoch]
-        unbegun = float(len(folds) - len(at_work))
+        last = config.trainer.max_epochs
+        at_work = [AtWork(f"fold {k}", epoch) for k, epoch in folds.items() if 0 < epoch < last]
+        unbegun = float(sum(epoch == 0 for epoch in folds.values()))
         if self._run.find_outcome() is None:
             unbegun += config.folds.rescore / 2
-        return forecast(Progress(*common, at_work, 0, unbegun, ensemble, in_sweep=False))
+        left = forecast(Progress(*common, at_work, 0, unbegun, ensemble, in_sweep=False))
+        return left if at_work or unbegun else self._since_training(left)
+
+    def _since_training(self, left: Forecast) -> Forecast:
+        """What the last step still takes: it leaves nothing to be seen before its end."""
+        if self._trained_at is None:
+            self._trained_at = self._clock()
+        return replace(left, ensemble=max(0.0, left.ensemble - self._clock() + self._trained_at))
 
     def _epoch_seconds(self, trials: list[TrialRecord]) -> float | None:
         """Of the trials that were trained last."""

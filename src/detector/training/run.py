@@ -21,11 +21,11 @@ from detector.data.fit import require_text
 from detector.data.folds import Folds
 from detector.evaluation.cleval.counts import DatasetScore
 from detector.interrupt import Interrupt, catch_sigterm
+from detector.pace import Pace
 from detector.tracking.tracker import UNTRACKED, Tracker
 from detector.training.folder import TrainingFolder
 from detector.training.group import any_of, start_fabric
 from detector.training.nothing_found import is_worth_a_word, likely_reason
-from detector.training.pace import Pace
 from detector.training.parts import build_parts
 from detector.training.progress import Progress, as_metrics
 from detector.training.result import EpochMetrics, OnEpoch, OnStep, Status, TrainResult
@@ -72,8 +72,14 @@ def train(
         TrainingError: the loss stopped being a number, or `last.ckpt` is of another configuration.
     """
     with catch_sigterm() as interrupt:
-        run = TrainingRun(config, folds, fold, run_dir, tracker, on_step or Pace())
+        run = TrainingRun(config, folds, fold, run_dir, tracker, on_step or _step_lines())
         return run.train(on_epoch, interrupt)
+
+
+def _step_lines() -> OnStep:
+    """A line now and then on how far an epoch is."""
+    pace = Pace("step")
+    return lambda epoch, done, of: pace(f"epoch {epoch}", done, of)
 
 
 class TrainingRun:

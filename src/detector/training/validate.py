@@ -1,6 +1,6 @@
 """How well the network in training finds the text of pages that it does not train on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from detector.evaluation.cleval.counts import CLEvalCounts, DatasetScore
 from detector.evaluation.cleval.evaluate import evaluate_page
 from detector.evaluation.overlay import draw_overlay, encode_jpeg
 from detector.model.dbnet import DBNet
+from detector.pace import paced
 from detector.training.group import everyones
 
 _SHOWN = 4
@@ -59,11 +60,11 @@ class Validation:
         self._found = [scored[number].polygons for number in numbers[:_SHOWN]]
         return DatasetScore(tuple(scored[number].counts for number in numbers))
 
-    def _score_pages(self, network: DBNet, numbers: Iterable[int]) -> dict[int, "_ScoredPage"]:
+    def _score_pages(self, network: DBNet, numbers: Sequence[int]) -> dict[int, "_ScoredPage"]:
         postprocess = self._config.models.head.postprocess
         probability_map = self._probability_map(network)
         scored = {}
-        for number in numbers:
+        for number in paced(numbers, "validating"):
             found = detect_resized(self._scaled[number], probability_map, postprocess)
             counts = evaluate_page(self.pages[number].boxes, found.polygons)
             scored[number] = _ScoredPage(counts, found.polygons)
