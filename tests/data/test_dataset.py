@@ -34,6 +34,30 @@ def test_epochs_differ_and_take_no_page_more_often_than_asked() -> None:
     assert all(sorted(pages) == sorted([*range(10), *range(10)]) for pages in epochs)
 
 
+@given(st.integers(1, 12), st.integers(0, 30), st.integers(1, 3), st.integers(1, 50))
+def test_pages_that_a_model_labelled_are_at_most_half_of_an_epoch(
+    labelled: int, taught: int, crops: int, epoch: int
+) -> None:
+    batches = EpochBatches(labelled, 1, crops, seed=3, taught=taught)
+    batches.epoch = epoch
+    pages = [draw.page for batch in batches for draw in batch]
+    assert len(pages) == len(batches)
+    assert all(pages.count(page) == crops for page in range(labelled))
+    others = {page for page in pages if page >= labelled}
+    assert len(others) == min(labelled, taught)
+    assert others <= set(range(labelled, labelled + taught))
+    assert all(pages.count(page) == crops for page in others)
+
+
+def test_each_epoch_draws_other_pages_that_a_model_labelled() -> None:
+    batches = EpochBatches(5, 1, 1, seed=0, taught=1000)
+    drawn: set[int] = set()
+    for epoch in range(1, 101):
+        batches.epoch = epoch
+        drawn |= {draw.page for batch in batches for draw in batch if draw.page >= 5}
+    assert len(drawn) > 350  # of 500 draws from 1000 pages; 393 are expected
+
+
 @given(SIZES, SIZES, st.integers(0, 2**32))
 def test_the_anchor_is_always_visible(height: int, width: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

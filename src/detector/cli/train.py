@@ -44,6 +44,7 @@ def _train(config: Config, run_dir: Path, fold: int | None) -> None:
     with spinning("loading torch"):
         from detector.data.opening import split_pages
         from detector.ensemble.single import export_training
+        from detector.export.teacher import with_taught_pages
         from detector.tracking.opening import open_tracker
         from detector.training.nothing_found import refuse_to_go_on
         from detector.training.result import EpochMetrics
@@ -52,7 +53,7 @@ def _train(config: Config, run_dir: Path, fold: int | None) -> None:
     obstacle = what_keeps_from_writing(run_dir)
     if obstacle:
         raise StoreError(obstacle, where=str(run_dir), remedy="name another folder by --run-dir")
-    folds = split_pages(config)
+    folds = with_taught_pages(config, split_pages(config))
     is_first = Processes.of_environment().is_first
     hmeans: list[float] = []
 

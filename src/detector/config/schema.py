@@ -75,6 +75,9 @@ class DataConfig(_Section):
 
     path: str = Field(default_factory=lambda: os.environ.get("DETSWEEP_DATA", "data"))
     """Folder or s3:// URL of the data set; `DETSWEEP_DATA` sets the default."""
+    unlabelled: str | None = None
+    """Folder or s3:// URL of more pages, without labels: a training learns from what
+    `models.teacher` finds on them too. Nothing is ever measured on them."""
     group_column: str | None = None
     """Column of index.csv whose pages stay together in one fold; null takes `group` or the only
     column that ends in `_group`, if there is one."""
@@ -204,6 +207,8 @@ class ModelsConfig(_Section):
     """What the weights start from: ppocr_v4_mobile, which `detsweep[starter]` brings, an ONNX file
     of PP-OCR's mobile detectors, or a best.ckpt of a training of the same network; null draws them
     at random, the backbone's too unless it is `pretrained`."""
+    teacher: str | None = None
+    """The model.onnx that says where the text of `data.unlabelled` is."""
     encoder: EncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
     head: HeadConfig = HeadConfig()
@@ -272,6 +277,15 @@ class Config(_Section):
     models: ModelsConfig = ModelsConfig()
     trainer: TrainerConfig = TrainerConfig()
     folds: FoldsConfig = FoldsConfig()
+
+    @model_validator(mode="after")
+    def _unlabelled_pages_have_a_teacher(self) -> "Config":
+        if (self.data.unlabelled is None) != (self.models.teacher is None):
+            raise ValueError(
+                "data.unlabelled and models.teacher go together: pages without labels, and the "
+                "model.onnx that finds their text"
+            )
+        return self
 
     def to_dict(self) -> dict[str, object]:
         """Nested plain values, as JSON and YAML hold them."""

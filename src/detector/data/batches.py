@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -109,6 +110,11 @@ class EpochBatches:
 
     Where several processes share each batch, every one draws as much of it: with n processes, the
     k-th takes every n-th place, from the k-th on. So their first m draws are the batch's first n·m.
+
+    Args:
+        pages: how many are labelled; each is drawn from in every epoch.
+        taught: how many follow them that a model has labelled. Each epoch draws from as many of
+            them as there are labelled ones, or from all if they are fewer.
     """
 
     def __init__(
@@ -118,9 +124,12 @@ class EpochBatches:
         crops_per_page: int,
         seed: int,
         processes: Processes = ALONE,
+        taught: int = 0,
     ):
-        self._pages = np.repeat(np.arange(pages), crops_per_page)
-        self._batch_size = min(batch_size, len(self._pages))
+        self._crops_per_page = crops_per_page
+        self._labelled, self._taught = pages, taught
+        self._crops = (pages + min(pages, taught)) * crops_per_page
+        self._batch_size = min(batch_size, self._crops)
         self._seed = seed
         self._processes = processes
         self.epoch = 1
@@ -129,15 +138,24 @@ class EpochBatches:
     def __len__(self) -> int:
         """Batches of a whole epoch; the rest that fills no batch is left out, as batch norm would
         suffer from it. Another epoch leaves out others."""
-        return len(self._pages) // self._batch_size
+        return self._crops // self._batch_size
 
     def __iter__(self) -> Iterator[list[Draw]]:
         ours = self._processes
-        order = np.random.default_rng((self._seed, self.epoch)).permutation(self._pages)
+        rng = np.random.default_rng((self._seed, self.epoch))
+        order = rng.permutation(np.repeat(self._pages_of_epoch(rng), self._crops_per_page))
         for batch in range(self.start, len(self)):
             first = batch * self._batch_size
             places = range(first, first + self._batch_size)[ours.rank :: ours.world]
             yield [Draw(self.epoch, place, int(order[place])) for place in places]
+
+    def _pages_of_epoch(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """All labelled pages, and as many of the others, so that labels keep half of the say."""
+        labelled = np.arange(self._labelled)
+        if not self._taught:
+            return labelled
+        drawn = rng.choice(self._taught, min(self._labelled, self._taught), replace=False)
+        return np.concatenate([labelled, self._labelled + drawn])
 
 
 def training_batches(
@@ -145,6 +163,7 @@ def training_batches(
     config: Config,
     processes: Processes = ALONE,
     *,
+    taught: Sequence[Page] = (),
     pinned: bool = False,
 ) -> tuple[DataLoader[Batch], EpochBatches]:
     """A loader of crop batches, and the sampler whose `epoch` and `start` say where it begins.
@@ -153,6 +172,7 @@ def training_batches(
     `trainer.accumulate_grad_batches`), or this process's share of it.
 
     Args:
+        taught: pages that a model has labelled, besides.
         pinned: whether batches lie in memory that an NVIDIA GPU takes them from faster.
 
     Raises:
@@ -166,10 +186,11 @@ def training_batches(
         data.crops_per_page,
         config.seed,
         processes,
+        len(taught),
     )
     # A loader is typed by what its dataset gives, not by what its collate function makes of it.
     loader: DataLoader[Any] = DataLoader(
-        CropDataset(pages, config),
+        CropDataset([*pages, *taught], config),
         batch_sampler=batches,
         num_workers=data.num_workers,
         collate_fn=_side_by_side,

@@ -92,10 +92,24 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Folds:
-    """The pages of a data set with the manifest that splits them. See `open_folds`."""
+    """The pages of a data set with the manifest that splits them. See `open_folds`.
+
+    Attributes:
+        taught: pages that a model has labelled. Every training may learn from them; they belong to
+            no fold, and nothing is measured on them.
+    """
 
     pages: tuple[Page, ...]
     manifest: Manifest
+    taught: tuple[Page, ...] = ()
+
+    def digest(self) -> str:
+        """SHA-256 of all that decides what is trained on: the manifest's, where that is all."""
+        digest = self.manifest.digest()
+        if not self.taught:
+            return digest
+        content = [(page.name, _annotation_sha256(page)) for page in self.taught]
+        return hashlib.sha256(json.dumps([digest, content]).encode()).hexdigest()
 
     @property
     def held_out(self) -> list[Page]:

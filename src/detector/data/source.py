@@ -55,11 +55,15 @@ def fetch(url: str) -> Path:
     return folder
 
 
+def cache_root() -> Path:
+    """Where copies lie, and what need not be found again: `DETSWEEP_CACHE`."""
+    return Path(os.environ.get("DETSWEEP_CACHE") or Path.home() / ".cache" / "detsweep")
+
+
 def cache_folder(url: str) -> Path:
     """Where the copy of a data set at an object store lies."""
-    cache = Path(os.environ.get("DETSWEEP_CACHE") or Path.home() / ".cache" / "detsweep")
     name = url.rstrip("/").rsplit("/", 1)[-1]
-    return cache / "data" / f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+    return cache_root() / "data" / f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
 
 
 def _fetch_s3(url: str) -> Path:

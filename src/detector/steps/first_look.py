@@ -11,6 +11,7 @@ from detector.data.formats.layout import find_splits
 from detector.data.source import fetch
 from detector.ensemble.names import require_preference
 from detector.errors import SweepError
+from detector.export.teacher import require_teacher
 from detector.model.published import require_init
 from detector.patience import SHORT_PATIENCE_S
 from detector.steps.prepare import refuse_another_configuration
@@ -106,6 +107,8 @@ class AskedRun:
     def _look_at_networks(self) -> None:
         if self.config.models.init is not None:
             require_init(self.config.models.init)
+        if self.config.models.teacher is not None:
+            require_teacher(self.config.models.teacher)
         swept = self.spec.parameters.get(ENCODER)
         values = [] if swept is None else swept.grid() or []
         names = {self.config.models.encoder.model_name, *map(str, values)}

@@ -11,6 +11,7 @@ from detector.config.schema import Config
 from detector.console import say
 from detector.data.folds import SWEEP_FOLD, Folds
 from detector.errors import DetsweepError, PreemptedError, TrainingError
+from detector.export.teacher import with_taught_pages
 from detector.steps.child import GRACE_S, Work
 from detector.steps.run import Run
 from detector.steps.train import train_to_the_end
@@ -68,7 +69,8 @@ def share_fold(run: Run, number: int) -> None:
     if fold.result:
         return
     with TemporaryDirectory(prefix="detsweep-") as scratch:
-        trained = train(fold.config, fold.folds, number, Path(scratch), lambda _: True)
+        folds = with_taught_pages(fold.config, fold.folds)
+        trained = train(fold.config, folds, number, Path(scratch), lambda _: True)
     if trained.status == "preempted":
         # A process that ended well would be missed by those that are started again.
         raise PreemptedError(f"fold {number} was asked to end before it was trained")

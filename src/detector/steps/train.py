@@ -8,6 +8,7 @@ from detector.config.schema import Config
 from detector.console import say
 from detector.data.folds import Folds
 from detector.errors import PreemptedError
+from detector.export.teacher import with_taught_pages
 from detector.steps.child import Progress, say_to_parent
 from detector.steps.trainer_status import show_progress
 from detector.steps.training import Origin, Training
@@ -35,6 +36,7 @@ def train_in(
     from detector.training.run import train  # noqa: PLC0415
 
     place.begin(Origin.of(config, folds, fold))
+    folds = with_taught_pages(config, folds)
     with (
         place.opened() as folder,
         open_tracker(config, folder.path, place.tracked_as, place.group) as tracker,

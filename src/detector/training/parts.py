@@ -72,8 +72,11 @@ class Parts:
         self.stepper.micro_batch = state["micro_batch"]
 
 
-def build_parts(config: Config, pages: Sequence[Page], fabric: Fabric) -> Parts:
-    """Seed everything and build what trains on `pages`.
+def build_parts(
+    config: Config, pages: Sequence[Page], fabric: Fabric, taught: Sequence[Page] = ()
+) -> Parts:
+    """Seed everything and build what trains on `pages`, and on as many of those that are `taught`
+    in an epoch.
 
     Raises:
         ConfigError: the batch cannot be shared by so many processes, or the network cannot start
@@ -82,7 +85,11 @@ def build_parts(config: Config, pages: Sequence[Page], fabric: Fabric) -> Parts:
     _limit_threads()
     seed_everything(config.seed, verbose=False)
     loader, batches = training_batches(
-        pages, config, Processes.of_environment(), pinned=fabric.device.type == CUDA
+        pages,
+        config,
+        Processes.of_environment(),
+        taught=taught,
+        pinned=fabric.device.type == CUDA,
     )
     # Weights that others are put in place of need not be downloaded.
     network = DBNet(config.models, pretrained=False if config.models.init else None)

@@ -101,10 +101,10 @@ class TrainingRun:
         pages = folds.training(fold)
         require_text(pages, "training")
         require_text(self._validation.pages, "validation")
-        self._folder = TrainingFolder(run_dir, config, folds.manifest.digest(), fold)
+        self._folder = TrainingFolder(run_dir, config, folds.digest(), fold)
         if self._is_first:
             self._folder.write_config()
-        self._parts = build_parts(config, pages, self._fabric)
+        self._parts = build_parts(config, pages, self._fabric, folds.taught)
         self._progress = Progress()
         self._resume()
 
