@@ -70,7 +70,7 @@ def test_what_was_found_once_is_kept_by_the_page_and_the_teacher(
     config = learning_from(unlabelled, teacher)
     before = with_taught_pages(config, folds)
     other = finding(Path(shutil.copy(teacher, tmp_path)), more_than=0.11)
-    monkeypatch.setattr("detector.export.teacher.Detector", None)
+    monkeypatch.setattr("detector.export.detector.Detector", None)
     after = with_taught_pages(config, folds)
     assert after.digest() == before.digest() != folds.digest() == folds.manifest.digest()
     with pytest.raises(TypeError):  # It would have to look.

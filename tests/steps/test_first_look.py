@@ -70,6 +70,21 @@ def test_what_is_right_is_let_through_and_leaves_nothing(asked: AskedRun, tmp_pa
             "no published detector of this name",
         ),
         (
+            "overrides",
+            [*overrides(1), "models.init=ppocr_v4_mobile"],
+            "another network than the configuration's\n  → set models.encoder.model_name=",
+        ),
+        (
+            "overrides",
+            [*overrides(1), "data.unlabelled=scans", "models.teacher=none.onnx"],
+            "none.onnx: it cannot be read as an ONNX file",
+        ),
+        (
+            "sweep_yaml",
+            SWEEP + "  models.init: {values: [null, ppocr_v9]}\n",
+            "no published detector of this name",
+        ),
+        (
             "sweep_yaml",
             SWEEP + "  models.encoder.model_name: {values: [resnet18, resnet8]}\n",
             "timm has no model 'resnet8'",

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from detector.data.images import IMAGE_SUFFIXES, read_bytes, read_image
 from detector.data.page import Page, TextBox
 from detector.data.source import cache_root, fetch
 from detector.errors import DataError
-from detector.export.detector import Detector
 from detector.export.model import Model
 from detector.pace import paced
 from detector.storage.atomic import write_atomically
 from detector.wording import counted
+
+if TYPE_CHECKING:
+    from detector.detecting.inference import Detect
 
 
 def require_teacher(file: str) -> None:
@@ -97,7 +100,7 @@ class _Teacher:
     def __init__(self, file: Path, max_pixels: int):
         require_teacher(str(file))
         self.file, self._max_pixels = file, max_pixels
-        self._detector: Detector | None = None
+        self._detect: Detect | None = None
         self._known = cache_root() / "taught" / hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
     def find(self, image: Path, digest: str) -> tuple[TextBox, ...]:
@@ -118,6 +121,9 @@ class _Teacher:
 
     def _look_at(self, image: Path) -> list[list[list[float]]]:
         pixels = read_image(image, self._max_pixels)
-        if self._detector is None:
-            self._detector = Detector(self.file)
-        return [polygon.tolist() for polygon in self._detector(pixels).polygons]
+        if self._detect is None:
+            # onnxruntime and numba take seconds to import, and most trainings have no teacher.
+            from detector.export.detector import Detector  # noqa: PLC0415
+
+            self._detect = Detector(self.file)
+        return [polygon.tolist() for polygon in self._detect(pixels).polygons]

@@ -3,15 +3,21 @@
 What is known of them without torch; `detector.model.starting` reads their weights.
 """
 
+import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from detector.config.loading import values_by_key
+from detector.config.schema import PP_LCNET_V3, Config
 from detector.errors import ConfigError
 from detector.extras import MissingExtraError
 
 STARTER = "starter"
 """The extra that brings the package."""
+CHECKPOINT = ".ckpt"
+"""Ends the name of a file of a training of our own."""
+_NECK_CHANNELS = 96
 Channels = tuple[float, float, float]
 
 
@@ -44,6 +50,34 @@ class Published:
                     return Path(folder) / path
         return None
 
+    def settings(self) -> dict[str, object]:
+        """What a configuration has to say for the network to be this one, by key."""
+        return {
+            "models.encoder.model_name": PP_LCNET_V3,
+            "models.decoder.inner_channels": _NECK_CHANNELS,
+            "data.mean": list(self.mean),
+            "data.std": list(self.std),
+        }
+
+    def require_network_of(self, config: Config) -> None:
+        """Refuse a configuration of another network.
+
+        Raises:
+            ConfigError: with the words that mend it.
+        """
+        wanted, values = self.settings(), values_by_key(config)
+        other = [key for key, value in wanted.items() if values[key] != value]
+        if other:
+            # Without blanks, so that a shell takes each for one word.
+            words = " ".join(
+                f"{key}={json.dumps(wanted[key], separators=(',', ':'))}" for key in other
+            )
+            raise ConfigError(
+                f"{self.name} is another network than the configuration's",
+                where=f"models.init={config.models.init}",
+                remedy=f"set {words}, or take a preset that starts from it",
+            )
+
     def require_file(self) -> Path:
         """Its ONNX file.
 
@@ -71,6 +105,24 @@ PPOCR_V4_MOBILE = Published(
 
 PUBLISHED = {published.name: published for published in (PPOCR_V4_MOBILE,)}
 """By name."""
+
+
+def require_start(config: Config, init: str) -> Path:
+    """The file whose weights a configuration's network is to start from.
+
+    Whether a checkpoint's are of this network shows when they are read.
+
+    Args:
+        init: as `models.init`.
+
+    Raises:
+        MissingExtraError: no package is installed that has the published detector.
+        ConfigError: there is no such file, or the network is another.
+    """
+    file = require_init(init)
+    if file.suffix != CHECKPOINT:
+        PUBLISHED.get(init, PPOCR_V4_MOBILE).require_network_of(config)
+    return file
 
 
 def require_init(init: str) -> Path:

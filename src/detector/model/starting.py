@@ -1,7 +1,6 @@
 """Weights that somebody has trained already, as a network of this package."""
 
 import hashlib
-import json
 import math
 from pathlib import Path
 
@@ -10,18 +9,23 @@ import torch
 from google.protobuf.message import DecodeError
 from torch import nn
 
-from detector.config.loading import apply_params, values_by_key
-from detector.config.schema import PP_LCNET_V3, Config
+from detector.config.loading import apply_params
+from detector.config.schema import Config
 from detector.errors import ConfigError
 from detector.model.checkpoint import ModelCheckpoint, Origin
 from detector.model.dbnet import DBNet
 from detector.model.layers import ScalarAffine
 from detector.model.onnx_weights import assign, read_layers
 from detector.model.pp_lcnet import PPLCNetV3
-from detector.model.published import PPOCR_V4_MOBILE, PUBLISHED, Published, require_init
+from detector.model.published import (
+    CHECKPOINT,
+    PPOCR_V4_MOBILE,
+    PUBLISHED,
+    Published,
+    require_start,
+)
 from detector.model.rse_fpn import RSEFPN
 
-_NECK_CHANNELS = 96
 _SOFTER = 10.0
 _THRESHOLD = 0.3
 _PART_OF_MAP = 0.1
@@ -57,17 +61,7 @@ def published_model(published: Published, config: Config, data_digest: str) -> M
 def as_published(config: Config, published: Published) -> Config:
     """A configuration with a published network in place of its own."""
     whole = {"models.encoder.pretrained": False, "models.decoder.adaptive_scale_fusion": False}
-    return apply_params(config, {**_settings(published), **whole})
-
-
-def _settings(published: Published) -> dict[str, object]:
-    """What a configuration has to say for the network to be the published one, by key."""
-    return {
-        "models.encoder.model_name": PP_LCNET_V3,
-        "models.decoder.inner_channels": _NECK_CHANNELS,
-        "data.mean": list(published.mean),
-        "data.std": list(published.std),
-    }
+    return apply_params(config, {**published.settings(), **whole})
 
 
 def _sha256(file: Path) -> str:
@@ -87,16 +81,14 @@ def start_from(config: Config, network: DBNet) -> Origin | None:
     init = config.models.init
     if init is None:
         return None
-    file = require_init(init)
-    if file.suffix == ".ckpt":
+    file = require_start(config, init)
+    if file.suffix == CHECKPOINT:
         return _start_from_checkpoint(file, network)
-    published = PUBLISHED.get(init)
-    network_of = published or PPOCR_V4_MOBILE
-    _require_network_of(network_of, config)
     read_pp_ocr(file, network)
     _make_trainable(network)
+    published = PUBLISHED.get(init)
     name, licence = (published.name, published.licence) if published else (file.name, "unknown")
-    return Origin(name, _sha256(file), licence, network_of.source)
+    return Origin(name, _sha256(file), licence, (published or PPOCR_V4_MOBILE).source)
 
 
 def _start_from_checkpoint(file: Path, network: DBNet) -> Origin:
@@ -114,21 +106,6 @@ def _start_from_checkpoint(file: Path, network: DBNet) -> Origin:
         ) from error
     before = checkpoint.origin
     return Origin(file.name, _sha256(file), before.licence if before else "", "detsweep")
-
-
-def _require_network_of(published: Published, config: Config) -> None:
-    """Refuse a configuration of another network than the published one."""
-    wanted = _settings(published)
-    values = values_by_key(config)
-    other = [key for key, value in wanted.items() if values[key] != value]
-    if other:
-        # Without blanks, so that a shell takes each for one word.
-        words = " ".join(f"{key}={json.dumps(wanted[key], separators=(',', ':'))}" for key in other)
-        raise ConfigError(
-            f"{published.name} is another network than the configuration's",
-            where=f"models.init={config.models.init}",
-            remedy=f"set {words}, or take a preset that starts from it",
-        )
 
 
 def _make_trainable(network: DBNet) -> None:

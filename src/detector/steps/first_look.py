@@ -5,14 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from detector.config.loading import load_config, preset_names
+from detector.config.loading import (
+    apply_params,
+    load_config,
+    preset_names,
+    values_by_key,
+)
 from detector.config.schema import Config
 from detector.data.formats.layout import find_splits
 from detector.data.source import fetch
 from detector.ensemble.names import require_preference
 from detector.errors import SweepError
 from detector.export.teacher import require_teacher
-from detector.model.published import require_init
+from detector.model.published import require_start
 from detector.patience import SHORT_PATIENCE_S
 from detector.steps.prepare import refuse_another_configuration
 from detector.steps.promote import require_baseline
@@ -23,7 +28,7 @@ from detector.sweep.opening import require_backend
 from detector.sweepfile.check import check_sweep, configs_of, refuse_errors
 from detector.sweepfile.spec import SweepSpec, parse_sweep
 
-ENCODER = "models.encoder.model_name"
+ENCODER, INIT = "models.encoder.model_name", "models.init"
 
 
 @dataclass(frozen=True)
@@ -105,13 +110,12 @@ class AskedRun:
             require_baseline(self.baseline)
 
     def _look_at_networks(self) -> None:
-        if self.config.models.init is not None:
-            require_init(self.config.models.init)
+        for init in self._values(INIT):
+            if init is not None:
+                require_start(apply_params(self.config, {INIT: init}), str(init))
         if self.config.models.teacher is not None:
             require_teacher(self.config.models.teacher)
-        swept = self.spec.parameters.get(ENCODER)
-        values = [] if swept is None else swept.grid() or []
-        names = {self.config.models.encoder.model_name, *map(str, values)}
+        names = {str(name) for name in self._values(ENCODER)}
         usual = {
             load_config([f"preset={name}"]).models.encoder.model_name for name in preset_names()
         }
@@ -122,6 +126,11 @@ class AskedRun:
 
             for name in unusual:
                 require_known(name)
+
+    def _values(self, key: str) -> list[object]:
+        """What a key may be in a trial, as far as its values can be counted."""
+        swept = self.spec.parameters.get(key)
+        return [values_by_key(self.config)[key]] if swept is None else list(swept.grid() or [])
 
     def _look_at_store(self) -> None:
         run = Run(self.store, patience_s=SHORT_PATIENCE_S)
