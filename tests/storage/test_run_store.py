@@ -1,7 +1,6 @@
 """The run store, once in a folder and once on a real S3 server."""
 
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -13,14 +12,6 @@ from detector.errors import StoreError
 from detector.storage.atomic import write_atomically
 from detector.storage.run_store import RunStore
 from tests.ports import free_port
-
-
-@pytest.fixture(params=["folder", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunStore]:
-    if request.param == "folder":
-        yield RunStore(tmp_path / "store")
-    else:
-        yield RunStore(f"{request.getfixturevalue('s3_bucket')}/{tmp_path.name}")
 
 
 def test_store_gives_back_what_was_written(store: RunStore) -> None:

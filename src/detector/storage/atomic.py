@@ -1,8 +1,12 @@
-"""Files on a disk that are written whole: the old one or the new one, never half of one."""
+"""Files on a disk that are written whole: the old one or the new one, never half of one, and on the
+disk before anything else counts on them."""
 
 import errno
 import os
+import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
@@ -40,11 +44,37 @@ def is_full(error: BaseException) -> bool:
 
 def write_beside(path: Path, content: bytes) -> None:
     """`write_atomically` for who waits for room himself."""
+    with _beside(path) as beside:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _replace(beside, path)
+
+
+def link_beside(source: Path, path: Path) -> None:
+    """Make `path` another name of a file that is never changed in place; a copy where a disk has no
+    such names."""
+    with _beside(path) as beside:
+        try:
+            beside.hardlink_to(source)
+        except OSError as error:
+            if is_full(error):
+                raise
+            shutil.copyfile(source, beside)
+        # Whoever wrote it may not have waited for the disk.
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        _replace(beside, path)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A name for what is to become `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        beside.write_bytes(content)
-        _replace(beside, path)
+        yield beside
     finally:
         beside.unlink(missing_ok=True)
 
@@ -62,3 +92,19 @@ def is_in_use(error: BaseException) -> bool:
 )
 def _replace(new: Path, old: Path) -> None:
     new.replace(old)
+    _sync_folder(old.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk: a renamed file may be lost without it."""
+    if os.name == "nt":  # which opens no folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems over a network have none for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)

@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from detector.errors import StoreError, StoreLostError
 from detector.patience import Patience, patience_seconds
-from detector.storage.atomic import is_full, what_keeps_from_writing, write_beside
+from detector.storage.atomic import is_full, link_beside, what_keeps_from_writing, write_beside
 from detector.storage.object_store import is_outage, open_place, store_errors
 
 T = TypeVar("T")
@@ -100,6 +100,38 @@ class RunStore:
 
         return sorted(Path(found).name for found in self._ask(key, listed))
 
+    def find_content(self, key: str) -> bytes | None:
+        """The content of a file; None where there is no such file."""
+
+        def found() -> bytes | None:
+            try:
+                return bytes(self._fs.cat_file(self._path(key)))
+            except FileNotFoundError:
+                return None
+
+        return self._ask(key, found)
+
+    def get_file(self, key: str, target: Path) -> bool:
+        """Copy a file to a local path; False where there is no such file."""
+
+        def copied() -> bool:
+            try:
+                self._fs.get_file(self._path(key), str(target))
+            except FileNotFoundError:
+                return False
+            return True
+
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return self._ask(key, copied)
+
+    def find(self, key: str) -> list[str]:
+        """The keys of all files below `key`, at any depth, in order."""
+        self._fs.invalidate_cache()
+        below, start = f"{self._path(key)}/", len(self._path("")) + 1
+        found = self._ask(key, lambda: self._fs.find(self._path(key)))
+        # S3's gives the folder itself where nothing is in it any more.
+        return sorted(path[start:] for path in found if path.startswith(below))
+
     def write(self, key: str, content: bytes | str) -> None:
         """Put a whole file.
 
@@ -162,9 +194,9 @@ class RunStore:
             self._fs.get_file(remote, str(local))
 
     def put_file(self, local: Path, key: str) -> None:
-        """Copy a local file into the store."""
+        """Put a local file, which is never changed in place, into the store."""
         if self.is_local:
-            self.write(key, local.read_bytes())
+            self._ask(key, lambda: link_beside(local, Path(self._path(key))))
         else:
             self._ask(key, lambda: self._fs.put_file(str(local), self._path(key)))
 
