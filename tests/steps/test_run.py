@@ -15,6 +15,7 @@ from detector.errors import StoreError
 from detector.evaluation.score_row import ScoreRow
 from detector.steps.run import BegunSweep, Run
 from detector.steps.training import FoldResult, Origin
+from detector.storage.atomic import write_atomically
 from detector.sweep.outcome import SweepOutcome
 from detector.sweep.trial import Hold, TrialRecord
 
@@ -73,23 +74,37 @@ def test_an_ensembles_outcome_is_read_as_it_was_written(run: Run) -> None:
     assert run.ensemble.report == "<html>"
 
 
-def test_a_training_is_of_the_origin_that_it_was_begun_with(run: Run, tmp_path: Path) -> None:
+def test_a_training_is_of_the_origin_that_it_was_begun_with(run: Run) -> None:
     training = run.fold(1)
     first, second = Origin("c", "d", 1), Origin("other", "d", 1)
-    training.begin(first)
-    training.write_result(FoldResult(1, 3, {"val/hmean": 0.5}, None))
-    training.begin(first)
+    with training.attempt(first) as folder:
+        write_atomically(folder.path / "last.ckpt", b"weights")
+    training.write_result(FoldResult(1, 3, {"val/hmean": 0.5}, None, first))
+    with training.attempt(first) as folder:
+        assert (folder.path / "last.ckpt").read_bytes() == b"weights"
     assert (training.origin, training.trained.scores) == (first, {"val/hmean": 0.5})
-    training.begin(second)
+    with training.attempt(second) as folder:
+        assert list(folder.path.iterdir()) == []
     assert (training.origin, training.result) == (second, None)
     with pytest.raises(StoreError, match="fold 1 has not been trained to its end"):
         _ = training.trained
 
 
+def test_what_an_earlier_version_has_trained_is_left_to_it(run: Run) -> None:
+    training = run.trial(1)
+    training.store.write(f"{training.key}/origin.json", "{}")
+    with (
+        pytest.raises(StoreError, match="an earlier version"),
+        training.attempt(Origin("c", "d", 0)),
+    ):
+        pass
+
+
 def test_the_trainings_that_were_begun_are_listed_trials_first(run: Run) -> None:
     assert run.trainings() == []
     for training in (run.fold(1), run.fold(0), run.trial(10), run.trial(2)):
-        training.begin(Origin("c", "d", 0))
+        with training.attempt(Origin("c", "d", 0)):
+            pass
     names = [training.name for training in run.trainings()]
     assert names == ["trial 2", "trial 10", "fold 0", "fold 1"]
 

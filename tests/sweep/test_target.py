@@ -10,6 +10,7 @@ from detector.sweepfile.spec import MetricSpec
 
 class Trial:
     number = 0
+    attempt = 1
     params: ClassVar[Params] = {}
 
     def report(self, epoch: int, metrics: Mapping[str, float]) -> bool:

@@ -183,6 +183,7 @@ def _detector(run: Run) -> Objective:
             folds(),
             SWEEP_FOLD,
             lambda metrics: trial.report(metrics.epoch, metrics.values),
+            trial.attempt,
         )
         return result.status
 
@@ -192,8 +193,8 @@ def _detector(run: Run) -> Objective:
 def _program(run: Run, sweep: Sweep) -> Objective:
     @contextmanager
     def folder(trial: int) -> Iterator[Path]:
-        with run.trial(trial).opened() as kept:
-            yield kept.path
+        with run.trial(trial).program_folder() as path:
+            yield path
 
     return program_objective(sweep, folder)
 

@@ -30,7 +30,6 @@ from detector.steps.promote import compare_with_baseline
 from detector.steps.report import run_content
 from detector.steps.run import Run
 from detector.tracking.opening import open_tracker
-from detector.training.result import BEST
 from detector.wording import counted
 
 if TYPE_CHECKING:
@@ -63,8 +62,7 @@ def build(run: Run, prefer: str = BALANCE, baseline: str = "") -> EnsembleOutcom
     numbers = prepared.fold_numbers
     require_preference(prefer, numbers)
     with ExitStack() as stack:
-        folders = {k: stack.enter_context(run.fold(k).opened()).path for k in numbers}
-        checkpoints = {fold_name(k): folder / BEST for k, folder in folders.items()}
+        checkpoints = {fold_name(k): stack.enter_context(run.fold(k).checkpoint()) for k in numbers}
         public = PPOCR_V4_MOBILE if PPOCR_V4_MOBILE.file else None
         inputs = _sha256(checkpoints.values(), prefer, baseline, public.name if public else "")
         before = run.ensemble.find_outcome()

@@ -45,7 +45,8 @@ def train_fold(run: Run, number: int, elsewhere: Callable[[], None] | None = Non
     # A trial that was stopped early is taken on to its last epoch.
     train_to_the_end(fold.training, fold.config, fold.folds, number)
     kept_epoch = fold.training.kept.epoch
-    result = FoldResult(number, kept_epoch, fold.training.history[kept_epoch], reused)
+    scores = fold.training.history[kept_epoch]
+    result = FoldResult(number, kept_epoch, scores, reused, fold.origin)
     fold.training.write_result(result)
     return result
 
@@ -109,7 +110,7 @@ class _Fold:
     def result(self) -> FoldResult | None:
         """What it came to, None where it has not ended or came of something else."""
         result = self.training.result
-        return result if self.training.origin == self.origin else None
+        return result if result is not None and result.origin == self.origin else None
 
     @property
     def epochs_done(self) -> int:
@@ -151,7 +152,6 @@ class _Fold:
             return None
         say(f"trial {trial} left out fold {self.number} and is its model")
         if self.training.origin != self.origin:
-            self.training.remove()
             taken.copy_to(self.training)
         return trial
 

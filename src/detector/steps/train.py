@@ -25,20 +25,25 @@ def train_in(
     folds: Folds,
     fold: int,
     on_epoch: Callable[["EpochMetrics"], bool],
+    attempt: int | None = None,
 ) -> "TrainResult":
     """Train in a place of the run store, continuing what was begun there, and keep the store up to
     date after each epoch.
 
     Args:
         on_epoch: called after each epoch; returning False ends the training.
+        attempt: its number, where a sweep counts them.
+
+    Raises:
+        SupersededError: a later attempt has begun to publish.
     """
     # torch takes seconds to import, which a step that finds its work done saves.
     from detector.training.run import train  # noqa: PLC0415
 
-    place.begin(Origin.of(config, folds, fold))
+    origin = Origin.of(config, folds, fold)
     folds = with_taught_pages(config, folds)
     with (
-        place.opened() as folder,
+        place.attempt(origin, attempt) as folder,
         open_tracker(config, folder.path, place.tracked_as, place.group) as tracker,
     ):
 
@@ -59,10 +64,11 @@ def train_to_the_end(place: Training, config: Config, folds: Folds, fold: int) -
     Raises:
         PreemptedError: it was asked to end before all its epochs were trained.
     """
-    epochs_before = place.epochs_done(Origin.of(config, folds, fold))
+    origin = Origin.of(config, folds, fold)
+    epochs_before = place.epochs_done(origin)
     if epochs_before == config.trainer.max_epochs:
         say(trained_before(epochs_before))
-        _track(place, config)
+        _track(place, config, origin)
         return
 
     def on_epoch(metrics: "EpochMetrics") -> bool:
@@ -80,10 +86,12 @@ def train_to_the_end(place: Training, config: Config, folds: Folds, fold: int) -
         )
 
 
-def _track(place: Training, config: Config) -> None:
+def _track(place: Training, config: Config, origin: Origin) -> None:
     """Have the tracker know a training that was copied here, or trained by other processes."""
+    if config.tracker == "none":
+        return
     with (
-        place.opened() as folder,
+        place.attempt(origin) as folder,
         open_tracker(config, folder.path, place.tracked_as, place.group) as tracker,
     ):
         for epoch, values in place.history.items():

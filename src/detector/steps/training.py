@@ -3,8 +3,9 @@
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from statistics import median
 
 from detector.choosing.pages import PAGES, KeptEpoch
@@ -13,11 +14,15 @@ from detector.config.schema import Config
 from detector.data.folds import Folds
 from detector.errors import StoreError
 from detector.steps.documents import read_document, write_document
-from detector.storage.run_store import RunFolder, RunStore
+from detector.storage.run_store import RunStore
+from detector.storage.snapshots import Attempt, Snapshots
 from detector.sweep.reporting import read_history
 from detector.tracking.wandb import STATE as TRACKER_STATE
+from detector.training.result import BEST
 
-_ORIGIN, _RESULT = "origin.json", "result.json"
+_RESULT = "result.json"
+_ORIGIN = "origin.json"
+"""Of version 0.1, which kept files in place."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +52,20 @@ class FoldResult:
     Attributes:
         scores: on the fold's own pages, by metric (`val/hmean`, …), at the epoch that is kept.
         reused_trial: the trial that it was copied from, None if it was trained.
+        origin: what it came of.
     """
 
     fold: int
     epoch: int
     scores: Mapping[str, float]
     reused_trial: int | None
+    origin: Origin
 
 
 @dataclass(frozen=True)
 class Training:
-    """A place for one training in a run store.
+    """A place for one training in a run store. What is in it changes as a whole, an epoch at a
+    time (see `detector.storage.snapshots`).
 
     Attributes:
         key: where it lies in the store.
@@ -82,30 +90,43 @@ class Training:
 
     @property
     def origin(self) -> Origin | None:
-        """What was begun here, None where nothing was."""
-        return read_document(self.store, self._key(_ORIGIN), Origin)
-
-    def begin(self, origin: Origin) -> None:
-        """Say what is trained here. What another origin has left is removed first."""
-        if self.origin not in (None, origin):
-            self.remove()
-        write_document(self.store, self._key(_ORIGIN), origin)
-
-    def remove(self) -> None:
-        """Remove all that the training has left."""
-        self.store.remove(self.key)
+        """What was trained here, None where nothing was published yet."""
+        newest = self._snapshots.newest()
+        return None if newest is None else Origin(**newest.about)
 
     @contextmanager
-    def opened(self) -> Iterator[RunFolder]:
-        """A local folder of its files; `RunFolder.publish` makes what is new in it visible."""
-        with self.store.folder(self.key) as folder:
+    def attempt(self, origin: Origin, number: int | None = None) -> Iterator[Attempt]:
+        """A local folder to train in, with what was trained here of the same origin; `publish` and
+        the end of the block make what is in it visible.
+
+        Args:
+            number: of the attempt, where a sweep counts them.
+
+        Raises:
+            StoreError: an earlier version of detsweep has trained here.
+        """
+        if self.store.exists(self._key(_ORIGIN)):
+            raise StoreError(
+                "an earlier version of detsweep has trained here",
+                where=self.url,
+                remedy="go on with that version, or begin in another store",
+            )
+        inherits = self.origin == origin
+        with self._snapshots.attempt(number, asdict(origin), inherits) as folder:
             yield folder
+
+    @contextmanager
+    def program_folder(self) -> Iterator[Path]:
+        """A local folder for a program of the user's own, which knows itself what it can go on
+        from."""
+        with self.store.folder(self._key("program")) as folder:
+            yield folder.path
 
     @property
     def history(self) -> dict[int, dict[str, float]]:
         """The metrics of every finished epoch, from 1."""
-        key = self._key(HISTORY)
-        return read_history(self.store.read(key).decode()) if self.store.exists(key) else {}
+        content = self._snapshots.read(HISTORY) or self._of_program(HISTORY)
+        return read_history(content.decode()) if content else {}
 
     def epochs_done(self, origin: Origin) -> int:
         """How many epochs are finished here of a training of this origin."""
@@ -118,7 +139,8 @@ class Training:
     @property
     def has_kept(self) -> bool:
         """Whether an epoch's weights are kept here, with their counts by page."""
-        return self.store.exists(self._key(PAGES))
+        newest = self._snapshots.newest()
+        return newest is not None and PAGES in newest.files
 
     @property
     def kept(self) -> KeptEpoch:
@@ -128,13 +150,30 @@ class Training:
             StoreError: there is none.
             DataError: the file is damaged.
         """
-        key = self._key(PAGES)
-        return KeptEpoch.from_json(self.store.read(key).decode(), self.store.url(key))
+        content = self._snapshots.read(PAGES)
+        if content is None:
+            raise StoreError(
+                f"{self.name} has kept no epoch",
+                where=self.url,
+                remedy="run the step that trains it: it goes on where it was",
+            )
+        return KeptEpoch.from_json(content.decode(), self.url)
+
+    @contextmanager
+    def checkpoint(self) -> Iterator[Path]:
+        """A local copy of the weights that are kept.
+
+        Raises:
+            StoreError: there are none.
+        """
+        with self._snapshots.checked_out(BEST) as folder:
+            yield folder / BEST
 
     @property
     def result(self) -> FoldResult | None:
-        """What a fold's training came to, None before it has ended."""
-        return read_document(self.store, self._key(_RESULT), FoldResult)
+        """What a fold's training came to; None before it has ended, or where another has begun."""
+        result = read_document(self.store, self._key(_RESULT), FoldResult)
+        return result if result is not None and result.origin == self.origin else None
 
     @property
     def trained(self) -> FoldResult:
@@ -158,16 +197,22 @@ class Training:
 
     def copy_to(self, target: "Training") -> None:
         """Put a copy of the training in another place."""
-        with self.opened() as taken, target.opened() as folder:
+        origin = self.origin
+        assert origin is not None, "there is something to copy"
+        with self._snapshots.checked_out() as taken, target.attempt(origin) as copy:
             shutil.copytree(
-                taken.path,
-                folder.path,
-                ignore=shutil.ignore_patterns(_ORIGIN, TRACKER_STATE, "*.tmp"),
+                taken,
+                copy.path,
+                ignore=shutil.ignore_patterns(TRACKER_STATE),
                 dirs_exist_ok=True,
             )
-        # Last, for it says whose training lies there.
-        if self.origin is not None:
-            write_document(target.store, target._key(_ORIGIN), self.origin)
+
+    @cached_property
+    def _snapshots(self) -> Snapshots:
+        return Snapshots(self.store, self.key)
+
+    def _of_program(self, file: str) -> bytes | None:
+        return self.store.find_content(self._key(f"program/{file}"))
 
     def _key(self, file: str) -> str:
         return f"{self.key}/{file}"

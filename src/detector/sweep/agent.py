@@ -279,6 +279,10 @@ class _Handle:
         return self.trial.number
 
     @property
+    def attempt(self) -> int:
+        return self.trial.attempt
+
+    @property
     def params(self) -> Params:
         return self.trial.params
 

@@ -29,6 +29,10 @@ class _Watched:
         return self._trial.number
 
     @property
+    def attempt(self) -> int:
+        return self._trial.attempt
+
+    @property
     def params(self) -> Params:
         return self._trial.params
 

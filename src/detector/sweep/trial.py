@@ -85,6 +85,10 @@ class TrialHandle(Protocol):
         """The trial's number in its sweep."""
 
     @property
+    def attempt(self) -> int:
+        """Which attempt at the trial this is; it only rises."""
+
+    @property
     def params(self) -> Params:
         """The values that were drawn, by name."""
 
