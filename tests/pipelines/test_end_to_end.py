@@ -63,7 +63,7 @@ class Finished:
         return self.run.ensemble.outcome
 
     def trainings(self) -> dict[Path, bytes]:
-        return {path: path.read_bytes() for path in self.store.rglob("metrics.jsonl")}
+        return {path: path.read_bytes() for path in self.store.rglob("snapshots/*/*.json")}
 
 
 @pytest.fixture(scope="module")
@@ -157,10 +157,6 @@ def test_the_run_store_has_the_layout_that_it_promises(finished: Finished) -> No
         f"{sweep}/sweep.yaml",
         f"{sweep}/report.html",
         f"{sweep}/outcome.json",
-        f"{sweep}/trials/0/config.yaml",
-        f"{sweep}/trials/1/best.ckpt",
-        "folds/0/best.ckpt",
-        "folds/1/last.ckpt",
         "ensemble/model.onnx",
         "ensemble/card.md",
         "ensemble/result.json",
@@ -168,6 +164,14 @@ def test_the_run_store_has_the_layout_that_it_promises(finished: Finished) -> No
         "ensemble/overlay.png",
     ):
         assert (finished.store / file).stat().st_size > 0, file
+    for pattern in (
+        f"{sweep}/trials/0/files/*/*-config.yaml",
+        f"{sweep}/trials/1/files/*/*-best.ckpt",
+        "folds/0/files/*/*-best.ckpt",
+        "folds/1/files/*/*-last.ckpt",
+        "folds/1/attempts/*/last.ckpt",
+    ):
+        assert list(finished.store.glob(pattern)), pattern
     assert finished.run.ensemble.card.name
 
 
@@ -175,9 +179,9 @@ def test_fold_0_is_the_best_trial_and_is_not_trained_again(finished: Finished) -
     best = finished.sweep_outcome.best
     assert best is not None
     assert finished.outcome.reused_trial == best.number
-    trial = finished.store / f"sweeps/{finished.run.sweep}/trials/{best.number}"
-    fold = finished.store / "folds/0"
-    assert (fold / "best.ckpt").read_bytes() == (trial / "best.ckpt").read_bytes()
+    run = finished.run
+    with run.trial(best.number).checkpoint() as trial, run.fold(0).checkpoint() as fold:
+        assert fold.read_bytes() == trial.read_bytes()
 
 
 @pytest.mark.timeout(300)

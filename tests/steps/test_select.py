@@ -1,6 +1,5 @@
 """The fourth step: the choice between real trials, its reasons, and what is trained for it."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -64,21 +63,20 @@ def test_trials_that_tie_are_measured_on_another_fold_too(swept: Swept) -> None:
     assert [s.trial for s in choice.standings if s.behind.contains_zero] == [0, 1]
     assert any(r.startswith("Trained again without fold 1") for r in choice.reasons)
     for trial in (0, 1):
-        assert json.loads(swept.file(f"rescored/{trial}/1/pages.json").read_text(encoding="utf-8"))[
-            "pages"
-        ]
+        assert len(swept.run.rescored(trial, 1).kept.pages) > 0
 
 
 def test_select_run_again_says_the_same_and_trains_nothing(swept: Swept) -> None:
-    metrics = swept.file("rescored/0/1/metrics.jsonl")
-    before = metrics.read_bytes()
+    trained = swept.run.rescored(0, 1)
+    before = trained.store.find(trained.key)
     assert select(swept.run, swept.sweep) == swept.selection
-    assert metrics.read_bytes() == before
+    assert trained.store.find(trained.key) == before
 
 
 def test_what_was_trained_for_the_choice_is_that_folds_model(swept: Swept) -> None:
     best = swept.selection.outcome.best
     assert best is not None
     assert train_fold(swept.run, 1).reused_trial == best.number
-    fold = Path(swept.run.url) / "folds/1/best.ckpt"
-    assert fold.read_bytes() == swept.file(f"rescored/{best.number}/1/best.ckpt").read_bytes()
+    trial = swept.run.rescored(best.number, 1)
+    with swept.run.fold(1).checkpoint() as fold, trial.checkpoint() as trained:
+        assert fold.read_bytes() == trained.read_bytes()

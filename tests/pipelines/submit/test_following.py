@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from detector.steps.run import Run
+from detector.steps.training import Origin
+from detector.storage.atomic import write_atomically
 from pipelines.submit.errors import RunGoneError, ServerLostError, SubmitError
 from pipelines.submit.following import Following
 from pipelines.submit.server import Kubeflow as Client
@@ -228,11 +231,12 @@ def store_with(folder: Path, epochs: int) -> str:
     """A run store with `epochs` epochs of trial 0 and one less of fold 1."""
     (folder / "sweep.json").parent.mkdir(exist_ok=True)
     (folder / "sweep.json").write_text(json.dumps({"id": "s1", "digest": "d"}), encoding="utf-8")
-    for name, count in (("sweeps/s1/trials/0", epochs), ("folds/1", epochs - 1)):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    run = Run(str(folder))
+    for training, count in ((run.trial(0), epochs), (run.fold(1), epochs - 1)):
         rows = ({"epoch": n, "val/hmean": n / 10} for n in range(1, count + 1))
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / name / "metrics.jsonl").write_text(text, encoding="utf-8")
+        with training.attempt(Origin("config", "data", 0)) as work:
+            write_atomically(work.path / "metrics.jsonl", text.encode())
     return str(folder)
 
 
