@@ -187,7 +187,7 @@ def test_killed_at_any_change_the_next_attempt_goes_on_and_leaves_nothing(
         assert f"{KEY}/{newest.key}" in before
         assert len(before) == 2
         assert all("/000007." in key for key in stored(store))
-        # What belongs to two snapshots: five files each, one of which is the same.
+        # What belongs to two snapshots: five files each, and one of them is the same.
         assert len(stored(store)) == 2 + 2 * 5 - 1
         store.remove(KEY)
 

@@ -276,7 +276,7 @@ class Attempt:
             raise SupersededError(
                 "another attempt at it has gone further since",
                 where=self._store.url(self._key),
-                remedy="leave it to that one; this one was taken for dead, or paused for too long",
+                remedy="leave it to that one; this one was paused for too long, or counted as dead",
             )
 
     def _remove_what_no_reader_needs(
