@@ -1,5 +1,6 @@
 """What is printed, and what becomes of a process that nobody listens to."""
 
+import errno
 import json
 import os
 import re
@@ -57,6 +58,29 @@ STARTED = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH"
 def spoken(line: str, monkeypatch: pytest.MonkeyPatch, style: str) -> str | None:
     monkeypatch.setenv(LOG, style)
     return log_line(line, step="agent 1")
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a.ckpt"), "a.ckpt: No space left"),
+        (PermissionError(errno.EACCES, "Permission denied", "b"), "check who may read and write"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "c"), "name a file in place of"),
+        (OSError("something else"), "error: something else"),
+    ],
+)
+def test_what_the_system_refuses_is_a_line_with_the_file(
+    refused: OSError, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_, plain_errors():
+        raise refused
+    assert exit_.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_reader_that_has_left_is_not_an_error_of_a_file() -> None:
+    with pytest.raises(BrokenPipeError), plain_errors():
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
 
 def test_lines_are_plain_timed_or_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,10 +151,36 @@ def plain_errors() -> Iterator[None]:
             raise
         _complain(f"error: {known}")
         raise SystemExit(ERROR_EXIT_CODE) from error
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # Nobody reads on: `detsweep … | head`.
+            raise
+        _complain(f"error: {_about_a_file(error)}")
+        raise SystemExit(ERROR_EXIT_CODE) from error
     finally:
         if threading.current_thread() is threading.main_thread():
             for signum, handler in before.items():
                 signal.signal(signum, handler)
+
+
+_WHAT_HELPS = {
+    errno.EACCES: "check who may read and write there",
+    errno.EPERM: "check who may read and write there",
+    errno.EROFS: "name a place that can be written",
+    errno.ENOSPC: "make room on that disk; what was finished is kept",
+    errno.EDQUOT: "make room in your quota; what was finished is kept",
+    errno.EISDIR: "name a file in place of a folder",
+    errno.ENOTDIR: "a part of this path is a file: name another",
+    errno.ENOENT: "check the path",
+    errno.ENAMETOOLONG: "name a shorter path",
+    errno.EMFILE: "raise the limit of open files: `ulimit -n 4096`",
+}
+
+
+def _about_a_file(error: OSError) -> DetsweepError:
+    """What the operating system refused, as any other error of a person's to mend."""
+    where = " and ".join(str(name) for name in (error.filename, error.filename2) if name)
+    remedy = _WHAT_HELPS.get(error.errno or 0)
+    return DetsweepError(error.strerror or str(error), where=where or None, remedy=remedy)
 
 
 def _complain(message: str) -> None:

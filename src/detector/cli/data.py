@@ -12,7 +12,7 @@ from rich.text import Text
 from detector.cli.progress import counting
 from detector.config.schema import DataConfig, FoldsConfig
 from detector.data.synthetic import LabelledBy
-from detector.storage.atomic import write_atomically
+from detector.storage.output import STDOUT, write_output
 from detector.wording import counted
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ def folds(
 
     pages = DataSet.read(source, group_column).pages()
     manifest = make_folds(pages, count, seed, held_out_fraction)
-    write_atomically(out, manifest.to_json().encode())
-    Console().print(_folds_table(manifest), f"wrote {out}", sep="\n")
+    write_output(out, manifest.to_json().encode())
+    # Beside the result, which `-` puts on the standard output.
+    Console(stderr=out == STDOUT).print(_folds_table(manifest), f"wrote {out}", sep="\n")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from detector.cli.labelled import Everything, Labelled
 from detector.cli.predict import Model, RunBy
 from detector.cli.progress import with_bar
 from detector.export.engine import Engine
-from detector.storage.atomic import write_atomically
+from detector.storage.output import write_output
 
 if TYPE_CHECKING:
     from detector.evaluation.mistakes import PageMistakes, TextKind
@@ -55,8 +55,8 @@ def show_errors(
     for rank, page in enumerate(ordered[:worst], start=1):
         image = read_image(page.page.image, max_pixels)
         drawn = draw_mistakes(image, page.predictions, page.page.boxes, page.mistakes)
-        write_atomically(out / f"{rank:02d}-{Path(page.page.name).stem}.png", encode_png(drawn))
-    write_atomically(out / "errors.json", as_json(ordered).encode())
+        write_output(out / f"{rank:02d}-{Path(page.page.name).stem}.png", encode_png(drawn))
+    write_output(out / "errors.json", as_json(ordered).encode())
     console.print(f"pictures and errors.json are in {out}", highlight=False, soft_wrap=True)
 
 

@@ -11,7 +11,7 @@ from detector.cli.labelled import Everything, Labelled
 from detector.cli.progress import with_bar
 from detector.errors import DataError
 from detector.export.engine import Engine
-from detector.storage.atomic import write_atomically
+from detector.storage.output import write_output
 from detector.wording import counted
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ def predict_images(
         found[str(path)] = detections = detector(image)
         if overlay is not None:
             picture = encode_png(draw_overlay(image, detections.polygons))
-            write_atomically(overlay / f"{path.stem}.png", picture)
+            write_output(overlay / f"{path.stem}.png", picture)
     if json_file is not None:
-        write_atomically(json_file, as_json(found).encode())
+        write_output(json_file, as_json(found).encode())
     if csv_file is not None:
-        write_atomically(csv_file, as_csv(found).encode())
+        write_output(csv_file, as_csv(found).encode())
     if json_file is None and csv_file is None:
         typer.echo(as_json(found), nl=False)
 

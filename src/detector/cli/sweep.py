@@ -15,12 +15,13 @@ from rich.console import Console
 from rich.live import Live
 
 from detector.cli.completing import Overrides, complete_sweep_id
+from detector.cli.progress import note
 from detector.cli.sweep_check import check
 from detector.console import PREEMPTED_EXIT_CODE, put, say
 from detector.errors import ConfigError, SweepError
 from detector.extras import need
 from detector.patience import SHORT_PATIENCE_S
-from detector.storage.atomic import write_atomically
+from detector.storage.output import STDOUT, write_output
 from detector.sweep.trial import Stopping
 from detector.wording import counted
 
@@ -322,20 +323,21 @@ def export(
 
     if trials is None and epochs is None:
         trials, epochs = Path(f"{sweep}-trials.csv"), Path(f"{sweep}-epochs.csv")
+    tell = note if STDOUT in (trials, epochs) else say
     run = _run_at(store, sweep) if epochs is not None else None
     exported = open_backend(backend).open(sweep)
     metric, records = exported.spec.metric, exported.trials()
     if trials is not None:
         table = trial_table(records, metric.goal, metric.name)
-        write_atomically(trials, encode(table, trials.name))
-        say(f"{counted(len(table.rows), 'trial')} written to {trials}")
+        write_output(trials, encode(table, trials.name))
+        tell(f"{counted(len(table.rows), 'trial')} written to {trials}")
     if epochs is not None and run is not None:
         known = {trial.number: run.trial(trial.number).history for trial in records}
         table = epoch_table(records, metric.name, known)
-        write_atomically(epochs, encode(table, epochs.name))
-        say(f"{counted(len(table.rows), 'epoch')} written to {epochs}")
+        write_output(epochs, encode(table, epochs.name))
+        tell(f"{counted(len(table.rows), 'epoch')} written to {epochs}")
         if any(trial.curve for trial in records) and not any(known.values()):
-            say(f"no other metric than {metric.name} is in {store}: give --store of the agents")
+            tell(f"no other metric than {metric.name} is in {store}: give --store of the agents")
 
 
 @app.command()
@@ -361,8 +363,8 @@ def report(
     run = _run_at(store, sweep)
     page = report_sweep(run, open_backend(backend).open(sweep))
     if out is not None:
-        write_atomically(out, page.encode())
-        say(f"the report is in {out}")
+        write_output(out, page.encode())
+        (note if out == STDOUT else say)(f"the report is in {out}")
     else:
         say(f"the report is in {run.write_sweep_report(page)}")
 

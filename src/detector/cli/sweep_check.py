@@ -94,7 +94,9 @@ def write_keeping_the_old(file: Path, old: bytes, new: bytes) -> Path:
             )
         backup = _write_backup(file, old)
         mode = file.stat().st_mode
-        write_atomically(file, new)
+        mode = file.stat().st_mode
+        # Where it lies, if `file` is a link.
+        write_atomically(file.resolve(), new)
         file.chmod(mode)
     except OSError as error:
         raise SweepError(

@@ -1,0 +1,46 @@
+"""What a person names as output, written as it is: a file, a link, a device, a pipe, or `-`."""
+
+import stat
+import sys
+from pathlib import Path
+
+from detector.errors import StoreError
+from detector.storage.atomic import write_atomically
+
+STDOUT = Path("-")
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write to where a person has said.
+
+    A file becomes the new content as a whole and keeps its permissions; one that a link names is
+    written where it lies. A device or a pipe is written through. `-` is the standard output.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    if path == STDOUT:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        _write(path, content)
+    except OSError as error:
+        raise StoreError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(path),
+            remedy="name a file in a folder that you may write to, on a disk with room",
+        ) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    target = path.resolve()
+    mode = target.stat().st_mode if target.exists() else None
+    if mode is not None and not stat.S_ISREG(mode):
+        with target.open("wb") as stream:
+            stream.write(content)
+        return
+    write_atomically(target, content)
+    if mode is not None:
+        target.chmod(stat.S_IMODE(mode))
