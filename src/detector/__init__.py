@@ -27,6 +27,7 @@ from detector.errors import (
     TrainingError,
 )
 from detector.extras import MissingExtraError, missing_extra
+from detector.unreported import report_nothing
 from detector.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ __all__ = [
     "run",
     "train",
 ]
+
+report_nothing()
 
 _HOMES = {
     "DataSet": "detector.data.data_set",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from detector.errors import ExportError
 from detector.export.engine import Engine
+from detector.unreported import import_openvino
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From (B, 3, H, W) normalised images, sides multiples of 32, to (B, H, W) probability maps, or the
@@ -75,9 +76,7 @@ def has_bf16() -> bool:
     Raises:
         ImportError: OpenVINO is not installed.
     """
-    import openvino  # noqa: PLC0415  # an extra
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _require_bf16() -> None:
@@ -90,8 +89,6 @@ def _require_bf16() -> None:
 
 
 def _openvino(path: Path, precision: str) -> Network:
-    import openvino  # noqa: PLC0415  # an extra
-
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         # Where a processor has bfloat16, OpenVINO would take it unasked.
@@ -99,7 +96,7 @@ def _openvino(path: Path, precision: str) -> Network:
     }
     if threads := _threads():
         settings["INFERENCE_NUM_THREADS"] = threads
-    compiled = openvino.Core().compile_model(path, "CPU", settings)
+    compiled = import_openvino().Core().compile_model(path, "CPU", settings)
 
     def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
         # Copied, as the next call writes over it.
