@@ -25,7 +25,10 @@ S3: Secret = (
 """By names of our own: Kubeflow's launcher, in the same container, would take AWS_* for the keys of
 its own store."""
 POSTGRESQL: Secret = ("detsweep-postgresql", {"password": "PGPASSWORD"})
+GRPC: Secret = ("detsweep-grpc", {"token": "DETSWEEP_GRPC_TOKEN"})
 WANDB: Secret = ("detsweep-wandb", {"WANDB_API_KEY": "WANDB_API_KEY"})
+BACKENDS = (POSTGRESQL, GRPC, WANDB)
+"""Of the places where a sweep may be kept."""
 
 _HOUR_S = 3600
 _CPU_TIMEOUT_S, _GPU_TIMEOUT_S = 6 * _HOUR_S, 7 * 24 * _HOUR_S

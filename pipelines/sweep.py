@@ -23,7 +23,7 @@ from components.image import IMAGE
 from components.prepare import prepare
 from components.select import select
 from components.sweep_init import sweep_init
-from pipelines.pods import POSTGRESQL, S3, WANDB, Pods
+from pipelines.pods import BACKENDS, S3, WANDB, Pods
 from pipelines.settings import Settings
 
 
@@ -110,7 +110,7 @@ def build_pipeline(settings: Settings) -> Any:
             agents=agents,
             manifest=prepared.outputs["manifest"],
         )
-        pods.check(created, "Create the sweep", S3, POSTGRESQL, WANDB)
+        pods.check(created, "Create the sweep", S3, *BACKENDS)
 
         with dsl.ParallelFor(created.outputs["Output"], name="agents") as agent_number:
             working = agent(
@@ -120,7 +120,7 @@ def build_pipeline(settings: Settings) -> Any:
                 backend_url=backend_url,
                 sweep=created.outputs["sweep"],
             )
-            pods.train(working, "Run trials", S3, POSTGRESQL, WANDB)
+            pods.train(working, "Run trials", S3, *BACKENDS)
 
         selected = select(
             agents=agents,
@@ -131,7 +131,7 @@ def build_pipeline(settings: Settings) -> Any:
             ended=dsl.Collected(working.outputs["trials"]),
         )
         # What agents left is trained here, and trials that tie are trained on another fold.
-        pods.train(selected, "Choose the best", S3, POSTGRESQL, WANDB)
+        pods.train(selected, "Choose the best", S3, *BACKENDS)
 
         with dsl.ParallelFor(prepared.outputs["Output"], name="folds") as fold_number:
             trained = fold(

@@ -21,11 +21,11 @@ SEED = int(os.environ.get("DETSWEEP_FAULT_SEED", "0"))
 LEASE_S = 0.6
 TRIALS = 4
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
-
 
 def run_with_pauses(store: str, backend: str, sweep: str, output: Path, seed: int) -> None:
     """Two agents, each paused again and again, until the sweep is done."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no SIGSTOP")
     draw = random.Random(seed)
     agents = []
     with output.open("wb") as file:

@@ -142,11 +142,12 @@ def postgresql(programs: Path, disk: Path | None = None) -> Iterator[Postgresql]
 
 
 @contextmanager
-def grpc_proxy(database: str, port: int) -> Iterator[str]:
-    """The URL of a running `detsweep sweep serve`."""
+def grpc_proxy(database: str, port: int, token: str = "") -> Iterator[str]:
+    """The URL of a running `detsweep sweep serve`, which asks for a token if there is one."""
     command = [sys.executable, "-c", "from detector.cli.main import run; run()", "sweep", "serve"]
     process = subprocess.Popen(
         [*command, f"--backend={database}", f"--port={port}"],
+        env={**os.environ, "DETSWEEP_GRPC_TOKEN": token},
         stdout=subprocess.PIPE,
         encoding="utf-8",
     )

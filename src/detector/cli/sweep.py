@@ -410,8 +410,8 @@ def serve(
 ) -> None:
     """Hold a database's connections for any number of agents, which use --backend grpc://HOST:PORT.
 
-    It may be restarted at any time: agents wait for it. It asks nobody for a password, so let only
-    the agents' network reach it.
+    It may be restarted at any time: agents wait for it. DETSWEEP_GRPC_TOKEN, in its environment and
+    the agents', is what they have to show; without one it listens to this machine alone.
     """
     need("sweep")
     from detector.sweep.opening import serve_proxy

@@ -3,6 +3,9 @@
 The proxy adds no state and no rule of its own, so it may be restarted at any time.
 """
 
+import hmac
+import ipaddress
+import os
 import signal
 import threading
 import warnings
@@ -16,37 +19,76 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, GrpcStorageProxy
 from optuna.storages._grpc.auto_generated import api_pb2_grpc
 from optuna.storages._grpc.client import GrpcClientCache
-from optuna.storages._grpc.server import make_server
+from optuna.storages._grpc.servicer import OptunaStorageProxyService
 
+from detector.errors import SweepError
 from detector.interrupt import ASKS_TO_END
 from detector.sweep.backends.urls import backend_error
 
 CONNECTIONS = 16
 """Requests that the proxy answers at once, each on a database connection of its own."""
 
+TOKEN = "DETSWEEP_GRPC_TOKEN"
+"""What agents show the proxy, in the environment of both. Who can write to a sweep says which
+program its agents run."""
+
+_HEADER = "authorization"
 _ANSWER_S = 60.0
 _GRACE_S = 5.0
 _LOOK_S = 0.5
 
 
-class _Deadline(grpc.UnaryUnaryClientInterceptor):
-    """Optuna waits for ever for a proxy whose machine is gone; this gives up in time."""
+class _Asking(grpc.UnaryUnaryClientInterceptor):
+    """Shows the token, and gives up in time: Optuna waits for ever for a proxy whose machine is
+    gone."""
+
+    def __init__(self, url: str):
+        self._url = url
 
     def intercept_unary_unary(
         self, continuation: Callable[..., Any], details: grpc.ClientCallDetails, request: Any
     ) -> Any:
-        call = details._replace(timeout=_ANSWER_S)
-        return continuation(call, request)
+        token = os.environ.get(TOKEN)
+        shown = [(_HEADER, f"Bearer {token}")] if token else []
+        call = details._replace(timeout=_ANSWER_S, metadata=[*(details.metadata or []), *shown])
+        answer = continuation(call, request)
+        if answer.code() is grpc.StatusCode.UNAUTHENTICATED:
+            raise backend_error(
+                "the proxy asks for another token" if token else "the proxy asks for a token",
+                self._url,
+                f"set {TOKEN} to what it was started with",
+            )
+        return answer
+
+
+class _OnlyWithToken(grpc.ServerInterceptor):
+    """Answers those who show the token alone."""
+
+    def __init__(self, token: str):
+        self._expected = f"Bearer {token}".encode()
+
+    def intercept_service(
+        self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails
+    ) -> Any:
+        shown = dict(details.invocation_metadata).get(_HEADER, "")
+        if hmac.compare_digest(str(shown).encode(), self._expected):
+            return continuation(details)
+        return grpc.unary_unary_rpc_method_handler(_refuse)
+
+
+def _refuse(_request: Any, context: grpc.ServicerContext) -> None:
+    context.abort(grpc.StatusCode.UNAUTHENTICATED, "show the token")
 
 
 class ProxyStorage(GrpcStorageProxy):
-    """Optuna's client, with a deadline for every answer."""
+    """Optuna's client, which shows the token and waits for no answer for ever."""
 
     def _setup(self) -> None:
         bare = grpc.insecure_channel(
             f"{self._host}:{self._port}", options=[("grpc.max_receive_message_length", -1)]
         )
-        self._channel = grpc.intercept_channel(bare, _Deadline())
+        url = f"grpc://{self._host}:{self._port}"
+        self._channel = grpc.intercept_channel(bare, _Asking(url))
         stub: Any = api_pb2_grpc.StorageServiceStub
         self._stub = stub(self._channel)
         self._cache = GrpcClientCache(self._stub)
@@ -82,10 +124,19 @@ def serve(storage: BaseStorage, host: str, port: int, on_ready: Callable[[], Non
         on_ready: called once agents can connect.
 
     Raises:
-        SweepError: the port cannot be listened on.
+        SweepError: the port cannot be listened on; or other machines could reach it, and there is
+            no token.
     """
+    token = os.environ.get(TOKEN, "")
+    require_token(token, host)
+    server = grpc.server(
+        ThreadPoolExecutor(max_workers=CONNECTIONS),
+        interceptors=[_OnlyWithToken(token)] if token else [],
+    )
+    add: Any = api_pb2_grpc.add_StorageServiceServicer_to_server
+    add(OptunaStorageProxyService(storage), server)
     try:
-        server = make_server(storage, host, port, ThreadPoolExecutor(max_workers=CONNECTIONS))
+        server.add_insecure_port(f"{host}:{port}")
     except RuntimeError:
         raise backend_error(
             f"cannot listen on port {port}",
@@ -100,3 +151,29 @@ def serve(storage: BaseStorage, host: str, port: int, on_ready: Callable[[], Non
     while not told_to_end.wait(_LOOK_S):  # Windows hears no signal during a wait without end.
         pass
     server.stop(_GRACE_S).wait()
+
+
+def require_token(token: str, host: str) -> None:
+    """Refuse an address that other machines reach without a token that they have to show.
+
+    Raises:
+        SweepError: it is one, and the token is empty.
+    """
+    if not token and not _is_this_machine_alone(host):
+        raise SweepError(
+            "whoever reaches this address could say which program agents run",
+            where=f"--host {host}",
+            remedy=f"set {TOKEN} here and for the agents, to what `openssl rand -hex 32` prints; "
+            "or listen on 127.0.0.1",
+        )
+
+
+def _is_this_machine_alone(host: str) -> bool:
+    """
+    >>> [_is_this_machine_alone(h) for h in ("127.0.0.1", "localhost", "[::1]", "0.0.0.0", "db")]
+    [True, True, True, False, False]
+    """
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
