@@ -7,9 +7,11 @@ to be killed there is found by who started whom.
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
@@ -24,6 +26,13 @@ else:
     _ASK = signal.SIGTERM
 """`Popen(creationflags=OWN_GROUP)` goes with `process_group=0` or `start_new_session=True`: the
 flags count on Windows, the others everywhere else."""
+
+
+def dying_with_this_process(argv: Sequence[str]) -> list[str]:
+    """The words to start a program with, so that it is killed when the thread that started it dies,
+    by SIGKILL too. Where a system has no means for that they are as they were."""
+    keeper = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [keeper, "--pdeathsig", "KILL", "--", *argv] if keeper else list(argv)
 
 
 def ask_to_end(process: Process) -> None:

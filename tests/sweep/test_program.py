@@ -1,12 +1,16 @@
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from detector.errors import TrainingError
@@ -25,6 +29,24 @@ parameters:
   net: {{parameters: {{width: {{value: 32}}}}}}
 """
 PARAMS = {"lr": 0.15, "net.width": 32}
+
+
+AGENT = """\
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from detector.sweep.agent import run_agent
+from detector.sweep.opening import open_backend
+from detector.sweep.program import program_objective
+from detector.sweepfile.spec import read_sweep
+
+@contextmanager
+def folder(number):
+    yield Path(sys.argv[1])
+
+sweep = open_backend(f"sqlite:///{sys.argv[1]}/sweep.db").create(read_sweep(sys.argv[2], "s"))
+run_agent(sweep, program_objective(sweep, folder), agent="a")
+"""
 
 
 class Trial:
@@ -147,6 +169,26 @@ for step in itertools.count():
     wandb.log({"val/loss": 1 / (step + 1), "picture": wandb.Histogram([1, 2])})
     time.sleep(0.05)
 """
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="there is no setpriv")
+def test_a_program_dies_with_its_agent(tmp_path: Path) -> None:
+    """By SIGKILL, which no agent hears."""
+    pid = tmp_path / "pid"
+    program = tmp_path / "train.py"
+    program.write_text(
+        f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)",
+        encoding="utf-8",
+    )
+    spec = SWEEP.format(program=program)
+    agent = subprocess.Popen([sys.executable, "-c", AGENT, str(tmp_path), spec])
+    while not (pid.exists() and pid.read_text("utf-8")):
+        assert agent.poll() is None
+        time.sleep(0.05)
+    child = psutil.Process(int(pid.read_text("utf-8")))
+    agent.kill()
+    agent.wait()
+    child.wait(10)
 
 
 def test_every_metric_of_every_attempt_is_kept_beside_the_trial(

@@ -6,8 +6,10 @@ stop. What it prints goes to `output.log` in the trial's folder, what it reports
 """
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +21,7 @@ import yaml
 from detector.config.metrics import HISTORY
 from detector.errors import TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
-from detector.process_group import OWN_GROUP, ProcessGroup
+from detector.process_group import OWN_GROUP, ProcessGroup, dying_with_this_process
 from detector.storage.atomic import write_atomically
 from detector.sweep.protocol import Sweep
 from detector.sweep.reporting import (
@@ -129,7 +131,7 @@ def _started(argv: list[str], environment: Mapping[str, str]) -> Iterator[subpro
         try:
             # A group of its own, so that the program's children end with it.
             process = subprocess.Popen(
-                argv,
+                dying_with_this_process(_required(argv)),
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -144,6 +146,13 @@ def _started(argv: list[str], environment: Mapping[str, str]) -> Iterator[subpro
                 remedy="check `program` and `command` of the sweep file",
             ) from error
         yield process
+
+
+def _required(argv: list[str]) -> list[str]:
+    """The words, if the first names a program: what starts it would say so in its own way."""
+    if shutil.which(argv[0]) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+    return argv
 
 
 def _argv(spec: SweepSpec, params: Mapping[str, object], folder: Path) -> list[str]:

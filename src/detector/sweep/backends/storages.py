@@ -26,7 +26,12 @@ _POSTGRESQL = {
     "connect_timeout": 10,
     # A server whose machine is gone is noticed after this long, where the system waits for hours.
     "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
+    # An agent that is frozen within a transaction lets go of its rows, and who waits for them asks
+    # again.
+    "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=30s",
 }
 
 
