@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DATA := runs/quickstart-data
 
 .DEFAULT_GOAL := help
-.PHONY: help venv torch lock quickstart picture docs lint format typecheck test test-fast test-containers test-cluster images bench pipeline clean
+.PHONY: help venv torch lock quickstart picture docs lint format typecheck test test-fast test-containers test-cluster images bench pipeline sbom audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -110,6 +110,18 @@ bench: venv ## time the hot paths beside their peers, which `pip install -e '.[b
 
 pipeline: venv ## compile pipelines/sweep.yaml, which Kubeflow takes
 	$(BIN)/kfp dsl compile --py pipelines/sweep.py --output pipelines/sweep.yaml
+
+# Both tools run in environments of their own, which uv makes.
+TOOL = $(BIN)/uv tool run $(INDEX:%=--default-index=%) --from
+LOCKS := requirements.lock requirements-torch.lock
+
+sbom: venv ## write what the locks hold as a CycloneDX bill of materials, dist/sbom.json
+	mkdir -p dist
+	cat $(LOCKS) > dist/locked.txt
+	$(TOOL) cyclonedx-bom==7.5.0 cyclonedx-py requirements dist/locked.txt --of JSON --output-file dist/sbom.json
+
+audit: venv ## look for known vulnerabilities of the locked packages, which PyPI knows
+	$(TOOL) pip-audit==2.10.1 pip-audit --disable-pip --require-hashes $(LOCKS:%=--requirement %)
 
 clean: ## remove what was built, but neither .venv nor runs
 	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -30,6 +30,7 @@ from detector.steps.promote import compare_with_baseline
 from detector.steps.report import run_content
 from detector.steps.run import Run
 from detector.tracking.opening import open_tracker
+from detector.version import __version__
 from detector.wording import counted
 
 if TYPE_CHECKING:
@@ -64,9 +65,10 @@ def build(run: Run, prefer: str = BALANCE, baseline: str = "") -> EnsembleOutcom
     with ExitStack() as stack:
         checkpoints = {fold_name(k): stack.enter_context(run.fold(k).checkpoint()) for k in numbers}
         public = PPOCR_V4_MOBILE if PPOCR_V4_MOBILE.file else None
-        inputs = _sha256(checkpoints.values(), prefer, baseline, public.name if public else "")
+        words = (prefer, baseline, public.name if public else "", __version__)
+        inputs = _sha256(checkpoints.values(), *words)
         before = run.ensemble.find_outcome()
-        if before is not None and before.inputs == inputs:
+        if before is not None and before.inputs == inputs and run.ensemble.is_whole:
             say("the ensemble is built already")
             return before
         folds = run.folds()

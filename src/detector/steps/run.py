@@ -287,6 +287,12 @@ class EnsembleFiles:
         return self._url(_OVERLAY)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether no file is missing."""
+        names = {MODEL, _REPORT, _OVERLAY, _RESULT}
+        return names <= set(self.store.names(_ENSEMBLE))
+
+    @property
     def model(self) -> bytes:
         """The ONNX file."""
         return self.store.read(self._key(MODEL))
