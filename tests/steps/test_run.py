@@ -72,6 +72,10 @@ def test_an_ensembles_outcome_is_read_as_it_was_written(run: Run) -> None:
     run.ensemble.write(written, "<html>", b"png")
     assert run.ensemble.outcome == written
     assert run.ensemble.report == "<html>"
+    assert not run.ensemble.is_whole, "there is no model"
+    with run.ensemble.opened() as folder:
+        write_atomically(folder.path / "model.onnx", b"model")
+    assert run.ensemble.is_whole
 
 
 def test_a_training_is_of_the_origin_that_it_was_begun_with(run: Run) -> None:
