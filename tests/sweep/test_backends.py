@@ -19,7 +19,7 @@ import pytest
 from detector.errors import ConfigError, PreemptedError, StoreLostError, SweepError
 from detector.interrupt import catch_sigterm
 from detector.sweep.agent import AgentEvent, AgentSummary, run_agent
-from detector.sweep.backends.attempts import waiting_copy
+from detector.sweep.backends.attempts import Slot, waiting_copy
 from detector.sweep.backends.held import StudyTrial
 from detector.sweep.backends.optuna import OptunaBackend, OptunaSweep
 from detector.sweep.backends.wandb import WandbBackend, WandbSweep
@@ -213,6 +213,31 @@ def test_who_runs_a_trial_holds_it_without_an_end(new_sweep: NewSweep) -> None:
     assert (before.agent, now.agent, now.until) == ("preempted", "busy", None)
     assert before.until is not None
     held.release()
+
+
+@requeues
+@pytest.mark.parametrize("how", ["begun", "taken"])
+def test_who_was_paused_while_a_trial_was_given_to_him_asks_again(
+    how: str, new_sweep: NewSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another agent counts him as dead before his lease is written."""
+    sweep = new_sweep(run_cap=1)
+    if how == "taken":
+        sweep.claim("first").release()
+    hold, paused = sweep._hold, list[Slot]()
+
+    def paused_before(slot: Slot, agent: str) -> object:
+        if not paused:
+            paused.append(slot)
+            sweep.study.bury(sweep.study.slots()[0])
+        return hold(slot, agent)
+
+    monkeypatch.setattr(sweep, "_hold", paused_before)
+    claims = [sweep.claim("a1"), sweep.claim("a1")]
+    (held,) = [claim for claim in claims if not isinstance(claim, Idle)]
+    assert held.report(1, 0.5)
+    assert held.finish()
+    assert [(t.number, t.state) for t in sweep.trials()] == [(0, "finished")]
 
 
 @requeues

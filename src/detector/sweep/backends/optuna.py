@@ -10,6 +10,7 @@ import string
 from functools import partial
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 
 from detector.errors import SweepError
@@ -223,8 +224,8 @@ class OptunaSweep:
 
     def _take_first(self, waiting: list[Slot], agent: str) -> StudyTrial | None:
         for slot in waiting:
-            if self.study.take(slot):
-                return self._hold(slot, agent)
+            if self.study.take(slot) and (held := self._try_to_hold(slot, agent)):
+                return held
         return None
 
     def _begin(self, sweep: list[Slot], agent: str) -> StudyTrial | None:
@@ -232,7 +233,14 @@ class OptunaSweep:
         if limit is not None and len(sweep) >= limit:
             return None
         begun = self.study.begin(agent)
-        return self._hold(begun, agent) if begun else None
+        return self._try_to_hold(begun, agent) if begun else None
+
+    def _try_to_hold(self, slot: Slot, agent: str) -> StudyTrial | None:
+        """None where this process was paused for so long that others count it as dead already."""
+        try:
+            return self._hold(slot, agent)
+        except UpdateFinishedTrialError:
+            return None
 
     def _hold(self, slot: Slot, agent: str) -> StudyTrial:
         study, trial_id = self.study, self.study.trial_id(slot.current.number)
