@@ -1,7 +1,9 @@
 """Layouts of data sets: which pages a folder holds, and what stands in the way."""
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,6 +168,18 @@ def test_split_without_annotations_is_left_out_as_a_whole(
     shutil.rmtree(root / "test/gt")
     assert [page.name for page in DataSet.read(root).pages()] == ["train/images/a.jpg"]
     assert "1 image not used" in _reasons(root, "skip")["test/images"]
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_beside_the_images_is_refused_and_not_waited_for(
+    root: Path, write_page: WritePage
+) -> None:
+    if sys.platform == "win32":
+        pytest.skip("its `os` has no pipes")
+    write_page(name="a")
+    os.mkfifo(root / "images/b.jpg")
+    (root / "gt/b.txt").write_text("0,0,9,0,9,9,0,9,b\n", encoding="utf-8")
+    assert _reasons(root, "error")["images/b.jpg"] == "is a pipe or a device, no file"
 
 
 def test_other_files_beside_the_images_are_left_out_and_said(

@@ -86,6 +86,11 @@ def find_images(root: Path, split: Split) -> tuple[list[Path], list[Problem]]:
             )
         elif path.suffix.lower() not in IMAGE_SUFFIXES:
             problems.append(Problem("skip", relative(path, root), "not an image by its name"))
+        elif path.exists() and not path.is_file():
+            # To read it would wait for whoever writes, for ever.
+            problems.append(
+                Problem("error", relative(path, root), "is a pipe or a device, no file")
+            )
         else:
             images.append(path)
     return images, problems + _name_clashes(root, images)
