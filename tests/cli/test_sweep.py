@@ -118,7 +118,7 @@ def test_export_writes_a_row_for_each_trial_and_for_each_epoch(
     monkeypatch.chdir(tmp_path)
     said = detsweep_sweep("export", sweep_id, "--backend", url)
     assert "no other metric than val/hmean is in runs/sweep" in said
-    with Run("run", sweep_id).trial(0).program_folder() as folder:
+    with Run("run", sweep_id).trial(0).program_folder(1) as folder:
         line = '{"epoch": 1, "val/hmean": 0.999, "train/loss": 2.5}\n'
         (folder / "metrics.jsonl").write_text(line, encoding="utf-8")
     detsweep_sweep("export", sweep_id, "--backend", url, "--store", "run")

@@ -94,6 +94,22 @@ def test_a_training_is_of_the_origin_that_it_was_begun_with(run: Run) -> None:
         _ = training.trained
 
 
+def test_a_program_goes_on_from_what_the_attempt_before_has_left(run: Run) -> None:
+    trial = run.trial(2)
+    with trial.program_folder(3) as first:
+        (first / "deep").mkdir()
+        (first / "deep" / "weights").write_bytes(b"epoch 1")
+        with trial.program_folder(5) as second:
+            assert (second / "deep" / "weights").read_bytes() == b"epoch 1"
+            (second / "deep" / "weights").write_bytes(b"epoch 2")
+            (second / "metrics.jsonl").write_bytes(b'{"epoch": 2, "loss": 0.5}\n')
+        # One that was paused, and wakes up.
+        (first / "deep" / "weights").write_bytes(b"another epoch 2")
+    with trial.program_folder(6) as third:
+        assert (third / "deep" / "weights").read_bytes() == b"epoch 2"
+    assert trial.history == {2: {"loss": 0.5}}
+
+
 def test_what_an_earlier_version_has_trained_is_left_to_it(run: Run) -> None:
     training = run.trial(1)
     training.store.write(f"{training.key}/origin.json", "{}")

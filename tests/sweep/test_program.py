@@ -17,6 +17,7 @@ from detector.errors import TrainingError
 from detector.sweep.opening import open_backend
 from detector.sweep.program import program_objective
 from detector.sweep.reporting import read_history
+from detector.sweep.trial import TrialHandle
 from detector.sweepfile.spec import read_sweep
 
 SWEEP = """\
@@ -41,7 +42,7 @@ from detector.sweep.program import program_objective
 from detector.sweepfile.spec import read_sweep
 
 @contextmanager
-def folder(number):
+def folder(_):
     yield Path(sys.argv[1])
 
 sweep = open_backend(f"sqlite:///{sys.argv[1]}/sweep.db").create(read_sweep(sys.argv[2], "s"))
@@ -72,7 +73,7 @@ def objective(tmp_path: Path) -> Callable[..., Any]:
     """Makes the objective of a program, whose trials keep their files in `tmp_path / 'trial'`."""
 
     @contextmanager
-    def folder(number: int) -> Iterator[Path]:
+    def folder(_: TrialHandle) -> Iterator[Path]:
         path = tmp_path / "trial"
         path.mkdir(exist_ok=True)
         yield path

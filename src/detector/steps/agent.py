@@ -192,8 +192,8 @@ def _detector(run: Run) -> Objective:
 
 def _program(run: Run, sweep: Sweep) -> Objective:
     @contextmanager
-    def folder(trial: int) -> Iterator[Path]:
-        with run.trial(trial).program_folder() as path:
+    def folder(trial: TrialHandle) -> Iterator[Path]:
+        with run.trial(trial.number).program_folder(trial.attempt) as path:
             yield path
 
     return program_objective(sweep, folder)

@@ -20,7 +20,7 @@ from detector.sweep.reporting import read_history
 from detector.tracking.wandb import STATE as TRACKER_STATE
 from detector.training.result import BEST
 
-_RESULT = "result.json"
+_RESULT, _PROGRAM = "result.json", "program"
 _ORIGIN = "origin.json"
 """Of version 0.1, which kept files in place."""
 
@@ -116,10 +116,21 @@ class Training:
             yield folder
 
     @contextmanager
-    def program_folder(self) -> Iterator[Path]:
+    def program_folder(self, attempt: int) -> Iterator[Path]:
         """A local folder for a program of the user's own, which knows itself what it can go on
-        from."""
-        with self.store.folder(self._key("program")) as folder:
+        from: it begins with what the attempt before has left.
+
+        Args:
+            attempt: its number. An earlier one that wakes up has its own folder.
+        """
+        name = f"{attempt:06d}"
+        earlier = [other for other in self._programs() if other < name]
+        with self.store.folder(self._key(f"{_PROGRAM}/{name}")) as folder:
+            if earlier and not any(folder.path.iterdir()):
+                with self.store.folder(self._key(f"{_PROGRAM}/{earlier[-1]}")) as before:
+                    shutil.copytree(before.path, folder.path, dirs_exist_ok=True)
+                for other in earlier[:-1]:
+                    self.store.remove(self._key(f"{_PROGRAM}/{other}"))
             yield folder.path
 
     @property
@@ -212,7 +223,14 @@ class Training:
         return Snapshots(self.store, self.key)
 
     def _of_program(self, file: str) -> bytes | None:
-        return self.store.find_content(self._key(f"program/{file}"))
+        found = self._programs()[-1:]
+        return (
+            self.store.find_content(self._key(f"{_PROGRAM}/{found[0]}/{file}")) if found else None
+        )
+
+    def _programs(self) -> list[str]:
+        """The attempts by a program of the user's own, the newest last."""
+        return self.store.names(self._key(_PROGRAM))
 
     def _key(self, file: str) -> str:
         return f"{self.key}/{file}"

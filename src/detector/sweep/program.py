@@ -41,8 +41,9 @@ KILL_DELAY_S = 30.0
 _POLL_S = 0.1
 _BRIDGE = Path(__file__).parent / "wandb_bridge"
 
-TrialFolder = Callable[[int], AbstractContextManager[Path]]
-"""Opens the local folder of a trial, by number. What lies there is there again after a takeover."""
+TrialFolder = Callable[[TrialHandle], AbstractContextManager[Path]]
+"""Opens the local folder of an attempt at a trial. What lay there is there again in the next one,
+after a takeover too."""
 
 
 def program_objective(
@@ -62,7 +63,7 @@ def program_objective(
     spec = sweep.spec
 
     def run(trial: TrialHandle) -> TrialEnd:
-        with folder(trial.number) as opened, catch_sigterm() as interrupt:
+        with folder(trial) as opened, catch_sigterm() as interrupt:
             path = opened.absolute()
             metrics = path / "reported.jsonl"
             metrics.unlink(missing_ok=True)
