@@ -135,6 +135,21 @@ def test_trackers_call_a_training_by_its_sweep_or_its_fold(run: Run) -> None:
     assert names == ["abc/trials/3", "abc/rescored/3/1", "folds/2"]
 
 
+@pytest.mark.parametrize("damage", ["", "{", "{}"])
+def test_a_damaged_name_of_the_sweep_heals_where_there_is_one_sweep(
+    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, begun = Run(str(tmp_path)), BegunSweep("k3v9", "digest", "file")
+    run.begin_sweep(begun, "method: random")
+    (tmp_path / "sweep.json").write_text(damage, encoding="utf-8")
+    assert run.begun == begun
+    assert "is damaged: going by the only sweep" in capsys.readouterr().out
+    Run(str(tmp_path)).begin_sweep(BegunSweep("m2x7", "digest", "file"), "method: grid")
+    (tmp_path / "sweep.json").write_text(damage, encoding="utf-8")
+    with pytest.raises(StoreError, match="not as this version"):
+        _ = run.begun
+
+
 def test_a_run_knows_its_sweep_by_what_it_was_begun_with(tmp_path: Path) -> None:
     run = Run(str(tmp_path))
     assert run.begun is None

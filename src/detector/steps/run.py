@@ -2,7 +2,7 @@
 
     config.yaml, check.json, folds.json     prepare: what the run goes by
     sweep.json                              sweep-init: which sweep is the run's
-    sweeps/ID/sweep.yaml                    its file
+    sweeps/ID/sweep.yaml, sweep.json        its file, and the same again
     sweeps/ID/trials/N/                     agents: a training each
     sweeps/ID/rescored/N/K/                 select: trial N trained again without fold K
     sweeps/ID/outcome.json, report.html     select
@@ -13,7 +13,7 @@ No other module knows these names.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,10 +21,11 @@ import yaml
 
 from detector.config.loading import config_from_tree
 from detector.config.schema import Config
+from detector.console import say
 from detector.data.folds import Folds, Manifest, open_folds
 from detector.data.source import fetch
 from detector.ensemble.outcome import MODEL, EnsembleOutcome
-from detector.errors import StoreError
+from detector.errors import StoreError, StoreLostError
 from detector.export.card import Card
 from detector.export.model import Model
 from detector.steps.documents import read_document, write_document
@@ -145,12 +146,31 @@ class Run:
 
     @property
     def begun(self) -> BegunSweep | None:
-        """The sweep of the run, None before there is one."""
-        return read_document(self._store, _BEGUN, BegunSweep)
+        """The sweep of the run, None before there is one.
+
+        Raises:
+            StoreError: the file is damaged, and it cannot be known from the sweeps there are.
+        """
+        try:
+            return read_document(self._store, _BEGUN, BegunSweep)
+        except StoreLostError:
+            raise
+        except StoreError as error:
+            known = [self._copy_of_begun(sweep) for sweep in self._store.names(_SWEEPS)]
+            if len(known) != 1 or known[0] is None:
+                raise
+            say(f"{error.where} is damaged: going by the only sweep there is, {known[0].id}")
+            return known[0]
+
+    def _copy_of_begun(self, sweep: str) -> BegunSweep | None:
+        with suppress(StoreError):
+            return read_document(self._store, f"{_SWEEPS}/{sweep}/{_BEGUN}", BegunSweep)
+        return None
 
     def begin_sweep(self, begun: BegunSweep, file: str) -> None:
         """Say which sweep is the run's; `file` is the content of its sweep file."""
         self._store.write(f"{_SWEEPS}/{begun.id}/sweep.yaml", file)
+        write_document(self._store, f"{_SWEEPS}/{begun.id}/{_BEGUN}", begun)
         write_document(self._store, _BEGUN, begun)
 
     @cached_property
