@@ -167,9 +167,9 @@ def test_each_step_gets_the_secrets_that_it_needs_and_no_other(
     }
     assert secrets == {
         "prepare": {"s3"},
-        "sweep-init": {"s3", "postgresql", "wandb"},
-        "agent": {"s3", "postgresql", "wandb"},
-        "select": {"s3", "postgresql", "wandb"},
+        "sweep-init": {"s3", "postgresql", "grpc", "wandb"},
+        "agent": {"s3", "postgresql", "grpc", "wandb"},
+        "select": {"s3", "postgresql", "grpc", "wandb"},
         "fold": {"s3", "wandb"},
         "ensemble": {"s3", "wandb"},
     }

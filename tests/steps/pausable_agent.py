@@ -21,7 +21,7 @@ from detector.training.result import BEST, LAST
 EPOCHS = 6
 FILES = (LAST, BEST, HISTORY)
 ORIGIN = Origin("config", "data", 0)
-_EPOCH_S = 0.02
+_EPOCH_S = 0.05
 
 
 def main(store: str, backend: str, sweep: str, name: str, lease: str) -> None:

@@ -141,6 +141,26 @@ def test_who_is_not_counted_is_one_more_than_all_so_far(store: RunStore) -> None
         assert newest.attempt.startswith(expected)
 
 
+def test_what_was_never_stored_cannot_be_checked_out(store: RunStore) -> None:
+    train(store, 1, epochs=1)
+    with pytest.raises(StoreError, match="nothing whole"), Snapshots(store, KEY).checked_out("x"):
+        pass
+
+
+def test_the_first_snapshot_of_an_attempt_leaves_only_the_one_that_it_went_on_from(
+    store: RunStore,
+) -> None:
+    train(store, 1, epochs=3)
+    store.write(f"{KEY}/files/000001.dead/abc-last.ckpt", b"never named by a snapshot")
+    with Snapshots(store, KEY).attempt(2, {}) as work:
+        write_epoch(work, 4)
+    assert len([k for k in stored(store) if "/snapshots/" in k]) == 2
+    assert not [k for k in stored(store) if "000001.dead" in k]
+    with Snapshots(store, KEY).attempt(3, {}, inherits=False) as work:
+        write_epoch(work, 1)
+    assert all("/000003." in key for key in stored(store))
+
+
 def test_a_snapshot_that_would_say_the_same_is_not_written(store: RunStore) -> None:
     with Snapshots(store, KEY).attempt(1, {}) as work:
         write_epoch(work, 1)

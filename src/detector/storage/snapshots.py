@@ -121,7 +121,7 @@ class Snapshots:
                 raise StoreError(
                     "nothing whole has been stored here",
                     where=self._store.url(self._key),
-                    remedy="run the step that trains it again: it begins where it was, or again",
+                    remedy="run the step again that trains it",
                 )
             yield folder
 
@@ -142,9 +142,8 @@ class Snapshots:
             number = 1 + max((int(name.partition(".")[0]) for name in seen), default=0)
         name = f"{number:06d}.{uuid.uuid4().hex[:4]}"
         with self._working_folder(name) as folder:
-            attempt = Attempt(self._store, self._key, name, folder, about)
-            if inherits:
-                self._take(folder, ())
+            inherited = self._take(folder, ()) if inherits else None
+            attempt = Attempt(self._store, self._key, name, folder, about, inherited)
             yield attempt
             attempt.publish()
 
@@ -191,8 +190,10 @@ class Snapshots:
         return False
 
     def _copy_file(self, snapshot: Snapshot, name: str, target: Path) -> bool:
+        if name not in snapshot.files:
+            return False
         key = self._key_of(snapshot, name)
-        if name not in snapshot.files or not self._store.get_file(key, target):
+        if not self._store.get_file(key, target):
             return False
         is_whole = _sha256(target) == snapshot.files[name]
         if not is_whole:
@@ -213,10 +214,19 @@ class Attempt:
         path: of the folder. Files in it are replaced, never changed in place.
     """
 
-    def __init__(self, store: RunStore, key: str, name: str, path: Path, about: Mapping[str, Any]):
+    def __init__(
+        self,
+        store: RunStore,
+        key: str,
+        name: str,
+        path: Path,
+        about: Mapping[str, Any],
+        inherited: Snapshot | None,
+    ):
         self.path = path
         self._store, self._key, self._name, self._about = store, key, name, about
-        self._digests: dict[Path, tuple[tuple[int, int], str]] = {}
+        self._inherited = inherited
+        self._digests: dict[Path, tuple[tuple[int, ...], str]] = {}
         self._last: Snapshot | None = None
 
     def publish(self) -> None:
@@ -247,7 +257,7 @@ class Attempt:
                 self._store.put_file(path, f"{self._key}/{snapshot.key_of(name)}")
         self._store.write(f"{self._key}/{snapshot.key}", snapshot.to_json())
         self._last = snapshot
-        self._remove_what_no_reader_needs(there, snapshot, before)
+        self._remove_all_but(snapshot, before or self._inherited, there)
 
     def _files(self) -> Iterator[Path]:
         for path in self.path.rglob("*"):
@@ -256,7 +266,7 @@ class Attempt:
 
     def _digest(self, path: Path) -> str:
         found = path.stat()
-        stamp = found.st_mtime_ns, found.st_size
+        stamp = found.st_ino, found.st_mtime_ns, found.st_size
         if path not in self._digests or self._digests[path][0] != stamp:
             self._digests[path] = stamp, _sha256(path)
         return self._digests[path][1]
@@ -279,14 +289,10 @@ class Attempt:
                 remedy="leave it to that one; this one was paused for too long, or counted as dead",
             )
 
-    def _remove_what_no_reader_needs(
-        self, stored: set[str], newest: Snapshot, before: Snapshot | None
-    ) -> None:
-        """All but the newest snapshot and the one before it, of this attempt and earlier ones: a
-        later one's are its own affair. The first snapshot leaves the attempt before as it is."""
-        if before is None:
-            return
-        needed = newest.keys | before.keys
+    def _remove_all_but(self, newest: Snapshot, before: Snapshot | None, stored: set[str]) -> None:
+        """Remove what no reader needs, of this attempt and earlier ones: a later one's are its own
+        affair."""
+        needed = newest.keys | (before.keys if before else set())
         mine = {key for key in stored if _attempt_of(key) <= self._name}
         # Snapshots first, so that none names a file that is gone.
         for key in sorted(mine - needed, key=lambda key: (not key.startswith(_SNAPSHOTS), key)):
