@@ -103,6 +103,7 @@ def test_the_words_of_the_refusal_can_be_given_as_they_stand() -> None:
     words, _, _ = str(refused.value.remedy).removeprefix("set ").partition(", or take")
     mended = config("models.init=ppocr_v4_mobile", *shlex.split(words))
     assert start_from(mended, DBNet(mended.models, pretrained=False)) is not None
+    assert mended.models.optimizer.scale_parameter, "or the first steps destroy the weights"
 
 
 def saved(path: Path, trained: Config) -> DBNet:

@@ -12,7 +12,9 @@ from onnxruntime import InferenceSession
 from detector.config.loading import load_config
 from detector.data.synthetic.drawing import draw_receipt
 from detector.detecting.inference import network_input
+from detector.ensemble.files import export_candidate
 from detector.errors import ConfigError
+from detector.export.onnx import MeanOfMaps
 from detector.extras import MissingExtraError
 from detector.model.checkpoint import ModelCheckpoint, load_tensors, save_tensors
 from detector.model.dbnet import DBNet
@@ -20,6 +22,22 @@ from detector.model.published import PPOCR_V4_MOBILE
 from detector.model.starting import as_published, published_model, read_pp_ocr
 
 CONFIG = load_config(["preset=quickstart"])
+PRESET = load_config(["preset=ppocr_v4_cpu"])
+
+
+@pytest.mark.parametrize("surer", [1, 4])
+def test_a_network_that_is_sure_of_itself_differs_by_rounding_alone(
+    surer: int, tmp_path: Path
+) -> None:
+    """Between torch and its ONNX file: on some pages more than of a network of our own."""
+    model = published_model(PPOCR_V4_MOBILE, PRESET, "digest")
+    network = model.build_model()
+    with torch.no_grad():
+        for weights in network.probability.last.parameters():
+            weights.mul_(surer)
+    page = draw_receipt(3, seed=5).image
+    exported = export_candidate("x", MeanOfMaps([network]).eval(), model, page, tmp_path)
+    assert 1e-5 < exported.parity < 1e-3
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The first step: what it writes, and what it does when it is run again."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,19 @@ def test_a_store_of_another_configuration_is_refused(data: Path, tmp_path: Path)
     prepare(Run(str(tmp_path)), overrides(data))
     with pytest.raises(StoreError, match="another configuration"):
         prepare(Run(str(tmp_path)), overrides(data, "seed=3"))
+
+
+def test_a_store_of_other_pages_is_refused_and_one_of_the_same_elsewhere_is_not(
+    data: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "run"
+    prepare(Run(str(store)), overrides(data))
+    shutil.copytree(data, tmp_path / "moved")
+    prepare(Run(str(store)), overrides(tmp_path / "moved"))
+    draw_receipts(tmp_path / "other", train=8, held_out=2, seed=9)
+    with pytest.raises(StoreError, match="a run on the data set") as refused:
+        prepare(Run(str(store)), overrides(tmp_path / "other"))
+    assert str(data) in str(refused.value)
 
 
 def test_retrain_limits_the_folds_of_the_ensemble(data: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ STARTER = "starter"
 CHECKPOINT = ".ckpt"
 """Ends the name of a file of a training of our own."""
 _NECK_CHANNELS = 96
+_RELATIVE_RATE = 0.004
 Channels = tuple[float, float, float]
 
 
@@ -69,8 +70,9 @@ class Published:
         other = [key for key, value in wanted.items() if values[key] != value]
         if other:
             # Without blanks, so that a shell takes each for one word.
+            shown = {key: wanted[key] for key in other} | _rates(config)
             words = " ".join(
-                f"{key}={json.dumps(wanted[key], separators=(',', ':'))}" for key in other
+                f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in shown.items()
             )
             raise ConfigError(
                 f"{self.name} is another network than the configuration's",
@@ -105,6 +107,14 @@ PPOCR_V4_MOBILE = Published(
 
 PUBLISHED = {published.name: published for published in (PPOCR_V4_MOBILE,)}
 """By name."""
+
+
+def _rates(config: Config) -> dict[str, object]:
+    """What a configuration has to say besides for published weights not to be destroyed by the
+    first steps, by key."""
+    if config.models.optimizer.scale_parameter:
+        return {}
+    return {"models.optimizer.scale_parameter": True, "models.optimizer.lr": _RELATIVE_RATE}
 
 
 def require_start(config: Config, init: str) -> Path:

@@ -19,7 +19,7 @@ from detector.errors import SweepError
 from detector.export.teacher import require_teacher
 from detector.model.published import require_start
 from detector.patience import SHORT_PATIENCE_S
-from detector.steps.prepare import refuse_another_configuration
+from detector.steps.prepare import refuse_another_configuration, refuse_other_data
 from detector.steps.promote import require_baseline
 from detector.steps.run import Run
 from detector.steps.sweep_init import refuse_another_sweep
@@ -137,5 +137,6 @@ class AskedRun:
         run.require_writable()
         if run.is_prepared:
             refuse_another_configuration(run, self.config)
+            refuse_other_data(run, self.config)
         if run.begun is not None:
             refuse_another_sweep(run, run.begun, self.sweep_yaml)

@@ -7,6 +7,7 @@ from detector.config.loading import load_config
 from detector.config.schema import Config
 from detector.console import say
 from detector.data.check import CheckReport, check_data
+from detector.data.data_set import DataSet
 from detector.data.fit import require_text
 from detector.data.folds import Manifest, make_folds
 from detector.data.page import Page
@@ -110,6 +111,7 @@ def _require_text_in_folds(pages: Sequence[Page], manifest: Manifest) -> None:
 
 def _prepared_before(run: Run, config: Config) -> Prepared:
     refuse_another_configuration(run, config)
+    refuse_other_data(run, config)
     return _reported(Prepared.of(run))
 
 
@@ -124,6 +126,27 @@ def refuse_another_configuration(run: Run, config: Config) -> None:
             "this store holds a run with another configuration",
             where=run.config_url,
             remedy="give the overrides that it was begun with, or another store",
+        )
+
+
+def refuse_other_data(run: Run, config: Config) -> None:
+    """Leave a prepared store alone that is of other pages.
+
+    Raises:
+        StoreError: the data set at `data.path` is not the one that it was prepared with.
+        DataError: there is no data set.
+    """
+    before = run.config.data.path
+    if config.data.path == before:
+        return
+    data = config.data
+    pages = DataSet.read(data.path, data.group_column).pages()
+    folds = make_folds(pages, config.folds.count, config.seed, data.held_out_fraction)
+    if folds.digest() != run.manifest.digest():
+        raise StoreError(
+            f"this store holds a run on the data set {before}, and not on {data.path}",
+            where=run.config_url,
+            remedy="name another store, or that data set",
         )
 
 
