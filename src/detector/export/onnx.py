@@ -17,10 +17,10 @@ from detector.export.engines import open_engine
 OPSET = 20
 INPUT, OUTPUT = "image", "probability_map"
 PARITY_LIMIT = 1e-3
-"""Largest difference of a probability that counts as rounding. Of networks that were drawn at random
-before their training it is some 1e-6; a published one is so sure of itself (logits of a hundred)
-that on some pages rounding moves a pixel at the edge of text by 3e-4. A wrong operator moves many
-by much more."""
+"""Largest difference of a probability that counts as rounding. Of networks that were drawn at
+random before their training it is some 1e-6; a published one is so sure of itself (logits of a
+hundred) that on some pages rounding moves a pixel at the edge of text by 3e-4. A wrong operator
+moves many by much more."""
 
 
 def export_onnx(network: nn.Module, path: Path) -> None:

@@ -26,9 +26,7 @@ class Encoder(nn.Module):
         super().__init__()
         use_weights = config.pretrained if pretrained is None else pretrained
         require_known(config.model_name)
-        self.features = timm.create_model(
-            config.model_name, pretrained=use_weights, features_only=True
-        )
+        self.features = _create(config.model_name, pretrained=use_weights)
         info = _feature_info(self.features)
         self._levels = _levels_of_strides(info.reduction(), config.model_name)
         self.channels = [info.channels()[level] for level in self._levels]
@@ -37,6 +35,30 @@ class Encoder(nn.Module):
         """Feature maps at `STRIDES`, finest first."""
         features = self.features(image_B3HW)
         return [features[level] for level in self._levels]
+
+
+def _create(model_name: str, *, pretrained: bool) -> nn.Module:
+    """timm's backbone.
+
+    Raises:
+        ConfigError: its weights are to be downloaded, and there are none or they cannot be had.
+    """
+    try:
+        network: nn.Module = timm.create_model(
+            model_name, pretrained=pretrained, features_only=True
+        )
+    # A library for downloads raises OSError and classes of its own, timm a RuntimeError.
+    except Exception as error:
+        if not pretrained:
+            raise
+        raise ConfigError(
+            f"timm's weights of {model_name} cannot be had: {str(error).splitlines()[0]}",
+            where="models.encoder.pretrained=true",
+            remedy="set models.encoder.pretrained=false, take a preset that needs no download "
+            "(ppocr_v4_cpu), or run it once where huggingface.co can be reached: what was "
+            "downloaded is kept",
+        ) from error
+    return network
 
 
 def require_known(model_name: str) -> None:
