@@ -132,7 +132,8 @@ def forecast_lines(forecast: Forecast, passed: float = 0.0) -> list[str]:
     """
     parts = {"sweep": forecast.sweep, "folds": forecast.folds, "ensemble": forecast.ensemble}
     shown = ", ".join(f"{name} {clock_time(left)}" for name, left in parts.items() if left)
-    lines = [f"about {clock_time(forecast.total - passed)} left: {shown}"]
+    left = f"about {clock_time(forecast.total - passed)} left"
+    lines = [f"{left}: {shown}" if shown else left]
     lines += [
         f"{name} · epoch {epoch}/{forecast.max_epochs}, about {clock_time(left - passed)} left"
         for name, epoch, left in forecast.running

@@ -135,6 +135,15 @@ def test_trackers_call_a_training_by_its_sweep_or_its_fold(run: Run) -> None:
     assert names == ["abc/trials/3", "abc/rescored/3/1", "folds/2"]
 
 
+def test_a_store_of_another_sweep_has_another_configuration(tmp_path: Path) -> None:
+    Run(str(tmp_path), "m2x7").require_sweep()  # where nothing was begun
+    Run(str(tmp_path)).begin_sweep(BegunSweep("k3v9", "digest", "file"), "method: random")
+    Run(str(tmp_path), "k3v9").require_sweep()
+    with pytest.raises(StoreError, match="that of sweep k3v9, and not of m2x7") as refused:
+        Run(str(tmp_path), "m2x7").require_sweep()
+    assert "--store" in str(refused.value)
+
+
 @pytest.mark.parametrize("damage", ["", "{", "{}"])
 def test_a_damaged_name_of_the_sweep_heals_where_there_is_one_sweep(
     tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]

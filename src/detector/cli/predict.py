@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from detector.cli.labelled import Everything, Labelled
-from detector.cli.progress import with_bar
+from detector.cli.progress import note, with_bar
 from detector.errors import DataError
 from detector.export.engine import Engine
 from detector.storage.output import write_output
@@ -58,6 +58,8 @@ def predict_images(
         if overlay is not None:
             picture = encode_png(draw_overlay(image, detections.polygons))
             write_output(overlay / f"{path.stem}.png", picture)
+    if overlay is not None:
+        note(f"pictures are in {overlay}")
     if json_file is not None:
         write_output(json_file, as_json(found).encode())
     if csv_file is not None:
@@ -83,9 +85,11 @@ def evaluate_model(
     detector = Detector(model, engine)
     max_pixels = detector.card.max_pixels()
     scores = score_pages(with_bar(pages, "scoring"), detector, max_pixels, [0.5, 0.7])
-    table = Table(
-        "score", "H-Mean", "recall", "precision", title=f"{counted(len(pages), 'page')} of {data}"
-    )
+    of = "held-out page" if all(page.held_out for page in pages) else "page"
+    title = f"{counted(len(pages), of)} of {data}"
+    if not any(page.held_out for page in pages):
+        title += ", where none is held out: what was trained on some of them scores too high"
+    table = Table("score", "H-Mean", "recall", "precision", title=title)
     rows: dict[str, DatasetScore | IoUCounts] = {"CLEval": scores.cleval}
     rows |= {f"IoU ≥ {threshold}": score for threshold, score in scores.iou.items()}
     for name, score in rows.items():

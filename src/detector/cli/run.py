@@ -109,8 +109,10 @@ def run_sweep(
 
         show_dry_run(asked, gpu_count())
         return
-    finished = run_asked(asked)
-    _print_summary(finished, Console())
+    finished, console = run_asked(asked), Console()
+    _print_summary(finished, console)
+    shown = f"{finished.sweep} --backend {asked.shown_backend}"
+    console.print(f"\n[bold]Trials[/] in `detsweep sweep status {escape(shown)}`", soft_wrap=True)
 
 
 def _print_summary(run: "Run", console: Console) -> None:

@@ -102,6 +102,9 @@ def init(
     text, words = read_sweep_file(file), overrides or []
     begun = begin_run(Run(store), backend, text, str(file), words, data, stopping)
     typer.echo(begun.id)
+    words = [f"--store {store}"] if store != _DEFAULT_STORE else []
+    words += [f"--backend {backend}"] if backend != _DEFAULT_BACKEND else []
+    note(" ".join([f"train its trials with: detsweep sweep agent {begun.id}", *words]))
 
 
 @app.command()
@@ -131,8 +134,10 @@ def agent(
     from detector.steps.run import Run
     from detector.sweep.opening import open_step_backend
 
-    taken = open_step_backend(backend).open(sweep)
-    summary = run_sweep_agent(Run(store, sweep), taken, name or _own_name(), count, timeout)
+    taken, run = open_step_backend(backend).open(sweep), Run(store, sweep)
+    if taken.spec.trains_detector:
+        run.require_sweep()
+    summary = run_sweep_agent(run, taken, name or _own_name(), count, timeout)
     say(f"agent {summary.agent} · {summary.status} · {counted(len(summary.outcomes), 'trial')}")
     if summary.status == "preempted":
         raise typer.Exit(PREEMPTED_EXIT_CODE)

@@ -33,6 +33,10 @@ def write_data_set(pages: Sequence[Page], target: Path, to: Format) -> None:
     Raises:
         DataError: the target is in use, or the format cannot hold a box.
     """
+    if not pages:
+        raise DataError(
+            "no page is left to write", where=str(target), remedy="mend the labels first"
+        )
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError("exists already", where=str(target), remedy="name a new folder")
     target.parent.mkdir(parents=True, exist_ok=True)

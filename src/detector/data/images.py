@@ -106,6 +106,10 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         return path.read_bytes()
+    except IsADirectoryError as error:
+        raise DataError(
+            "is a folder", where=str(path), remedy=f"name image files, such as {path}/*.jpg"
+        ) from error
     except OSError as error:
         raise DataError(
             f"cannot be read: {error.strerror}",

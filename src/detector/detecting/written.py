@@ -5,13 +5,15 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from detector.detecting.postprocess import Detections
 
 
 def as_json(found: Mapping[str, Detections]) -> str:
     """The outlines of each image, by its name; coordinates in hundredths of a pixel.
 
-    >>> import numpy as np
     >>> quad = np.array([[0, 0], [9, 0], [9, 4], [0, 4]], np.float32)
     >>> found = {"a.jpg": Detections([quad], np.array([0.5], np.float32))}
     >>> json.loads(as_json(found))["images"]["a.jpg"][0]["score"]
@@ -19,7 +21,7 @@ def as_json(found: Mapping[str, Detections]) -> str:
     """
     images = {
         name: [
-            {"points": outline.points.round(2).tolist(), "score": round(outline.score, 4)}
+            {"points": _hundredths(outline.points), "score": round(outline.score, 4)}
             for outline in detections
         ]
         for name, detections in found.items()
@@ -27,10 +29,15 @@ def as_json(found: Mapping[str, Detections]) -> str:
     return json.dumps({"images": images}, indent=1, ensure_ascii=False) + "\n"
 
 
+def _hundredths(points: NDArray[np.float32]) -> list[list[float]]:
+    """Rounded as doubles, for a rounded float32 shows many digits again."""
+    rounded: list[list[float]] = points.astype(np.float64).round(2).tolist()
+    return rounded
+
+
 def as_csv(found: Mapping[str, Detections]) -> str:
     """A line for each outline, `image,score,points`; coordinates in tenths of a pixel.
 
-    >>> import numpy as np
     >>> quad = np.array([[0, 0], [9, 0], [9, 4], [0, 4]], np.float32)
     >>> as_csv({"a.jpg": Detections([quad], np.array([0.5], np.float32))}).splitlines()[1]
     'a.jpg,0.5000,"0.0,0.0 9.0,0.0 9.0,4.0 0.0,4.0"'

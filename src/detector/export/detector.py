@@ -37,8 +37,9 @@ class Detector:
 
     def __init__(self, model: str | Path, engine: Engine = Engine.ONNXRUNTIME):
         path = Path(model)
-        self.network = open_engine(path, engine)
+        # First, for it says best what is wrong with a file.
         self.card = Model(path).card
+        self.network = open_engine(path, engine)
 
     def __call__(self, image: Image | str | Path) -> Detections:
         """Find the text of one image.

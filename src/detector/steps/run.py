@@ -187,6 +187,20 @@ class Run:
             raise _missing(self._store, _BEGUN, "sweep_init")
         return begun.id
 
+    def require_sweep(self) -> None:
+        """Refuse a store whose configuration is that of another sweep.
+
+        Raises:
+            StoreError: it is.
+        """
+        begun = self.begun
+        if begun is not None and begun.id != self.sweep:
+            raise StoreError(
+                f"this store is that of sweep {begun.id}, and not of {self.sweep}",
+                where=self.begun_url,
+                remedy="name the store that the sweep was created for, by --store",
+            )
+
     @property
     def config_of_sweep(self) -> Config | None:
         """The configuration that the sweep's trials begin from; None where the store is another
