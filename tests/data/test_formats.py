@@ -182,6 +182,14 @@ def test_a_pipe_beside_the_images_is_refused_and_not_waited_for(
     assert _reasons(root, "error")["images/b.jpg"] == "is a pipe or a device, no file"
 
 
+def test_an_empty_split_is_said(root: Path, write_page: WritePage) -> None:
+    write_page("train", "a")
+    (root / "val/images").mkdir(parents=True)
+    (root / "val/gt").mkdir()
+    assert "a part of the training pages is held out" in _reasons(root, "warning")["val/images"]
+    assert [page.name for page in DataSet.read(root).pages()] == ["train/images/a.jpg"]
+
+
 def test_other_files_beside_the_images_are_left_out_and_said(
     root: Path, write_page: WritePage
 ) -> None:

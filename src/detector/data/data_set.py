@@ -134,6 +134,10 @@ def _read_split(
     root: Path, split: layout.Split, groups: layout.Groups
 ) -> tuple[list[LabelledImage], list[Problem]]:
     images, problems = layout.find_images(root, split)
+    if not images:
+        reason = "holds no image, so that a part of the training pages is held out in its place"
+        folder = layout.relative(split.folder / layout.IMAGES, root)
+        problems.append(Problem("warning", folder, reason if split.held_out else "holds no image"))
     annotations, annotation_problems = _read_annotations(root, split, images)
     labelled = []
     for path in images:
