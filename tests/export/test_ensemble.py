@@ -367,8 +367,10 @@ def test_folds_that_prepare_their_input_differently_are_refused(
 def test_what_is_no_model_is_refused(content: bytes, engine: Engine, tmp_path: Path) -> None:
     pytest.importorskip(engine.value)
     (tmp_path / "model.onnx").write_bytes(content)
-    with pytest.raises(ExportError, match="cannot load the model"):
+    with pytest.raises(ExportError, match="cannot be read as an ONNX file"):
         Detector(tmp_path / "model.onnx", engine)
+    with pytest.raises(ExportError, match="cannot load the model"):
+        open_engine(tmp_path / "model.onnx", engine)
 
 
 def test_an_engine_that_is_not_installed_is_named(

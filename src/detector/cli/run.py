@@ -1,5 +1,6 @@
 """`detsweep run`: the whole pipeline on this machine, and the summary that it ends with."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,18 +110,17 @@ def run_sweep(
 
         show_dry_run(asked, gpu_count())
         return
-    finished, console = run_asked(asked), Console()
-    _print_summary(finished, console)
-    shown = f"{finished.sweep} --backend {asked.shown_backend}"
-    console.print(f"\n[bold]Trials[/] in `detsweep sweep status {escape(shown)}`", soft_wrap=True)
+    _print_summary(run_asked(asked), asked.shown_backend, Console())
 
 
-def _print_summary(run: "Run", console: Console) -> None:
+def _print_summary(run: "Run", backend: str, console: Console) -> None:
     choice = run.ensemble.outcome.choice
     style = "bold yellow" if choice.is_worse_than_public else "bold"
     console.print(f"\n[{style}]{escape(choice.beside_public)}[/]", highlight=False, soft_wrap=True)
     _print_best(run.outcome, console)
     _print_model(run.ensemble, console)
+    status = shlex.join(["detsweep", "sweep", "status", run.sweep, "--backend", backend])
+    console.print(f"trials   {status}", highlight=False, soft_wrap=True, markup=False)
     if commands := next_steps(run):
         console.print("\n[bold]Next[/] find text, score the model, see its mistakes")
         for command in commands:

@@ -40,7 +40,9 @@ class Model:
             ExportError: the file has no card, or none that this version can read.
         """
         try:
-            properties = onnx.load(self.path, load_external_data=False).metadata_props
+            model = onnx.load(self.path, load_external_data=False)
+            if not model.graph.node:  # No bytes at all are a valid message of protobuf.
+                raise DecodeError("it has no network")
         except (OSError, DecodeError) as error:
             raise ExportError(
                 f"it cannot be read as an ONNX file: {error}",
@@ -48,7 +50,7 @@ class Model:
                 remedy="check the path, and that the file was copied whole",
             ) from error
         try:
-            text = next(entry.value for entry in properties if entry.key == _METADATA_KEY)
+            text = next(entry.value for entry in model.metadata_props if entry.key == _METADATA_KEY)
             return Card.from_json(text)
         except (StopIteration, KeyError, TypeError, ValueError) as error:
             raise ExportError(
