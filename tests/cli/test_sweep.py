@@ -16,7 +16,7 @@ from detector.choosing.ranking import Choice
 from detector.cli.sweep import app
 from detector.config.loading import apply_params, load_config
 from detector.data.folds import Manifest
-from detector.errors import StoreError, SweepError
+from detector.errors import ConfigError, StoreError, SweepError
 from detector.steps.run import BegunSweep, Run
 from detector.sweep.agent import run_agent
 from detector.sweep.backends.urls import redact
@@ -54,6 +54,17 @@ def detsweep_sweep(*words: str) -> str:
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
+
+
+def test_an_agent_takes_no_trial_that_cannot_be_trained_here(url: str, tmp_path: Path) -> None:
+    sweep = open_backend(url).create(read_sweep(SWEEP, "f"))
+    config = load_config(["preset=quickstart", "models.init=elsewhere/best.ckpt"])
+    Run(str(tmp_path), sweep.id).write_preparation(config, Manifest(2, 0, ()))
+    words = ["agent", sweep.id, "--store", str(tmp_path), "--backend", url]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, ConfigError)
+    assert "there is no file 'elsewhere/best.ckpt'" in str(result.exception)
+    assert sweep.trials() == []
 
 
 def test_best_gives_the_same_trial_in_every_form(url: str, sweep_id: str) -> None:

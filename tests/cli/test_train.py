@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from detector import Detector
 from detector.cli.main import app
 from detector.data.folds import Folds
-from detector.errors import StoreError
+from detector.errors import ConfigError, StoreError
+from detector.training.device import MPS, present_devices
 from tests.tiny_run import overrides
 
 
@@ -17,6 +19,25 @@ def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None
     result = CliRunner().invoke(app, ["train", *words])
     assert isinstance(result.exception, StoreError)
     assert "is a file, and no folder" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("trainer.device=mps", "mps is not there"),
+        ("models.init=nonsense", "there is no file 'nonsense'"),
+        ("models.encoder.model_name=resnett18", "timm has no model 'resnett18'"),
+    ],
+)
+def test_what_cannot_be_trained_here_is_refused_before_the_data_is_read(
+    tmp_path: Path, word: str, said: str
+) -> None:
+    if MPS in present_devices() and "mps" in word:
+        pytest.skip("it is there")
+    words = ["preset=quickstart", "data.path=nowhere", "--run-dir", str(tmp_path / "run"), word]
+    result = CliRunner().invoke(app, ["train", *words])
+    assert isinstance(result.exception, ConfigError)
+    assert said in str(result.exception)
 
 
 def test_a_training_leaves_a_model_that_can_be_used(folds: Folds, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from detector.data.synthetic.drawing import draw_receipts
 from detector.errors import DetsweepError
 from detector.steps.first_look import AskedRun
 from detector.steps.run import BegunSweep, Run
+from detector.training.device import MPS, present_devices
 from tests.tiny_run import SWEEP, overrides
 
+WITHOUT_MPS = pytest.mark.skipif(MPS in present_devices(), reason="it is there")
 PROGRAM = """\
 program: train.py
 method: random
@@ -88,6 +90,18 @@ def test_what_is_right_is_let_through_and_leaves_nothing(asked: AskedRun, tmp_pa
             "sweep_yaml",
             SWEEP + "  models.encoder.model_name: {values: [resnet18, resnet8]}\n",
             "timm has no model 'resnet8'",
+        ),
+        pytest.param(
+            "overrides",
+            [*overrides(1), "trainer.device=mps"],
+            "trainer.device: mps is not there",
+            marks=WITHOUT_MPS,
+        ),
+        pytest.param(
+            "sweep_yaml",
+            SWEEP + "  trainer.device: {values: [cpu, mps]}\n",
+            "trainer.device: mps is not there",
+            marks=WITHOUT_MPS,
         ),
         ("sweep_yaml", PROGRAM, "its trials are runs of a program"),
         ("data", "nowhere", "nowhere: there is no such folder"),

@@ -130,13 +130,18 @@ def agent(
     ends with exit code 143.
     """
     need("sweep")
+    from detector.config.loading import apply_params
     from detector.steps.agent import run_sweep_agent
     from detector.steps.run import Run
     from detector.sweep.opening import open_step_backend
+    from detector.training.needs import require_needs
 
     taken, run = open_step_backend(backend).open(sweep), Run(store, sweep)
     if taken.spec.trains_detector:
         run.require_sweep()
+        constants = taken.spec.constants
+        swept = taken.spec.parameters.keys() - constants.keys()
+        require_needs(apply_params(run.config, constants), swept)
     summary = run_sweep_agent(run, taken, name or _own_name(), count, timeout)
     say(f"agent {summary.agent} · {summary.status} · {counted(len(summary.outcomes), 'trial')}")
     if summary.status == "preempted":

@@ -46,6 +46,7 @@ def _train(config: Config, run_dir: Path, fold: int | None) -> None:
         from detector.ensemble.single import export_training
         from detector.export.teacher import with_taught_pages
         from detector.tracking.opening import open_tracker
+        from detector.training.needs import require_needs
         from detector.training.nothing_found import refuse_to_go_on
         from detector.training.result import EpochMetrics
         from detector.training.run import train
@@ -53,6 +54,7 @@ def _train(config: Config, run_dir: Path, fold: int | None) -> None:
     obstacle = what_keeps_from_writing(run_dir)
     if obstacle:
         raise StoreError(obstacle, where=str(run_dir), remedy="name another folder by --run-dir")
+    require_needs(config)
     folds = with_taught_pages(config, split_pages(config))
     is_first = Processes.of_environment().is_first
     hmeans: list[float] = []

@@ -5,19 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from detector.config.loading import (
-    apply_params,
-    load_config,
-    preset_names,
-    values_by_key,
-)
+from detector.config.loading import apply_params, load_config, values_by_key
 from detector.config.schema import Config
 from detector.data.formats.layout import find_splits
 from detector.data.source import fetch
 from detector.ensemble.names import require_preference
 from detector.errors import SweepError
 from detector.export.teacher import require_teacher
-from detector.model.published import require_start
 from detector.patience import SHORT_PATIENCE_S
 from detector.steps.prepare import refuse_another_configuration, refuse_other_data
 from detector.steps.promote import require_baseline
@@ -27,8 +21,7 @@ from detector.sweep.backends.urls import redact
 from detector.sweep.opening import require_backend
 from detector.sweepfile.check import check_sweep, configs_of, refuse_errors
 from detector.sweepfile.spec import SweepSpec, parse_sweep
-
-ENCODER, INIT = "models.encoder.model_name", "models.init"
+from detector.training.needs import NEEDS, lack_of
 
 
 @dataclass(frozen=True)
@@ -100,7 +93,7 @@ class AskedRun:
                 remedy="use `detsweep sweep init` and `detsweep sweep agent`, or take `program` "
                 "and `command` out for detsweep's own detector",
             )
-        self._look_at_networks()
+        self._look_at_needs()
         require_preference(self.prefer, self.config.folds.trained)
         if not self.data.startswith("s3://"):  # whose copy is the first step's
             find_splits(fetch(self.data))
@@ -109,23 +102,19 @@ class AskedRun:
         if self.baseline:
             require_baseline(self.baseline)
 
-    def _look_at_networks(self) -> None:
-        for init in self._values(INIT):
-            if init is not None:
-                require_start(apply_params(self.config, {INIT: init}), str(init))
+    def _look_at_needs(self) -> None:
+        for key in NEEDS:
+            for value in self._values(key):
+                lack = lack_of(apply_params(self._fixed, {key: value}), key)
+                if lack is not None:
+                    raise lack.error
         if self.config.models.teacher is not None:
             require_teacher(self.config.models.teacher)
-        names = {str(name) for name in self._values(ENCODER)}
-        usual = {
-            load_config([f"preset={name}"]).models.encoder.model_name for name in preset_names()
-        }
-        unusual = sorted(names - usual)
-        if unusual:
-            # timm takes seconds to import, and knows what presets name.
-            from detector.model.encoder import require_known  # noqa: PLC0415
 
-            for name in unusual:
-                require_known(name)
+    @cached_property
+    def _fixed(self) -> Config:
+        """The configuration with what the sweep file gives one value only."""
+        return apply_params(self.config, self.spec.constants)
 
     def _values(self, key: str) -> list[object]:
         """What a key may be in a trial, as far as its values can be counted."""

@@ -145,6 +145,15 @@ class SweepSpec(_Section):
         return is_detector(self.command, self.program)
 
     @property
+    def constants(self) -> dict[str, object]:
+        """The parameters that are the same in every trial."""
+        return {
+            name: given.value
+            for name, given in self.parameters.items()
+            if isinstance(given, space.Constant)
+        }
+
+    @property
     def trial_limit(self) -> int | None:
         """How many trials the sweep has; None where only a person ends it."""
         if self.method != "grid":

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.errors import SweepError
+from detector.model.published import PPOCR_V4_MOBILE
 from detector.sweepfile.check import RULES, check_sweep, configs_of, refuse_errors
 from detector.sweepfile.check.finding import Finding
 from detector.sweepfile.check.mending import mend
 from detector.sweepfile.spec import parse_sweep, read_sweep
+from detector.training.device import CUDA, present_devices
 
 DETECTOR = """\
 # A sweep that nothing is wrong with.
@@ -212,6 +214,19 @@ MISTAKES = [
         "min: 20.0\n    max: 25.0", "models.scheduler.T_max", "    min: 20\n    max: 25\n",
     ),
     Mistake(
+        "need_that_is_not_met", "error", "  trainer.max",
+        "  models.encoder.model_name: {values: [hrnet_w44, hrnet_w444, hrnet_w48]}\n  trainer.max",
+        "models.encoder", "{values: [hrnet_w44, hrnet_w48]}",
+    ),
+    Mistake(
+        "need_that_is_not_met", "error", "  trainer.max",
+        "  models.init: {value: nonsense}\n  trainer.max", "models.init", None,
+    ),
+    Mistake(
+        "need_that_is_not_met", "warning", "  trainer.max",
+        "  models.init: {value: elsewhere/best.ckpt}\n  trainer.max", "models.init", None,
+    ),
+    Mistake(
         "incumbent_outside_its_range", "warning", "max: 1.0e-3", "max: 2.0e-4",
         "models.optimizer.lr", "    min: 1.0e-4\n    max: 0.0009\n",
     ),
@@ -321,6 +336,45 @@ def test_a_mended_file_is_clean_and_differs_in_nothing_else(mistake: Mistake) ->
     assert {f.level for f in check(mended, mistake.agents)} <= {"note"}
     assert mended.count("#") == text.count("#"), "comments stay"
     read_sweep(mended, "sweep.yaml")
+
+
+@pytest.mark.parametrize(
+    ("word", "level", "said"),
+    [
+        ("models.init=nonsense", "error", "there is no file 'nonsense'"),
+        ("models.init=ppocr_v4_mobile", "error", "is another network than the configuration's"),
+        ("models.init=elsewhere/best.ckpt", "warning", "there is no file 'elsewhere/best.ckpt'"),
+        ("models.encoder.model_name=resnett18", "error", "timm has no model 'resnett18'"),
+        pytest.param(
+            "trainer.device=cuda", "warning", "cuda is not there",
+            marks=pytest.mark.skipif(CUDA in present_devices(), reason="it is there"),
+        ),
+    ],
+)  # fmt: skip
+def test_an_override_that_every_trial_would_fail_by_is_found(
+    word: str, level: str, said: str
+) -> None:
+    found = check_sweep(DETECTOR, "sweep.yaml", configs_of([*WORDS, word]))
+    finding = next(f for f in found if f.rule == "need_that_is_not_met")
+    assert (finding.level, finding.line) == (level, 1)
+    assert said in finding.problem
+    # A sweep of a program has no networks.
+    assert "need_that_is_not_met" not in {
+        f.rule for f in check_sweep(PROGRAM, "sweep.yaml", configs_of([*WORDS, word]))
+    }
+
+
+def test_weights_go_with_a_network_that_the_file_sets() -> None:
+    published = PPOCR_V4_MOBILE.settings()
+    words = [*WORDS, *(f"{k}={v}" for k, v in published.items() if k.startswith("data."))]
+    given = "  models.init: {value: ppocr_v4_mobile}\n" + "".join(
+        f"  {key}: {{value: {value}}}\n"
+        for key, value in published.items()
+        if not key.startswith("data.")
+    )
+    text = DETECTOR.replace("  trainer.max", f"{given}  trainer.max")
+    found = check_sweep(text, "sweep.yaml", configs_of(words))
+    assert "need_that_is_not_met" not in {finding.rule for finding in found}
 
 
 def test_every_rule_has_a_planted_mistake() -> None:

@@ -15,6 +15,7 @@ from detector.sweepfile.check.numbers import as_yaml, round_down, round_up
 from detector.sweepfile.check.subject import Subject, config_value, extremes, is_number, samples
 from detector.sweepfile.space import Categorical, Constant, Distribution, IntUniform, LogUniform
 from detector.sweepfile.spec import is_settled
+from detector.training.needs import NEEDS, Lack, lack_of
 
 _RISING = ("hmean", "recall", "precision", "accuracy", "acc", "f1", "iou", "auc", "map", "score")
 _FALLING = ("loss", "error", "err", "mse", "rmse", "mae", "perplexity", "wer", "cer")
@@ -88,6 +89,43 @@ def value_that_the_configuration_refuses(subject: Subject) -> Iterator[Finding]:
             "take such values out" if choice else "give a range of values that are allowed",
             edits,
         )
+
+
+def need_that_is_not_met(subject: Subject) -> Iterator[Finding]:
+    """A network, weights or a device that the trials would look for in vain."""
+    if not subject.trains_detector or subject.spec is None:
+        return
+    for key in NEEDS:
+        parameter = subject.document.parameter(key)
+        given = parameter.distribution if parameter else None
+        values = [config_value(subject.config, key)] if given is None else list(given.grid() or ())
+        lacks = {i: lack for i, v in enumerate(values) if (lack := _lack(subject, key, v))}
+        if not lacks:
+            continue
+        first = next(iter(lacks.values()))
+        every = len(lacks) == len(values)
+        edits: tuple[Edit, ...] = ()
+        if isinstance(given, Categorical) and parameter is not None and not every:
+            certain = [i for i, lack in lacks.items() if not lack.may_be_elsewhere]
+            if "probabilities" not in parameter.settings:
+                edits = subject.document.remove_items(parameter.settings["values"], certain)
+        cost = "every trial fails at once" if every else "the trials that draw such values fail"
+        yield Finding(
+            "warning" if all(lack.may_be_elsewhere for lack in lacks.values()) else "error",
+            parameter.entry.line if parameter else subject.line(),
+            f"{first.error.where or key}: {first.error.problem}",
+            f"{cost}{', where they run on such a machine' if first.may_be_elsewhere else ''}",
+            first.error.remedy or "take another value",
+            edits,
+        )
+
+
+def _lack(subject: Subject, key: str, value: object) -> Lack | None:
+    constants = subject.spec.constants if subject.spec else {}
+    try:
+        return lack_of(apply_params(subject.config, {**constants, key: value}), key)
+    except ConfigError:  # which the rule above has said
+        return None
 
 
 def _refusal(subject: Subject, parameter: Parameter, value: object) -> str | None:
@@ -246,6 +284,7 @@ RULES = (
     unknown_configuration_key,
     key_settled_before_the_sweep,
     value_that_the_configuration_refuses,
+    need_that_is_not_met,
     incumbent_outside_its_range,
     metric_that_is_not_logged,
     goal_against_the_metric,
