@@ -60,6 +60,10 @@ class StoreLostError(StoreError):
     """The run store did not answer for a long while, or was full. No trial is to blame."""
 
 
+class ModelError(DetsweepError):
+    """A model's weights, or the maps that it draws, hold numbers that are not finite."""
+
+
 class ExportError(DetsweepError):
     """A model cannot be exported, or the exported model does not agree with its source."""
 

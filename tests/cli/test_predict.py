@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from detector.cli.main import app
+from detector.errors import ModelError
 
 
 @pytest.fixture
@@ -64,3 +66,22 @@ def test_evaluate_scores_a_perfect_model_perfectly(model: Path, data: Path) -> N
     result = invoke("evaluate", "--data", data, "--model", model)
     assert result.exit_code == 0
     assert result.stdout.count("1.0000") >= 9
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("command", ["predict", "evaluate", "errors", "promote"])
+def test_a_model_whose_weights_are_not_finite_is_refused(
+    command: str, number: float, model: Path, data: Path, tmp_path: Path
+) -> None:
+    graph = onnx.load(model)
+    weights = np.array([[number]], np.float32)
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(weights, "unsound"))
+    damaged = tmp_path / "damaged.onnx"
+    onnx.save(graph, damaged)
+    where: dict[str, list[object]] = {
+        "predict": [data / "images" / "page.png"],
+        "errors": ["--data", data, "--out", tmp_path / "out"],
+        "promote": ["--data", data, "--baseline", "0.5"],
+    }
+    with pytest.raises(ModelError, match=r"damaged\.onnx: its weights unsound hold numbers"):
+        invoke(command, *where.get(command, ["--data", data]), "--model", damaged)

@@ -1,10 +1,12 @@
 """Presets, overrides and the errors that they can meet."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.config.keys import known_keys
+from detector.config.keys import Key, all_keys, known_keys
 from detector.config.loading import (
     apply_params,
     config_from_tree,
@@ -96,3 +98,53 @@ def test_a_known_key_with_a_letter_missing_is_recognised(key: str, place: int) -
     place %= len(key)
     if key.count(".") and key[place] != ".":
         assert nearest_key(key[:place] + key[place + 1 :]) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["set #1", "1e3", "yes", "[x]", "{", "~", "2024-01-31", "2024-13-45", "0x10", "a: b", "*a", "%",
+     "!!python/x", "caf\udce9", "'quoted'", " spaced ", "[bold]", ".nan", "null"],
+)  # fmt: skip
+def test_what_is_given_as_text_is_never_read_as_yaml(text: str, tmp_path: Path) -> None:
+    assert load_config([f"data.path={text}"]).data.path == text
+
+
+def test_null_stands_for_no_text_where_a_key_may_have_none() -> None:
+    assert load_config(["models.init=null"]).models.init is None
+    assert load_config(["models.init=~"]).models.init == "~"
+
+
+@pytest.mark.parametrize("text", ["yes", "1e3", "2024-01-31", "0o17", "1_000", "~", ".inf"])
+def test_text_in_a_preset_file_stays_text(text: str, tmp_path: Path) -> None:
+    preset = tmp_path / "own.yaml"
+    preset.write_text(f"data: {{path: {text}}}\ntrainer: {{precision: 32}}\n")
+    config = load_config([f"preset={preset}"])
+    assert (config.data.path, config.trainer.precision) == (text, "32")
+
+
+@pytest.mark.parametrize("text", ["{", "[[[[", "2024-13-45", "!!python/x", "%", "a: b: c"])
+def test_a_value_that_is_no_yaml_is_named_with_its_key(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.max_epochs"):
+        load_config([f"trainer.max_epochs={text}"])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"a: [", b"- 1", b"text", b"d: 2024-13-45", b"\x00\x01"]
+)
+def test_a_damaged_preset_file_is_named(content: bytes, tmp_path: Path) -> None:
+    preset = tmp_path / "own.yaml"
+    preset.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"own\.yaml"):
+        load_config([f"preset={preset}"])
+
+
+_NUMBERS = [key for key in all_keys() if key.type.startswith(("number", "whole", "[number"))]
+
+
+@pytest.mark.parametrize("number", ["nan", ".nan", "inf", ".inf", "-.inf", "1e999", "-1e999"])
+@pytest.mark.parametrize("key", _NUMBERS, ids=lambda key: key.name)
+def test_no_key_takes_a_number_that_is_not_finite(key: Key, number: str) -> None:
+    count = len(key.default) if isinstance(key.default, list) else 0
+    value = f"[{', '.join([number] * count)}]" if count else number
+    with pytest.raises(ConfigError, match=key.name):
+        load_config([f"{key.name}={value}"])

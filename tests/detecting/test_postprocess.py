@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detector.data.targets import build_targets
 from detector.detecting.postprocess import Detections, decode, rescale
+from detector.errors import ModelError
 from tests.detecting.reference_postprocess import reference_decode, reference_decode_polygons
 from tests.shapes import rectangle
 
@@ -276,3 +277,14 @@ def test_rescaling_leaves_the_given_detections_alone() -> None:
 
 def test_rescaling_nothing_gives_nothing() -> None:
     assert len(rescale(decode(blank()), 2, 2, 320, 240)) == 0
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("polygons", [False, True])
+def test_a_map_that_is_not_finite_is_an_error_and_no_empty_page(
+    number: float, polygons: bool
+) -> None:
+    heat = blank()
+    heat[3, 4] = number
+    with pytest.raises(ModelError, match="not finite"):
+        decode(heat, polygons=polygons)

@@ -4,6 +4,7 @@ import math
 import shlex
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from detector.config.loading import load_config
 from detector.config.schema import Config
 from detector.data.synthetic.drawing import draw_receipt
 from detector.detecting.inference import network_input
-from detector.errors import ConfigError, TrainingError
+from detector.errors import ConfigError, ModelError, TrainingError
 from detector.model.checkpoint import ModelCheckpoint
 from detector.model.dbnet import DBNet
 from detector.model.published import PPOCR_V4_MOBILE, require_init
@@ -122,6 +123,48 @@ def test_a_checkpoint_gives_its_weights(tmp_path: Path) -> None:
     torch.testing.assert_close(network.state_dict(), before.state_dict(), rtol=0, atol=0)
     assert origin is not None
     assert (origin.name, origin.source) == ("best.ckpt", "detsweep")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_checkpoint_with_weights_that_are_not_finite_is_refused(
+    number: float, tmp_path: Path
+) -> None:
+    weights = DBNet(config().models, pretrained=False).state_dict()
+    name = next(reversed(weights))
+    weights[name].view(-1)[-1] = number
+    file = tmp_path / "best.ckpt"
+    ModelCheckpoint(config(), weights, "digest", None, 3, {}).save(file)
+    again = config(f"models.init={file}")
+    with pytest.raises(ModelError, match=rf"best\.ckpt: {name} holds numbers that are not finite"):
+        start_from(again, DBNet(again.models, pretrained=False))
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_published_network_with_weights_that_are_not_finite_is_refused(
+    number: float, tmp_path: Path
+) -> None:
+    graph = onnx.load(PPOCR_V4_MOBILE.require_file())
+    constants = (node.attribute[0].t for node in graph.graph.node if node.op_type == "Constant")
+    tensor = next(
+        tensor
+        for tensor in (*graph.graph.initializer, *constants)
+        if len(tensor.dims) == 4 and tensor.data_type == onnx.TensorProto.FLOAT
+    )
+    weights = onnx.numpy_helper.to_array(tensor).copy()
+    weights.flat[0] = number
+    tensor.CopyFrom(onnx.numpy_helper.from_array(weights, tensor.name))
+    onnx.save(graph, tmp_path / "theirs.onnx")
+    from_file = config(f"models.init={tmp_path / 'theirs.onnx'}", *PUBLISHED_NETWORK)
+    with pytest.raises(ConfigError, match=r"theirs\.onnx.*not finite"):
+        start_from(from_file, DBNet(from_file.models, pretrained=False))
+
+
+@pytest.mark.parametrize("content", [[1], "text", {}, {"config": 3}, {"config": {}, "x": 1}])
+def test_a_file_of_other_things_is_no_checkpoint(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "best.ckpt")
+    again = config(f"models.init={tmp_path / 'best.ckpt'}")
+    with pytest.raises(TrainingError, match=r"best\.ckpt: not a checkpoint"):
+        start_from(again, DBNet(again.models, pretrained=False))
 
 
 def test_a_checkpoint_of_another_network_is_refused_with_the_words_that_mend_it(

@@ -53,6 +53,8 @@ def test_a_stopped_trial_counts_but_none_that_has_not_ended_or_has_failed() -> N
         ("models.head.postprocess.max_candidates", None),
         ("models.encoder.model_name", "a b'c"),
         ("models.encoder.model_name", "true"),
+        ("data.path", "set #1"),
+        ("models.init", None),
         ("data.augment.scale", [0.5, 2.0]),
     ],
 )

@@ -107,7 +107,7 @@ def test_an_unknown_key_is_named_with_the_nearest_one(keys: Any, expected: str) 
         ({"method": None}, "'method' is missing"),
         ({"method": "bays"}, "'bays' is not allowed"),
         ({"parameters": None}, "mapping of parameters"),
-        ({"parameters": {"data.path": {"values": [date(2024, 1, 31)]}}}, "is no plain value"),
+        ({"parameters": {"seed": {"values": [date(2024, 1, 31)]}}}, "is no plain value"),
         ({"parameters": {"models.optimizer.lr": 3}}, "write `{value: 3}`"),
         ({"metric": {"name": "x", "goal": "max"}}, "'max' is not allowed"),
         ({"metric": {"goal": "maximize"}}, "'name' is missing"),
@@ -158,6 +158,65 @@ def test_quoted_text_stays_text() -> None:
     choice = spec.parameters["a"]
     assert isinstance(choice, Categorical)
     assert choice.values == ["1e-5", "x"]
+
+
+@pytest.mark.parametrize("text", ["yes", "1e3", "1e-5", "2024-01-31", "0x10", "32", ".nan", "~"])
+def test_values_of_text_keys_are_text_as_they_are_written(text: str) -> None:
+    head = "method: random\nrun_cap: 1\nparameters:\n"
+    dotted = f"  models.encoder.model_name: {{values: [{text}, b]}}\n  models.init: {{value: null}}"
+    inner = f"{{encoder: {{parameters: {{model_name: {{value: {text}}}}}}}}}"
+    nested = f"  models: {{parameters: {inner}}}"
+    spec = parse_sweep(head + dotted, "f")
+    name, init = spec.parameters["models.encoder.model_name"], spec.parameters["models.init"]
+    assert isinstance(name, Categorical)
+    assert isinstance(init, Constant)
+    assert (name.values, init.value) == ([text, "b"], None)
+    constant = parse_sweep(head + nested, "f").parameters["models.encoder.model_name"]
+    assert isinstance(constant, Constant)
+    assert constant.value == text
+
+
+@pytest.mark.parametrize("text", ["yes", "1e3", "2024-01-31"])
+def test_names_and_words_of_a_command_are_text_as_they_are_written(text: str) -> None:
+    spec = read_sweep(
+        f"name: {text}\nprogram: p\ncommand: [p, {text}]\nmetric: {{name: {text}}}\n"
+        "method: random\nparameters: {on: {value: yes}}",
+        "f",
+    )
+    assert (spec.name, spec.command, spec.metric.name) == (text, ("p", text), text)
+    # The value is the program's, which gets what W&B would give it.
+    assert spec.parameters["on"] == Constant(value=True)
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf", "1.0e+999"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "models.optimizer.lr: {min: %s, max: 1.0}",
+        "models.optimizer.lr: {min: 0.1, max: %s}",
+        "models.optimizer.lr: {distribution: log_uniform_values, min: 0.1, max: %s}",
+        "models.optimizer.lr: {distribution: q_uniform, min: 0.1, max: 1.0, q: %s}",
+        "models.optimizer.lr: {distribution: normal, mu: %s, sigma: 1.0}",
+        "models.optimizer.lr: {distribution: beta, a: %s, b: 1.0}",
+        "models.optimizer.lr: {value: %s}",
+        "models.optimizer.lr: {values: [0.1, %s]}",
+        "data.mean: {value: [0.1, 0.1, %s]}",
+        "models.optimizer.lr: {values: [0.1, 0.2], probabilities: [0.5, %s]}",
+    ],
+)
+def test_a_number_that_is_not_finite_is_refused(keys: str, number: str) -> None:
+    name = keys.partition(":")[0]
+    text = f"method: random\nrun_cap: 1\nparameters: {{{keys % number}}}"
+    assert f"parameters.{name}" in error_of(text)
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf"])
+def test_a_target_and_an_eta_that_are_not_finite_are_refused(number: str) -> None:
+    metric = {"name": "val/hmean", "goal": "maximize"}
+    target = changed(metric={**metric, "target": float(number.strip("."))})
+    eta = changed(early_terminate={"type": "hyperband", "min_iter": 5, "eta": float(number[1:])})
+    assert "metric.target" in error_of(target)
+    assert "early_terminate.eta" in error_of(eta)
 
 
 def test_keys_that_concern_the_server_of_w_and_b_are_read() -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from detector.cli.finite import finite
 from detector.cli.progress import counting
 from detector.config.schema import DataConfig, FoldsConfig
 from detector.data.synthetic import LabelledBy
@@ -102,7 +103,13 @@ def folds(
     count: Annotated[int, typer.Option(min=2, help="How many folds.")] = _FOLD_DEFAULTS.count,
     seed: Annotated[int, typer.Option(min=0, help="Another seed makes another split.")] = 0,
     held_out_fraction: Annotated[
-        float, typer.Option(help="Share of the boxes to hold out where no page is yet.")
+        float,
+        typer.Option(
+            min=0.001,
+            max=0.899,
+            callback=finite,
+            help="Share of the boxes to hold out where no page is yet.",
+        ),
     ] = _DEFAULTS.held_out_fraction,
     group_column: GroupColumn = None,
 ) -> None:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from detector.cli.completing import Overrides
+from detector.cli.finite import finite
 from detector.cli.measured import MEASURED_S, measure_work, print_measured
 from detector.cli.progress import spinning
 from detector.cli.run import Data, SweepFile
@@ -39,7 +40,9 @@ def plan_run(
     trials: Annotated[
         int | None, typer.Option(min=1, help="How many trials, in place of the sweep's run_cap.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to train at most.")] = MEASURED_S,
+    seconds: Annotated[
+        float, typer.Option(min=1, callback=finite, help="How long to train at most.")
+    ] = MEASURED_S,
 ) -> None:
     """Print the hours and GPU hours of a sweep, its folds and the ensemble.
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from detector.cli.completing import Overrides, complete_sweep_id
+from detector.cli.finite import finite
 from detector.cli.progress import note
 from detector.cli.sweep_check import check
 from detector.console import PREEMPTED_EXIT_CODE, put, say
@@ -117,7 +118,11 @@ def agent(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0, help="Leave after so many seconds; the running trial is released."),
+        typer.Option(
+            min=0,
+            callback=finite,
+            help="Leave after so many seconds; the running trial is released.",
+        ),
     ] = None,
     name: Annotated[
         str | None,

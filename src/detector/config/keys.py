@@ -37,6 +37,8 @@ class Key:
         default: its value where nothing sets it.
         meaning: what it does; empty where the schema does not say.
         choices: its values as they are typed, where there are only a few.
+        is_text: whether it is a text, a name, a path or a URL, which is never read as YAML.
+        may_be_null: whether `null` may stand for it.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Key:
     default: object
     meaning: str
     choices: tuple[str, ...] = ()
+    is_text: bool = False
+    may_be_null: bool = False
 
     @property
     def shown_default(self) -> str:
@@ -70,6 +74,16 @@ def known_keys() -> tuple[str, ...]:
     return tuple(key.name for key in all_keys())
 
 
+@cache
+def text_keys() -> dict[str, Key]:
+    """The keys that hold text, by name.
+
+    >>> text_keys()["models.init"].may_be_null, "trainer.max_epochs" in text_keys()
+    (True, False)
+    """
+    return {key.name: key for key in all_keys() if key.is_text}
+
+
 def _keys(
     section: Mapping[str, Any],
     sections: Mapping[str, Any],
@@ -83,7 +97,16 @@ def _keys(
         else:
             meaning = " ".join(said.get("description", "").split())
             choices = ("true", "false") if said.get("type") == "boolean" else said.get("enum", ())
-            yield Key(f"{prefix}{name}", _in_words(said), values[name], meaning, tuple(choices))
+            types = {choice["type"] for choice in said.get("anyOf", [said])}
+            yield Key(
+                f"{prefix}{name}",
+                _in_words(said),
+                values[name],
+                meaning,
+                tuple(choices),
+                is_text="string" in types,
+                may_be_null="null" in types,
+            )
 
 
 def _in_words(said: Mapping[str, Any]) -> str:

@@ -10,11 +10,15 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from detector.config.keys import known_keys
+from detector.config.keys import known_keys, text_keys
 from detector.config.schema import Config
+from detector.config.texts import keep_texts
 from detector.errors import ConfigError, did_you_mean
 
 _PRESETS = files("detector.config") / "presets"
+
+NULL = "null"
+"""The word for no value."""
 
 
 def preset_names() -> list[str]:
@@ -39,17 +43,20 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
     """The configuration that `preset=NAME` and `dotted.key=value` words describe.
 
     The preset comes first wherever it stands; of two words for one key the later one wins. A value
-    is read as YAML, and `3e-4` is a number.
+    is read as YAML, and `3e-4` is a number; but where the key holds text, it is the text as it
+    stands, `null` apart where that is allowed.
 
     >>> load_config(["preset=receipts_cpu", "trainer.max_epochs=3"]).trainer.max_epochs
     3
+    >>> load_config(["data.path=set #1"]).data.path
+    'set #1'
 
     Raises:
         ConfigError: an unknown key or preset, a wrong type, or a value out of range.
     """
     words = [_split_word(word) for word in overrides]
     presets = [value for key, value in words if key == "preset"]
-    params = {key: _parse_value(value) for key, value in words if key != "preset"}
+    params = {key: _parse_value(key, value) for key, value in words if key != "preset"}
     tree = _preset_tree(presets[-1]) if presets else {}
     return config_from_tree(_with_params(tree, params))
 
@@ -91,6 +98,26 @@ def config_from_tree(tree: Mapping[str, Any]) -> Config:
         raise _as_config_error(error) from error
 
 
+def tree_from_yaml(content: bytes, where: str) -> dict[str, Any]:
+    """The nested mapping of a preset's file or a stored configuration, unchecked.
+
+    Raises:
+        ConfigError: it is no YAML, or no mapping.
+    """
+    try:
+        loader = yaml.SafeLoader(content.decode())
+        document = loader.get_single_node()
+        keep_texts(document)
+        tree = loader.construct_document(document) if document else None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no date
+        raise ConfigError(
+            f"not valid YAML: {error}", where=where, remedy="mend the file"
+        ) from error
+    if not isinstance(tree, dict):
+        raise ConfigError("a mapping of keys is expected", where=where, remedy="see the presets")
+    return tree
+
+
 def nearest_key(key: str) -> str | None:
     """The known key most like `key`, or None where nothing is near."""
     keys = known_keys()
@@ -111,9 +138,23 @@ def _split_word(word: str) -> tuple[str, str]:
     return key.lstrip("+-"), value
 
 
-def _parse_value(text: str) -> object:
-    """YAML, but with `1e-5` a number: YAML 1.1 asks for a dot and reads it as text."""
-    value = yaml.safe_load(text)
+def _parse_value(key: str, text: str) -> object:
+    """The value of a word. YAML 1.1 asks for a dot in `1e-5` and reads it as text; here it is a
+    number.
+
+    Raises:
+        ConfigError: it is no YAML.
+    """
+    if known := text_keys().get(key):
+        return None if known.may_be_null and text == NULL else text
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no such date
+        raise ConfigError(
+            f"{text!r} is no value",
+            where=key,
+            remedy=f"write it as in `detsweep config keys {key}`",
+        ) from error
     if isinstance(value, str):
         try:
             return float(value)
@@ -127,7 +168,7 @@ def _preset_tree(name: str) -> dict[str, Any]:
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise ConfigError("no such preset file", where=name, remedy="check the path")
-        return {"preset": name, **_read_yaml(path.read_text(encoding="utf-8"), name)}
+        return {"preset": name, **tree_from_yaml(path.read_bytes(), name)}
     source = _PRESETS / f"{name}.yaml"
     if not source.is_file():
         raise ConfigError(
@@ -135,19 +176,7 @@ def _preset_tree(name: str) -> dict[str, Any]:
             where="preset",
             remedy=f"choose one of {', '.join(preset_names())}, or give the path of a YAML file",
         )
-    return {"preset": name, **_read_yaml(source.read_text(encoding="utf-8"), f"preset {name}")}
-
-
-def _read_yaml(text: str, where: str) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"not valid YAML: {error}", where=where, remedy="mend the file"
-        ) from error
-    if not isinstance(tree, dict):
-        raise ConfigError("a mapping of keys is expected", where=where, remedy="see the presets")
-    return tree
+    return {"preset": name, **tree_from_yaml(source.read_bytes(), f"preset {name}")}
 
 
 def _with_params(tree: Mapping[str, Any], params: Mapping[str, object]) -> dict[str, Any]:

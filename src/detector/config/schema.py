@@ -26,7 +26,12 @@ SIZE_STEP = 32
 
 class _Section(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        use_attribute_docstrings=True,
+        # Infinity passes "above 0", and NaN whatever has no bound.
+        allow_inf_nan=False,
     )
 
 

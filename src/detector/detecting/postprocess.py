@@ -15,6 +15,7 @@ PaddleOCR's, so that thresholds tuned there mean the same here, with these diffe
 - Results are not rounded to whole pixels.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.compiled import COMPILED, kernel
+from detector.errors import ModelError
 from detector.geometry.offset import Offset
 
 # How far a simplified polygon may be from its contour: a share of the perimeter, or pixels if more.
@@ -150,8 +152,17 @@ def find_regions(
     probability: NDArray[np.float32], *, thresh: float, min_size: float, polygons: bool
 ) -> Regions:
     """The first half of `decode`, whose arguments these are: what depends neither on `box_thresh`
-    nor on `unclip_ratio`."""
+    nor on `unclip_ratio`.
+
+    Raises:
+        ModelError: the map holds a number that is not finite, which is no page without text.
+    """
     heat = np.ascontiguousarray(probability, dtype=np.float32)
+    if not math.isfinite(float(heat.sum(dtype=np.float64))):
+        raise ModelError(
+            "a probability map holds numbers that are not finite",
+            remedy="the model is damaged, or its training went wrong: train it again",
+        )
     contours = _outer_contours(heat, thresh)
     outlines, scores = _polygons(heat, contours) if polygons else _quads(heat, contours, min_size)
     return Regions(outlines, scores, min_size, heat.shape[::-1], are_quads=not polygons)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from detector.config.loading import config_from_tree
-from detector.config.schema import SIZE_STEP, PostprocessConfig, ResizeConfig
+from detector.config.schema import SIZE_STEP, DataConfig, PostprocessConfig, ResizeConfig
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,11 @@ class Card:
         tree = json.loads(text)
         # JSON has lists where a card has tuples.
         tuples = {name: tuple(tree[name]) for name in ("mean", "std", "classes")}
-        return cls(**{**tree, **tuples})
+        card = cls(**{**tree, **tuples})
+        # What is used later is looked at now: an error then would not name the file.
+        DataConfig(mean=card.mean, std=card.std)
+        card.resize_rule(), card.postprocess_settings(), card.max_pixels()
+        return card
 
     def resize_rule(self) -> ResizeConfig:
         """How a page is scaled for the model."""

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from detector.errors import ExportError
+from detector.errors import ExportError, ModelError
 from detector.export.card import Card
 
 _METADATA_KEY = "detsweep.card"
+_FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Model:
 
         Raises:
             ExportError: the file has no card, or none that this version can read.
+            ModelError: a weight is not finite.
         """
         try:
             model = onnx.load(self.path, load_external_data=False)
@@ -51,10 +54,23 @@ class Model:
             ) from error
         try:
             text = next(entry.value for entry in model.metadata_props if entry.key == _METADATA_KEY)
-            return Card.from_json(text)
+            card = Card.from_json(text)
         except (StopIteration, KeyError, TypeError, ValueError) as error:
             raise ExportError(
                 "the ONNX file has no card that says how to prepare its input",
                 where=str(self.path),
                 remedy="use a model that `detsweep run` exported with this version",
             ) from error
+        self._refuse_unsound(model.graph)
+        return card
+
+    def _refuse_unsound(self, graph: onnx.GraphProto) -> None:
+        """A NaN need not reach the map: what takes the larger of it and 0 may give 0."""
+        for tensor in graph.initializer:
+            values = onnx.numpy_helper.to_array(tensor) if tensor.data_type in _FLOATS else None
+            if values is not None and not np.isfinite(values).all():
+                raise ModelError(
+                    f"its weights {tensor.name} hold numbers that are not finite",
+                    where=str(self.path),
+                    remedy="take another model, or train it again",
+                )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from detector.config.loading import config_from_tree
 from detector.config.schema import Config
-from detector.errors import TrainingError
+from detector.errors import ConfigError, ModelError, TrainingError
 from detector.model.dbnet import DBNet
 from detector.storage.atomic import write_atomically
 
@@ -69,19 +69,28 @@ class ModelCheckpoint:
 
         Raises:
             TrainingError: the file is missing or no checkpoint of a model.
+            ModelError: a weight is not finite.
         """
         content = load_tensors(path)
         try:
             origin = content.get("origin")
             config = config_from_tree(content["config"])
             taken = Origin(*origin) if origin else None
-            return cls(**{**content, "config": config, "origin": taken})
-        except (KeyError, TypeError) as error:
+            checkpoint = cls(**{**content, "config": config, "origin": taken})
+            unsound = [name for name, of in checkpoint.weights.items() if not of.isfinite().all()]
+        except (KeyError, TypeError, AttributeError, ConfigError) as error:
             raise TrainingError(
                 "not a checkpoint of a model",
                 where=str(path),
                 remedy="give the best.ckpt of a training's folder",
             ) from error
+        if unsound:
+            raise ModelError(
+                f"{unsound[0]} holds numbers that are not finite",
+                where=str(path),
+                remedy="this training went wrong: take another's best.ckpt, or train it again",
+            )
+        return checkpoint
 
     def build_model(self) -> DBNet:
         """The network with these weights, ready for inference."""

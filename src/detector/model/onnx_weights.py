@@ -82,6 +82,8 @@ def _copy(values: Values, into: torch.Tensor, number: int) -> None:
         raise ValueError(
             f"its layer {number} has the shape {values.shape} in place of {tuple(into.shape)}"
         )
+    if not np.isfinite(values).all():
+        raise ValueError(f"its layer {number} holds numbers that are not finite")
     with torch.no_grad():
         into.copy_(torch.from_numpy(values))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
+from detector.config.keys import text_keys
 from detector.search.hyperband import Goal
 from detector.sweep.trial import TrialRecord
 
@@ -36,7 +37,7 @@ def override_words(params: Mapping[str, object]) -> list[str]:
     >>> override_words({"models.optimizer.lr": 3e-4, "models.encoder.model_name": "resnet18"})
     ['models.optimizer.lr=0.0003', 'models.encoder.model_name=resnet18']
     """
-    return [f"{key}={_as_yaml(value)}" for key, value in params.items()]
+    return [f"{key}={_as_typed(key, value)}" for key, value in params.items()]
 
 
 def override_line(params: Mapping[str, object]) -> str:
@@ -44,7 +45,7 @@ def override_line(params: Mapping[str, object]) -> str:
     return shlex.join(override_words(params))
 
 
-def _as_yaml(value: object) -> str:
-    if isinstance(value, str) and yaml.safe_load(value) == value:
+def _as_typed(key: str, value: object) -> str:
+    if isinstance(value, str) and (key in text_keys() or yaml.safe_load(value) == value):
         return value
     return json.dumps(value)

@@ -93,7 +93,7 @@ class MetricsReader:
             content = json.loads(line)
             metrics = {str(name): float(value) for name, value in content["metrics"].items()}
             epoch = content.get("epoch")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return None
         if isinstance(epoch, int) and epoch > 0:
             return ReportedEpoch(epoch, metrics)

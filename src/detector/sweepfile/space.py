@@ -35,8 +35,10 @@ _LARGEST_EXPONENT = 700
 
 def _check_plain(value: object) -> object:
     try:
-        json.dumps(value)
-    except (TypeError, ValueError) as error:
+        json.dumps(value, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no finite number") from error
+    except TypeError as error:
         raise ValueError(
             f"{value!r} is no plain value; put text in quotes, since YAML reads a bare 2024-01-31 "
             "as a date"
@@ -67,7 +69,7 @@ class Extent:
 class Distribution(BaseModel, ABC):
     """The values of one parameter, and how likely each is before anything was tried."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @abstractmethod
     def axis(self) -> Axis | None:

@@ -10,14 +10,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from detector.config.keys import known_keys
+from detector.config.keys import Key, known_keys, text_keys
 from detector.config.loading import nearest_key
 from detector.config.metrics import METRIC
+from detector.config.texts import children, keep_names, keep_text
 from detector.errors import SweepError, did_you_mean
 from detector.search.hyperband import Goal, Hyperband
 from detector.sweepfile import space
@@ -29,6 +30,8 @@ _ONLY_W_AND_B = {"metrics", "scheduler"}
 _UNION_MEMBERS = {"int", "float"}
 """What pydantic adds to the place of an error in a value that may be of either type."""
 
+_TEXTS = ("name", "description", "program", "project", "entity", "job", "image_uri")
+
 _NOT_IN_THE_FILE = {"source", "paths"}
 
 _FIXED_BY_PREPARE = ("preset", "data.path", "data.group_column", "data.held_out_fraction", "folds.")
@@ -39,7 +42,7 @@ Imputation = Literal["worst", "best", "latest"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class MetricSpec(_Section):
@@ -308,8 +311,9 @@ def load_yaml(text: str, where: str) -> dict[str, Any]:
         SweepError: not YAML, or no mapping.
     """
     try:
-        tree = SweepLoader(text).get_single_data()
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
+        document = document_of(text)
+        tree = SweepLoader("").construct_document(document) if document else None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no such date
         raise SweepError(f"not valid YAML: {error}", where=where, remedy="mend it") from error
     if not isinstance(tree, dict):
         raise SweepError(
@@ -318,6 +322,49 @@ def load_yaml(text: str, where: str) -> dict[str, Any]:
             remedy="write the file as for `wandb sweep`",
         )
     return tree
+
+
+def document_of(text: str) -> yaml.Node | None:
+    """The nodes of a sweep file, in which the values of text keys are text; None of an empty file.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+    """
+    document: yaml.Node | None = SweepLoader(text).get_single_node()
+    _keep_texts(document)
+    return document
+
+
+def _keep_texts(document: yaml.Node | None) -> None:
+    """Have names, words of the command and the values of text keys be text as it is written; the
+    parameters of a program of the user's own are what W&B would make of them."""
+    sections = children(document)
+    program, command = sections.get("program"), sections.get("command")
+    metric = children(sections.get("metric"))
+    words = command.value if _is_list(command) else []
+    for text in (*words, *map(sections.get, _TEXTS), metric.get("name")):
+        keep_text(text, may_be_null=True)
+    said = [str(word.value) for word in words] if command else None
+    known = is_detector(said, None if program is None else str(program.value))
+    _keep_texts_of(sections.get("parameters"), text_keys() if known else {}, ())
+
+
+def _keep_texts_of(
+    parameters: yaml.Node | None, known: Mapping[str, Key], above: tuple[str, ...]
+) -> None:
+    keep_names(parameters)
+    for name, node in children(parameters).items():
+        path, settings = (*above, name), children(node)
+        if "parameters" in settings:
+            _keep_texts_of(settings["parameters"], known, path)
+        elif key := known.get(".".join(path)):
+            values = settings.get("values")
+            for value in (settings.get("value"), *(values.value if _is_list(values) else ())):
+                keep_text(value, may_be_null=key.may_be_null)
+
+
+def _is_list(node: yaml.Node | None) -> TypeGuard[yaml.SequenceNode]:
+    return isinstance(node, yaml.SequenceNode)
 
 
 def _parse_parameters(

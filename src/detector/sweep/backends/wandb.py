@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import wandb
-import yaml
 from wandb.apis.public import sweeps as client
 from wandb.errors import CommError, UsageError
 from wandb.sdk.sweeps import SweepNotFoundError
@@ -30,7 +29,7 @@ from detector.sweep.best import best_trial
 from detector.sweep.capabilities import Capability, Lacks, refuse_stopping
 from detector.sweep.protocol import HeldTrial, Idle
 from detector.sweep.trial import Params, Stopping, TrialRecord, TrialState
-from detector.sweepfile.spec import SweepSpec, read_sweep
+from detector.sweepfile.spec import SweepSpec, load_yaml, read_sweep
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +104,10 @@ class WandbBackend:
         refuse_stopping(self.lacks, stopping)
         with self.asking("create a sweep"):
             sweep, warnings = client._upsert_sweep(
-                self.api, yaml.safe_load(spec.source), entity=self.entity, project=self.project
+                self.api,
+                load_yaml(spec.source, "the sweep file"),
+                entity=self.entity,
+                project=self.project,
             )
         for warning in warnings:
             _log.warning("W&B on the sweep file: %s", warning)

@@ -13,7 +13,7 @@ import yaml
 from detector.errors import SweepError
 from detector.sweepfile.check.finding import Edit
 from detector.sweepfile.space import Distribution
-from detector.sweepfile.spec import DOTLESS_TAG, SweepLoader, parse_distribution
+from detector.sweepfile.spec import DOTLESS_TAG, SweepLoader, document_of, parse_distribution
 
 MERGE = "<<"
 """YAML's key that takes the keys of other mappings in."""
@@ -79,7 +79,7 @@ class Document:
 
     def __init__(self, text: str):
         self.text = text
-        root = SweepLoader(text).get_single_node()
+        root = document_of(text)
         if not isinstance(root, yaml.MappingNode):
             raise SweepError(
                 "a mapping with `method` and `parameters` is expected",
