@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from detector.console import log_line
+from detector.console import log_line, plain_console
 from detector.errors import DetsweepError
 from detector.planning.forecast import Forecast
 
@@ -61,7 +61,7 @@ class Screen(Log):
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic):
         super().__init__(stream, clock)
-        self._console = Console(file=stream)
+        self._console = plain_console(file=stream)
         self._seen: tuple[float, Forecast] | None = None
         self._began = clock()
         self._live = Live(

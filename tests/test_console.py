@@ -1,6 +1,7 @@
 """What is printed, and what becomes of a process that nobody listens to."""
 
 import errno
+import io
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.console import LOG, log_line, plain_errors, say
+from detector.console import LOG, log_line, narrow_table, plain_console, plain_errors, say
 from detector.errors import ConfigError
 from detector.sweep.opening import open_backend
 from detector.sweepfile.spec import read_sweep
@@ -147,3 +148,27 @@ def test_a_letter_that_the_console_lacks_fails_nothing() -> None:
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, check=True)
     assert done.stdout.split() == [b"agent", b"?", b"1"]
+
+
+@pytest.mark.parametrize("name", ["[bold]", "[/]", "[red", "[/bold]", ":dog:", "[link=x]y[/link]"])
+def test_text_is_printed_as_it_is(name: str) -> None:
+    printed = io.StringIO()
+    console = plain_console(file=printed, width=80)
+    table = narrow_table(f"title {name}")
+    table.add_column(f"column {name}")
+    table.add_row(f"cell {name}")
+    console.print(f"line {name}", table)
+    for where in ("line", "title", "column", "cell"):
+        assert f"{where} {name}" in printed.getvalue()
+
+
+def test_every_console_prints_text_as_it_is() -> None:
+    root = Path(__file__).parents[1]
+    code = {
+        file.name: file.read_text("utf-8")
+        for place in ("src", "pipelines", "components")
+        for file in root.glob(f"{place}/**/*.py")
+    }
+    made = [name for name, text in code.items() if re.search(r"\bConsole\(", text)]
+    assert made == ["console.py"], "by detector.console.plain_console, which knows no markup"
+    assert not [name for name, text in code.items() if re.search(r"from_markup|rich\.markup", text)]

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from types import FrameType
+from typing import TextIO
 
+from rich.console import Console
 from rich.table import Table
 
 from detector.errors import DetsweepError, PreemptedError
@@ -101,6 +103,14 @@ def print_what_no_one_can_encode() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def plain_console(
+    *, stderr: bool = False, width: int | None = None, file: TextIO | None = None
+) -> Console:
+    """A console that prints text as it is: a file may be called `[bold]` or `:dog:`. A style is
+    given beside the text, or by `rich.text.Text`."""
+    return Console(stderr=stderr, width=width, file=file, markup=False, emoji=False)
 
 
 def narrow_table(title: str) -> Table:

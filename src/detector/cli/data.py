@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from detector.cli.finite import finite
 from detector.cli.progress import counting
 from detector.config.schema import DataConfig, FoldsConfig
+from detector.console import plain_console
 from detector.data.synthetic import LabelledBy
 from detector.storage.output import STDOUT, write_output
 from detector.wording import counted
@@ -93,7 +93,7 @@ def convert(
         refuse_errors(report.problems, source)
     _print_report(report)
     write_data_set(report.pages, target, to.value)
-    Console().print(f"wrote {counted(len(report.pages), 'page')} to {target}")
+    plain_console().print(f"wrote {counted(len(report.pages), 'page')} to {target}")
 
 
 @app.command()
@@ -121,7 +121,7 @@ def folds(
     manifest = make_folds(pages, count, seed, held_out_fraction)
     write_output(out, manifest.to_json().encode())
     # Beside the result, which `-` puts on the standard output.
-    Console(stderr=out == STDOUT).print(_folds_table(manifest), f"wrote {out}", sep="\n")
+    plain_console(stderr=out == STDOUT).print(_folds_table(manifest), f"wrote {out}", sep="\n")
 
 
 @app.command()
@@ -141,7 +141,7 @@ def synth(
 
     with counting("drawing") as show:
         draw_receipts(target, train=train, held_out=held_out, seed=seed, by=by, on_progress=show)
-    Console().print(f"drew {train + held_out} receipts in {target}")
+    plain_console().print(f"drew {train + held_out} receipts in {target}")
 
 
 def _check(source: str, max_pixels: int, group_column: str | None) -> "CheckReport":
@@ -154,15 +154,15 @@ def _check(source: str, max_pixels: int, group_column: str | None) -> "CheckRepo
 
 
 def _print_report(report: "CheckReport") -> None:
-    console = Console()
+    console = plain_console()
     if report.problems:
         table = Table("level", "file", "line", "reason")
         for problem in report.problems:
             table.add_row(
-                f"[{_LEVEL_STYLES[problem.level]}]{problem.level}[/]",
-                Text(problem.file),
-                "" if problem.line is None else Text(str(problem.line)),
-                Text(problem.reason),
+                Text(problem.level, _LEVEL_STYLES[problem.level]),
+                problem.file,
+                "" if problem.line is None else str(problem.line),
+                problem.reason,
             )
         console.print(table)
     facts = report.counts()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from detector.cli.measured import MEASURED_S, duration, measure_work, print_measured
-from detector.console import narrow_table, say
+from detector.console import narrow_table, plain_console, say
 from detector.data.folds import SWEEP_FOLD
 from detector.steps.first_look import AskedRun
 from detector.steps.run import Run
@@ -32,7 +32,7 @@ def show_dry_run(asked: AskedRun, gpus: int) -> None:
 
     asked.refuse_what_cannot_end_well()
     folds = split_pages(asked.config)
-    console = Console()
+    console = plain_console()
     _print_inputs(asked, folds, console)
     at_once = max(1, min(asked.agents, gpus))
     estimate = _estimate(asked, folds, at_once, console)

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from detector.cli.labelled import Everything, Labelled
 from detector.cli.predict import Model, RunBy
 from detector.cli.progress import with_bar
+from detector.console import plain_console
 from detector.export.engine import Engine
 from detector.storage.output import write_output
 
@@ -48,7 +48,7 @@ def show_errors(
         with_bar(pages_to_measure(data, everything), "looking for mistakes"), detector, max_pixels
     )
 
-    console = Console()
+    console = plain_console()
     for name, rows in by_kind(ordered).items():
         console.print(_kinds_table(f"By {name}", rows))
     console.print(_pages_table(ordered[:worst]))

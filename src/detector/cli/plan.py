@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from detector.cli.completing import Overrides
@@ -12,7 +11,7 @@ from detector.cli.measured import MEASURED_S, measure_work, print_measured
 from detector.cli.progress import spinning
 from detector.cli.run import Data, SweepFile
 from detector.config.loading import load_config
-from detector.console import narrow_table
+from detector.console import narrow_table, plain_console
 from detector.data.processes import require_equal_shares
 from detector.errors import DetsweepError
 from detector.extras import need
@@ -67,7 +66,7 @@ def plan_run(
     measured, work = measure_work(config, folds, spec, seconds, trials)
     counts = sorted({1, 2, 4, 8, 16, agents})
     rows = [estimate(work, spec, count, gpus_per_fold) for count in counts]
-    console = Console()
+    console = plain_console()
     print_measured(measured, work, console)
     console.print(_table(rows, agents))
     asked = next(row for row in rows if row.agents == agents)

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from detector.cli.labelled import Everything, Labelled
 from detector.cli.progress import note, with_bar
+from detector.console import plain_console
 from detector.errors import DataError
 from detector.export.engine import Engine
 from detector.storage.output import write_output
@@ -94,7 +94,7 @@ def evaluate_model(
     rows |= {f"IoU ≥ {threshold}": score for threshold, score in scores.iou.items()}
     for name, score in rows.items():
         table.add_row(name, *(f"{v:.4f}" for v in (score.hmean, score.recall, score.precision)))
-    console = Console()
+    console = plain_console()
     console.print(table)
     console.print(f"mean of the pages' own CLEval H-Means {scores.cleval.hmean_pages:.4f}")
     console.print(f"{scores.ms_per_page:.1f} ms a page, from pixels to outlines")

@@ -10,7 +10,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import Progress, track
 
-from detector.console import LogStyle, log_line
+from detector.console import LogStyle, log_line, plain_console
 from detector.training.result import OnStep
 from detector.wording import counted
 
@@ -96,6 +96,6 @@ def epoch_bar() -> Iterator[OnStep | None]:
 
 def _terminal() -> Console | None:
     """Where bars are drawn; None where lines are printed instead, if any are asked for."""
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     is_quiet = LogStyle.of_environment() is LogStyle.QUIET
     return console if console.is_terminal and not is_quiet else None

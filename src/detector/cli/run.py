@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from detector.cli.completing import Overrides
 from detector.cli.next_steps import next_steps
 from detector.cli.progress import spinning
-from detector.console import narrow_table
+from detector.console import narrow_table, plain_console
 from detector.extras import need
 
 if TYPE_CHECKING:
@@ -110,27 +110,28 @@ def run_sweep(
 
         show_dry_run(asked, gpu_count())
         return
-    _print_summary(run_asked(asked), asked.shown_backend, Console())
+    _print_summary(run_asked(asked), asked.shown_backend, plain_console())
 
 
 def _print_summary(run: "Run", backend: str, console: Console) -> None:
     choice = run.ensemble.outcome.choice
     style = "bold yellow" if choice.is_worse_than_public else "bold"
-    console.print(f"\n[{style}]{escape(choice.beside_public)}[/]", highlight=False, soft_wrap=True)
+    console.print(f"\n{choice.beside_public}", style=style, highlight=False, soft_wrap=True)
     _print_best(run.outcome, console)
     _print_model(run.ensemble, console)
     status = shlex.join(["detsweep", "sweep", "status", run.sweep, "--backend", backend])
-    console.print(f"trials   {status}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"trials   {status}", highlight=False, soft_wrap=True)
     if commands := next_steps(run):
-        console.print("\n[bold]Next[/] find text, score the model, see its mistakes")
+        console.print(Text("\nNext", "bold"), "find text, score the model, see its mistakes")
         for command in commands:
             # To be copied: neither wrapped nor coloured.
-            console.print(f"  {command}", highlight=False, soft_wrap=True, markup=False)
+            console.print(f"  {command}", highlight=False, soft_wrap=True)
 
 
 def _print_best(sweep: "SweepOutcome", console: Console) -> None:
     best = sweep.as_plain()
-    console.print("\n[bold]Best configuration[/] trial {trial}, epoch {epoch}".format(**best))
+    heading = Text("\nBest configuration", "bold")
+    console.print(heading, "trial {trial}, epoch {epoch}".format(**best))
     for word in sweep.overrides:
         console.print(f"  {word}", highlight=False)
     console.print(_trial_table(sweep))
@@ -152,7 +153,8 @@ def _print_model(ensemble: "EnsembleFiles", console: Console) -> None:
     console.print(f"{choice.chosen}: {choice.reason}", highlight=False, soft_wrap=True)
     console.print(choice.thresholds, highlight=False, soft_wrap=True)
     if outcome.promotion:
-        console.print(f"[bold]{outcome.promotion.sentence()}[/]", highlight=False, soft_wrap=True)
+        verdict = Text(outcome.promotion.sentence(), "bold")
+        console.print(verdict, highlight=False, soft_wrap=True)
     for name, url in (
         ("model", ensemble.model_url),
         ("report", ensemble.report_url),

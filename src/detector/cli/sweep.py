@@ -18,7 +18,7 @@ from detector.cli.completing import Overrides, complete_sweep_id
 from detector.cli.finite import finite
 from detector.cli.progress import note
 from detector.cli.sweep_check import check
-from detector.console import PREEMPTED_EXIT_CODE, put, say
+from detector.console import PREEMPTED_EXIT_CODE, plain_console, put, say
 from detector.errors import ConfigError, SweepError
 from detector.extras import need
 from detector.patience import SHORT_PATIENCE_S
@@ -183,9 +183,9 @@ def status(
 
 def _console() -> Console:
     """As wide as the terminal, and wide enough for the table where there is none."""
-    console = Console()
+    console = plain_console()
     is_sized = console.is_terminal or "COLUMNS" in os.environ
-    return console if is_sized else Console(width=_LOG_WIDTH)
+    return console if is_sized else plain_console(width=_LOG_WIDTH)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from detector.cli.completing import Overrides
+from detector.console import plain_console
 from detector.errors import SweepError
 from detector.storage.atomic import write_atomically
 
@@ -122,7 +123,7 @@ def _write_backup(file: Path, content: bytes) -> Path:
 def _print_mending(
     file: Path, mending: "Mending", backup: Path | None, *, is_written: bool
 ) -> None:
-    console = Console()
+    console = plain_console()
     word = "mended" if is_written else "would be mended"
     for step in mending.steps:
         _print_lines(

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from detector.console import plain_console
 from detector.errors import DetsweepError, did_you_mean
 
 _INDEX = "README.md"
@@ -122,7 +122,7 @@ def _pages() -> Traversable | Path:
 
 
 def _print(page: str) -> None:
-    console = Console()
+    console = plain_console()
     text = _LINK.sub(r"\1", page)
     if console.is_terminal:
         from rich.markdown import Markdown

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +26,8 @@ _HEADINGS = 8
 
 
 def status_tables(status: SweepStatus, height: int | None = None) -> RenderableType:
-    """The sweep's trials, with the best one marked, its agents, its rungs and how it goes on.
+    """The sweep's trials, with the best one marked, its agents, its rungs and how it goes on: for
+    a console without markup.
 
     Args:
         height: lines that there are; the best trial and the latest are shown in them. None shows
@@ -93,20 +93,20 @@ def _title(status: SweepStatus) -> str:
     return f"sweep {status.id} · {status.method} · {trials}{stopped}"
 
 
-def _row(trial: TrialRecord, status: SweepStatus) -> list[str]:
+def _row(trial: TrialRecord, status: SweepStatus) -> list[str | Text]:
     best = trial.best(status.goal)
     mark = " ★" if trial.number == status.best else ""
     why = trial.reason if trial.state == "failed" else None
     return [
         f"{trial.number}{mark}",
-        f"[{_STYLES[trial.state]}]{trial.state}[/]",
+        Text(trial.state, _STYLES[trial.state]),
         str(trial.epoch),
         f"{best[1]:.4f}" if best else "",
         str(best[0]) if best else "",
         str(trial.attempts),
         _minutes(trial, status.at),
-        escape(trial.agent or ""),
-        escape(why or _params(trial)),
+        trial.agent or "",
+        why or _params(trial),
     ]
 
 
@@ -117,7 +117,7 @@ def _agent_table(status: SweepStatus) -> Table:
     for agent in status.agents:
         since = "" if agent.since is None else _clock(agent.since, status.at)
         sign = _sign(agent, status.at)
-        table.add_row(escape(agent.name), str(agent.trial), str(agent.epoch), since, sign)
+        table.add_row(agent.name, str(agent.trial), str(agent.epoch), since, sign)
     return table
 
 
