@@ -128,6 +128,14 @@ def agent(
         str | None,
         typer.Option(metavar="NAME", help="The agent's name; by default made of host and process."),
     ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The sweep file that `sweep init` was given, for a program of your own where "
+            "--store is another one.",
+        ),
+    ] = None,
 ) -> None:
     """Take trials of a sweep and train them until none is left.
 
@@ -139,15 +147,17 @@ def agent(
     from detector.steps.agent import run_sweep_agent
     from detector.steps.run import Run
     from detector.sweep.opening import open_step_backend
+    from detector.sweepfile.spec import read_sweep_file
     from detector.training.needs import require_needs
 
+    given = None if file is None else read_sweep_file(file)
     taken, run = open_step_backend(backend).open(sweep), Run(store, sweep)
     if taken.spec.trains_detector:
         run.require_sweep()
         constants = taken.spec.constants
         swept = taken.spec.parameters.keys() - constants.keys()
         require_needs(apply_params(run.config, constants), swept)
-    summary = run_sweep_agent(run, taken, name or _own_name(), count, timeout)
+    summary = run_sweep_agent(run, taken, name or _own_name(), count, timeout, given)
     say(f"agent {summary.agent} · {summary.status} · {counted(len(summary.outcomes), 'trial')}")
     if summary.status == "preempted":
         raise typer.Exit(PREEMPTED_EXIT_CODE)

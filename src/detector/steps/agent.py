@@ -14,6 +14,7 @@ from detector.errors import DetsweepError, PreemptedError
 from detector.steps.child import GRACE_S, Progress, Work, WorkLostError, say_to_parent
 from detector.steps.nothing_found import end_if_nothing_is_found
 from detector.steps.run import Run
+from detector.steps.sweep_file import require_sweep_file
 from detector.steps.train import train_in
 from detector.sweep.agent import AgentEvent, AgentSummary, TooManyFailuresError, run_agent
 from detector.sweep.capabilities import Capability
@@ -22,6 +23,8 @@ from detector.sweep.program import program_objective
 from detector.sweep.protocol import Sweep
 from detector.sweep.target import stop_at_target
 from detector.sweep.trial import Objective, TrialEnd, TrialHandle
+from detector.sweepfile.allowed import refuse_foreign_values
+from detector.sweepfile.spec import SweepSpec
 
 _FINISHER = "select"
 """The agent that trains what others have left."""
@@ -36,23 +39,27 @@ def run_sweep_agent(
     agent: str,
     count: int | None = None,
     timeout: float | None = None,
+    file: str | None = None,
 ) -> AgentSummary:
     """Take trials of the sweep and train them, each in its folder of the run store.
 
-    Where the sweep file names a program of the user's own, a trial is a run of that.
+    Where the sweep file names a program of the user's own, a trial is a run of that. It is the
+    file of the run that says so; a database that names another program is refused.
 
     Args:
         agent: a name that tells this agent from the others.
         count: end after this many trials; None runs until the sweep is done.
         timeout: leave after so many seconds, as after SIGTERM.
+        file: the content of the sweep file, where the run store does not hold it.
 
     Raises:
-        SweepError: one trial after the other failed.
+        SweepError: one trial after the other failed, or the database does not go with the file.
         DataError: the data set is not the one that the run was prepared with.
     """
+    require_sweep_file(run, sweep, file)
     spec = sweep.spec
     objective = _detector(run) if spec.trains_detector else _program(run, sweep)
-    objective = end_if_nothing_is_found(objective, sweep)
+    objective = _of_allowed_values(end_if_nothing_is_found(objective, sweep), spec)
     return run_agent(
         sweep,
         stop_at_target(objective, spec.metric, sweep.stop),
@@ -197,6 +204,14 @@ def _program(run: Run, sweep: Sweep) -> Objective:
             yield path
 
     return program_objective(sweep, folder)
+
+
+def _of_allowed_values(objective: Objective, spec: SweepSpec) -> Objective:
+    def run(trial: TrialHandle) -> TrialEnd:
+        refuse_foreign_values(spec, trial.params)
+        return objective(trial)
+
+    return run
 
 
 def _say_event(event: AgentEvent) -> None:

@@ -12,6 +12,7 @@
 No other module knows these names.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +38,11 @@ _CONFIG, _CHECK, _MANIFEST = "config.yaml", "check.json", "folds.json"
 _BEGUN, _SWEEPS, _FOLDS = "sweep.json", "sweeps", "folds"
 _ENSEMBLE = "ensemble"
 _RESULT, _REPORT, _OVERLAY = "result.json", "report.html", "overlay.png"
+
+
+def digest_of(sweep_file: bytes) -> str:
+    """By which a run knows its sweep file again."""
+    return hashlib.sha256(sweep_file).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -213,6 +219,25 @@ class Run:
     def has_sweep_file(self) -> bool:
         """Whether the sweep was created for this store."""
         return self._store.exists(self._of_sweep("sweep.yaml"))
+
+    @property
+    def sweep_file(self) -> str | None:
+        """The sweep file that the sweep was created from; None where it was not for this store.
+
+        Raises:
+            StoreError: it was changed since.
+        """
+        content = self._store.find_content(self._of_sweep("sweep.yaml"))
+        if content is None:
+            return None
+        begun = read_document(self._store, self._of_sweep(_BEGUN), BegunSweep)
+        if begun is None or begun.digest not in (digest_of(content), ""):
+            raise StoreError(
+                "the sweep file is not the one that the run was begun with",
+                where=self.sweep_file_url,
+                remedy="put that one back, or begin in another store",
+            )
+        return content.decode()
 
     @property
     def sweep_file_url(self) -> str:

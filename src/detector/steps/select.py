@@ -15,6 +15,7 @@ from detector.steps.agent import HeldByChild, finish_trials
 from detector.steps.child import GRACE_S, Work
 from detector.steps.nothing_found import refuse_if_nothing_is_found
 from detector.steps.run import Run
+from detector.steps.sweep_file import require_sweep_file
 from detector.steps.train import train_to_the_end
 from detector.sweep.best import scored_trials
 from detector.sweep.opening import SweepAddress
@@ -58,9 +59,12 @@ def select(run: Run, sweep: Sweep) -> Selection:
     Trials that tie may be trained again on other folds, as `folds.rescore` allows.
 
     Raises:
-        SweepError: no trial has a score, or none has found any text.
+        SweepError: no trial has a score, none has found any text, or the database does not go
+            with the run's sweep file.
+        ConfigError: a trial has values that the file does not allow.
         PreemptedError: it was asked to end before it had chosen.
     """
+    require_sweep_file(run, sweep)
     so_far = SweepOutcome.so_far(sweep)
     leader = so_far.best
     if leader is None:

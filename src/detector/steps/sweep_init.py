@@ -1,13 +1,12 @@
 """The second step: create the sweep, once; and the first two together."""
 
-import hashlib
 from collections.abc import Sequence
 
 from detector.config.schema import Config
 from detector.console import say
 from detector.errors import SweepError
 from detector.steps.prepare import prepare
-from detector.steps.run import BegunSweep, Run
+from detector.steps.run import BegunSweep, Run, digest_of
 from detector.sweep.opening import SweepAddress, open_step_backend, require_backend
 from detector.sweep.trial import Stopping
 from detector.sweepfile.check import check_sweep, configs_of, refuse_errors
@@ -85,13 +84,9 @@ def _create(run: Run, backend_url: str, sweep_yaml: str, stopping: Stopping) -> 
     sweep = open_step_backend(backend_url).create(spec, stopping=stopping, max_epochs=max_epochs)
     for instead in sweep.lacks.values():
         say(f"note: {instead}")
-    begun = BegunSweep(sweep.id, _digest(sweep_yaml), stopping)
+    begun = BegunSweep(sweep.id, digest_of(sweep_yaml.encode()), stopping)
     run.begin_sweep(begun, sweep_yaml)
     return begun
-
-
-def _digest(sweep_yaml: str) -> str:
-    return hashlib.sha256(sweep_yaml.encode()).hexdigest()
 
 
 def refuse_another_sweep(run: Run, begun: BegunSweep, sweep_yaml: str) -> None:
@@ -100,7 +95,7 @@ def refuse_another_sweep(run: Run, begun: BegunSweep, sweep_yaml: str) -> None:
     Raises:
         SweepError: it is.
     """
-    if begun.digest != _digest(sweep_yaml):
+    if begun.digest != digest_of(sweep_yaml.encode()):
         raise SweepError(
             f"this store holds sweep {begun.id}, which came of another sweep file",
             where=run.begun_url,

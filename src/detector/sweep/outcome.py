@@ -8,9 +8,10 @@ from typing import Any
 from detector.choosing.bootstrap import Interval
 from detector.choosing.ranking import Choice
 from detector.search.hyperband import Goal
-from detector.sweep.best import best_trial, override_words
+from detector.sweep.best import best_trial, override_words, scored_trials
 from detector.sweep.protocol import Sweep
 from detector.sweep.trial import TrialRecord
+from detector.sweepfile.allowed import refuse_foreign_values
 from detector.sweepfile.space import Extent
 
 
@@ -44,15 +45,21 @@ class SweepOutcome:
 
     @classmethod
     def so_far(cls, sweep: Sweep) -> "SweepOutcome":
-        """What a sweep has come to by now, with no trial selected."""
-        spec = sweep.spec
+        """What a sweep has come to by now, with no trial selected.
+
+        Raises:
+            ConfigError: a trial that counts has values that the sweep file does not allow.
+        """
+        spec, trials = sweep.spec, sweep.trials()
+        for trial in scored_trials(trials):
+            refuse_foreign_values(spec, trial.params)
         return cls(
             id=sweep.id,
             name=spec.name,
             trains_detector=spec.trains_detector,
             metric=spec.metric.name,
             goal=spec.metric.goal,
-            trials=sweep.trials(),
+            trials=trials,
             rungs=sweep.rungs(),
             extents={name: values.extent() for name, values in spec.parameters.items()},
         )
