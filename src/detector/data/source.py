@@ -6,13 +6,14 @@ import hashlib
 import os
 import uuid
 from collections.abc import Collection, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import fsspec
 
 from detector.errors import DataError
 from detector.patience import Patience
+from detector.storage.names import leads_out
 from detector.storage.object_store import is_outage, open_place, store_errors
 
 _BATCH = 64
@@ -88,7 +89,7 @@ def _fetch_s3(url: str) -> Path:
 
 def _name(key: str, prefix: str) -> str:
     name = key.removeprefix(prefix).lstrip("/")
-    if ".." in PurePosixPath(name).parts:
+    if leads_out(name):
         raise DataError("leads out of its folder", where=f"s3://{key}", remedy="rename the object")
     return name
 

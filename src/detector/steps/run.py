@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import yaml
+from pydantic import StringConstraints
 
 from detector.config.loading import config_from_tree
 from detector.config.schema import Config
@@ -54,7 +56,7 @@ class BegunSweep:
         stopping: what ends trials early, see `Backend.create`; None where it is not known.
     """
 
-    id: str
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
     digest: str = ""
     stopping: str | None = None
 

@@ -17,6 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from detector.errors import StoreError, StoreLostError
 from detector.patience import Patience, patience_seconds
 from detector.storage.atomic import is_full, link_beside, what_keeps_from_writing, write_beside
+from detector.storage.names import foreign_name, inside, leads_out
 from detector.storage.object_store import is_outage, open_place, store_errors
 
 T = TypeVar("T")
@@ -33,7 +34,8 @@ class RunStore:
             `DETSWEEP_PATIENCE_SECONDS` says.
 
     Raises:
-        StoreError: the URL's protocol is unknown or its library is missing.
+        StoreError: the URL's protocol is unknown or its library is missing; by any method, if the
+            key leads out of the store.
         StoreLostError: by any method, if it did not answer for so long.
     """
 
@@ -183,13 +185,16 @@ class RunStore:
             raise kind(problem, where=self.url(key), remedy=remedy) from error
 
     def _path(self, key: str) -> str:
+        # A key may be made of what a stored document names.
+        if leads_out(key):
+            raise foreign_name(key)
         return f"{self._root}/{key}".rstrip("/")
 
     def _download(self, key: str, target: Path) -> None:
         self._fs.invalidate_cache()
         prefix = self._path(key)
         for remote in self._fs.find(prefix):
-            local = target / remote[len(prefix) :].lstrip("/")
+            local = inside(target, remote[len(prefix) :].lstrip("/"))
             local.parent.mkdir(parents=True, exist_ok=True)
             self._fs.get_file(remote, str(local))
 

@@ -11,6 +11,7 @@ still writes is older than the successor's.
 
 import hashlib
 import json
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -21,9 +22,11 @@ from typing import Any
 
 from detector.console import say
 from detector.errors import StoreError
+from detector.storage.names import leads_out
 from detector.storage.run_store import RunStore
 
 _SNAPSHOTS, _FILES, _ATTEMPTS = "snapshots", "files", "attempts"
+_SHA256 = re.compile("[0-9a-f]{64}")
 _READINGS = 3
 """How often a reader looks: meanwhile a writer may have removed what the first look found."""
 
@@ -68,12 +71,13 @@ class Snapshot:
 
     @classmethod
     def parse(cls, key: str, content: bytes) -> "Snapshot | None":
-        """What `to_json` wrote; None where it was cut off."""
+        """What `to_json` wrote; None where it was cut off, or names what is no file of its own."""
         attempt, name = key.split("/")[-2:]
         try:
             tree = json.loads(content)
-            return cls(attempt, int(name.removesuffix(".json")), tree["about"], tree["files"])
-        except (ValueError, TypeError, KeyError):
+            files = {file: _checked_digest(file, digest) for file, digest in tree["files"].items()}
+            return cls(attempt, int(name.removesuffix(".json")), dict(tree["about"]), files)
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
 
@@ -306,6 +310,17 @@ class Attempt:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checked_digest(file: str, digest: object) -> str:
+    """A file's digest as a snapshot names it. Both become part of a key, and the name a path.
+
+    Raises:
+        ValueError: the file leads out of its folder, or that is no digest.
+    """
+    if leads_out(file) or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+        raise ValueError(file)
+    return digest
 
 
 def _file_key(attempt: str, name: str, digest: str) -> str:
