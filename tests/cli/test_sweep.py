@@ -214,6 +214,17 @@ def test_a_url_of_an_unknown_kind_is_refused_with_those_there_are() -> None:
         open_backend("sweeps.db")
 
 
+@pytest.mark.parametrize("command", ["status", "agent", "best", "report", "export", "stop"])
+def test_a_command_on_a_sweep_makes_no_database(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [command, "abc", "--backend", "sqlite:///none.db"])
+    assert isinstance(result.exception, SweepError)
+    assert f"there is no file {tmp_path / 'none.db'}" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_init_prepares_the_run_and_ends_with_the_id(
     url: str, tmp_path: Path, write_page: Callable[..., Any]
 ) -> None:

@@ -116,6 +116,15 @@ def test_a_bucket_that_is_not_there_is_an_error(s3_bucket: str) -> None:
         RunStore("s3://no-such-bucket-of-detsweep/run").read("best.yaml")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+def test_a_place_that_cannot_be_written_is_no_missing_file() -> None:
+    store = RunStore("/proc/detsweep")
+    with pytest.raises(StoreError, match="nothing may be written in /proc"):
+        store.require_writable()
+    with pytest.raises(StoreError, match="the run store cannot be written: there is no such place"):
+        store.write("best.yaml", "")
+
+
 def test_removed_folder_is_gone_with_all_its_files(store: RunStore) -> None:
     store.write("trials/1/metrics.jsonl", "{}\n")
     store.write("trials/1/deep/last.ckpt", b"weights")

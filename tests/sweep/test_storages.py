@@ -1,5 +1,7 @@
 """What one kind of storage alone has to keep: its limits, and how it fails."""
 
+import os
+import re
 import subprocess
 import sys
 import time
@@ -9,7 +11,13 @@ import pytest
 
 from detector.errors import StorageLostError, SweepError
 from detector.sweep.backends.optuna import OptunaSweep
-from detector.sweep.opening import open_backend, serve_proxy
+from detector.sweep.opening import (
+    SweepAddress,
+    open_backend,
+    open_sweep,
+    require_backend,
+    serve_proxy,
+)
 from detector.sweep.protocol import Idle, Sweep
 from detector.sweepfile.spec import read_sweep
 from tests.ports import free_port
@@ -48,6 +56,58 @@ def test_of_nine_agents_that_come_at_once_sqlite_lets_the_first_eight_stay(tmp_p
         assert trial is not None
         late.append(agent._came_too_late(trial))
     assert late == [False] * 8 + [True]
+
+
+KINDS = ("sqlite", "journal")
+ON_LINUX = pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        pytest.param("/proc/x.db", "nothing may be written in /proc", marks=ON_LINUX),
+        pytest.param("/proc/runs/x.db", "nothing may be written in /proc", marks=ON_LINUX),
+        pytest.param("/proc/version", "nothing may be written in /proc", marks=ON_LINUX),
+        ("{folder}", "is a folder, and no file"),
+        ("{folder}/notes/x.db", "is a file, and no folder"),
+    ],
+)
+def test_a_place_for_no_database_is_refused_at_once(
+    kind: str, place: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes").write_text("", encoding="utf-8")
+    url = f"{kind}:///{place.format(folder=tmp_path)}"
+    # So patient that the test would not end.
+    for open_it in (open_backend, require_backend, lambda url: open_backend(url, None, 600)):
+        with pytest.raises(SweepError, match=said) as caught:
+            open_it(url)
+        assert not isinstance(caught.value, StorageLostError)
+        assert caught.value.remedy == "name another file"
+    assert capsys.readouterr().out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_may_not_be_written_is_refused(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "sweeps.db"
+    open_backend(f"{kind}:///{file}")
+    file.chmod(0o444)
+    if os.access(file, os.W_OK):
+        pytest.skip("this user may write all files")
+    with pytest.raises(SweepError, match=r"sweeps\.db may not be written"):
+        open_backend(f"{kind}:///{file}", None, 600)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sweep_is_not_looked_for_in_a_file_that_is_not_there(kind: str, tmp_path: Path) -> None:
+    for file in (tmp_path / "none.db", tmp_path / "runs" / "none.db"):
+        url = f"{kind}:///{file}"
+        with pytest.raises(SweepError, match=f"there is no file {re.escape(str(file))}"):
+            open_sweep(url, "abc")
+        with pytest.raises(SweepError, match=f"there is no file {re.escape(str(file))}"):
+            SweepAddress(url, "abc").open()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_password_is_shown_where_a_database_refuses_it(postgresql_server: Postgresql) -> None:

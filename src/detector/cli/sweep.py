@@ -146,12 +146,12 @@ def agent(
     from detector.config.loading import apply_params
     from detector.steps.agent import run_sweep_agent
     from detector.steps.run import Run
-    from detector.sweep.opening import open_step_backend
+    from detector.sweep.opening import SweepAddress
     from detector.sweepfile.spec import read_sweep_file
     from detector.training.needs import require_needs
 
     given = None if file is None else read_sweep_file(file)
-    taken, run = open_step_backend(backend).open(sweep), Run(store, sweep)
+    taken, run = SweepAddress(backend, sweep).open(), Run(store, sweep)
     if taken.spec.trains_detector:
         run.require_sweep()
         constants = taken.spec.constants
@@ -177,10 +177,10 @@ def status(
     With --watch and no terminal, a line is printed whenever something has changed.
     """
     need("sweep")
-    from detector.sweep.opening import open_backend
+    from detector.sweep.opening import open_sweep
     from detector.sweep.status import sweep_status
 
-    shown = open_backend(backend).open(sweep)
+    shown = open_sweep(backend, sweep)
     console = _console()
     current = sweep_status(shown)
     with _shown(console, as_json, watch) as show:
@@ -260,7 +260,7 @@ def best(
     """
     need("sweep")
     from detector.sweep.best import override_line
-    from detector.sweep.opening import open_backend
+    from detector.sweep.opening import open_sweep
     from detector.sweep.outcome import SweepOutcome
 
     if as_json + as_yaml + overrides > 1:
@@ -268,7 +268,7 @@ def best(
             "more than one form was asked for", remedy="give one of --json, --yaml and --overrides"
         )
     run = _run_at(store, sweep)
-    so_far = SweepOutcome.so_far(open_backend(backend).open(sweep))
+    so_far = SweepOutcome.so_far(open_sweep(backend, sweep))
     if so_far.best is None:
         raise SweepError(
             "no trial has ended with a score yet",
@@ -344,13 +344,13 @@ def export(
     """
     need("sweep")
     from detector.sweep.export import encode, epoch_table, trial_table
-    from detector.sweep.opening import open_backend
+    from detector.sweep.opening import open_sweep
 
     if trials is None and epochs is None:
         trials, epochs = Path(f"{sweep}-trials.csv"), Path(f"{sweep}-epochs.csv")
     tell = note if STDOUT in (trials, epochs) else say
     run = _run_at(store, sweep) if epochs is not None else None
-    exported = open_backend(backend).open(sweep)
+    exported = open_sweep(backend, sweep)
     metric, records = exported.spec.metric, exported.trials()
     if trials is not None:
         table = trial_table(records, metric.goal, metric.name)
@@ -383,10 +383,10 @@ def report(
     """
     need("sweep")
     from detector.steps.report import report_sweep
-    from detector.sweep.opening import open_backend
+    from detector.sweep.opening import open_sweep
 
     run = _run_at(store, sweep)
-    page = report_sweep(run, open_backend(backend).open(sweep))
+    page = report_sweep(run, open_sweep(backend, sweep))
     if out is not None:
         write_output(out, page.encode())
         (note if out == STDOUT else say)(f"the report is in {out}")
@@ -407,9 +407,9 @@ def stop(
     The agents end when none is left.
     """
     need("sweep")
-    from detector.sweep.opening import open_backend
+    from detector.sweep.opening import open_sweep
 
-    stopped = open_backend(backend).open(sweep)
+    stopped = open_sweep(backend, sweep)
     stopped.stop(now=now)
     running = [trial for trial in stopped.trials() if trial.state == "running"]
     how = "to end after the epoch" if now else "to be trained to the end"

@@ -16,6 +16,11 @@ from detector.patience import Patience
 _IN_USE = frozenset({5, 32, 33})
 """Windows' numbers for a file that another process has open: it cannot be replaced meanwhile."""
 _IN_USE_S = 10.0
+_REFUSED = frozenset(
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EINVAL", "ENAMETOOLONG")
+)
+"""What a place says that no file can ever be made in, where others are away or full for a while."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -32,8 +37,27 @@ def what_keeps_from_writing(folder: Path) -> str | None:
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
         return f"{there} is a file, and no folder"
-    if not os.access(there, os.W_OK | os.X_OK):
-        return f"nothing may be written in {there}"
+    # Rights alone do not say it: the root user has all of them, in /proc and on a read-only disk.
+    probe = there / f".detsweep-{uuid.uuid4().hex}"
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        return f"nothing may be written in {there}" if error.errno in _REFUSED else None
+    return None
+
+
+def what_keeps_from_changing(file: Path) -> str | None:
+    """Why a file cannot be written, which need not be there yet; None where it can."""
+    if file.is_dir():
+        return f"{file} is a folder, and no file"
+    obstacle = what_keeps_from_writing(file.parent)
+    if obstacle or not file.exists():
+        return obstacle
+    try:
+        os.close(os.open(file, os.O_RDWR))
+    except OSError as error:
+        return f"{file} may not be written" if error.errno in _REFUSED else None
     return None
 
 

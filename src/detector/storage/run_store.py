@@ -142,9 +142,9 @@ class RunStore:
         """
         data = content.encode() if isinstance(content, str) else content
         if self.is_local:
-            self._ask(key, lambda: write_beside(Path(self._path(key)), data))
+            self._ask(key, lambda: write_beside(Path(self._path(key)), data), writes=True)
         else:
-            self._ask(key, lambda: self._fs.pipe_file(self._path(key), data))
+            self._ask(key, lambda: self._fs.pipe_file(self._path(key), data), writes=True)
 
     def remove(self, key: str) -> None:
         """Remove a file, or a folder with all that is in it; nothing if there is none."""
@@ -164,7 +164,7 @@ class RunStore:
         """
         if self.is_local:
             path = Path(self._path(key))
-            self._ask(key, lambda: path.mkdir(parents=True, exist_ok=True))
+            self._ask(key, lambda: path.mkdir(parents=True, exist_ok=True), writes=True)
             yield RunFolder(path)
             return
         with tempfile.TemporaryDirectory(prefix="detsweep-") as scratch:
@@ -174,13 +174,13 @@ class RunStore:
             yield folder
             folder.publish()
 
-    def _ask(self, key: str, question: Callable[[], T]) -> T:
+    def _ask(self, key: str, question: Callable[[], T], *, writes: bool = False) -> T:
         """Ask the file system about a key, again while it is away; what it raises at last becomes a
         `StoreError`."""
         try:
             return self._patience.ask(question)
         except store_errors() as error:
-            problem, remedy = _explain(error)
+            problem, remedy = _explain(error, writes=writes)
             kind = StoreLostError if is_outage(error) else StoreError
             raise kind(problem, where=self.url(key), remedy=remedy) from error
 
@@ -206,8 +206,10 @@ class RunStore:
             self._ask(key, lambda: self._fs.put_file(str(local), self._path(key)))
 
 
-def _explain(error: BaseException) -> tuple[str, str | None]:
+def _explain(error: BaseException, *, writes: bool) -> tuple[str, str | None]:
     """What is wrong with a run store, and what to do about it."""
+    if isinstance(error, FileNotFoundError) and writes:
+        return "the run store cannot be written: there is no such place", "name another one"
     if isinstance(error, FileNotFoundError):
         return "no such file in the run store", None
     if isinstance(error, PermissionError):

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from detector.patience import SHORT_PATIENCE_S, patience_seconds
-from detector.storage.atomic import what_keeps_from_writing
 from detector.sweep.backends.urls import backend_error, not_installed
 from detector.sweep.protocol import Backend, Sweep
 
@@ -56,18 +55,41 @@ def require_backend(url: str, agents: int = 1) -> None:
         SweepError: the URL is of no known kind, or nothing can be opened there.
     """
     # Optuna takes a while to import.
-    from detector.sweep.backends.storages import file_of, refuse_so_many_agents  # noqa: PLC0415
+    from detector.sweep.backends.storages import (  # noqa: PLC0415
+        file_of,
+        refuse_a_file_that_cannot_be_written,
+        refuse_so_many_agents,
+    )
 
     file = file_of(url)
     if file is not None:
         refuse_so_many_agents(url, agents)
-        obstacle = what_keeps_from_writing(file.parent)
-        if obstacle or file.is_dir():
-            raise backend_error(
-                obstacle or f"{file} is a folder, and no file", url, "name another file"
-            )
+        refuse_a_file_that_cannot_be_written(url, file)
     if file is None or file.exists():
         open_backend(url)
+
+
+def open_sweep(url: str, sweep_id: str, patience_seconds: float = SHORT_PATIENCE_S) -> Sweep:
+    """A sweep that was created before. A backend that is not there is not made.
+
+    Args:
+        patience_seconds: as for `open_backend`.
+
+    Raises:
+        StorageLostError: the backend did not answer for so long.
+        SweepError: there is no such backend, or no such sweep in it.
+    """
+    # Optuna takes a while to import.
+    from detector.sweep.backends.storages import file_of  # noqa: PLC0415
+
+    file = file_of(url)
+    if file is not None and not file.exists():
+        raise backend_error(
+            f"there is no file {file.absolute()}",
+            url,
+            "give the --backend that `detsweep sweep init` was given, from the same folder",
+        )
+    return open_backend(url, patience_seconds=patience_seconds).open(sweep_id)
 
 
 def open_step_backend(url: str) -> Backend:
@@ -92,10 +114,10 @@ class SweepAddress:
         """The sweep, with the patience of a step.
 
         Raises:
-            SweepError: there is no such sweep.
+            SweepError: there is no such sweep, or no such backend.
             StorageLostError: the backend did not answer for so long.
         """
-        return open_step_backend(self.backend).open(self.id)
+        return open_sweep(self.backend, self.id, patience_seconds())
 
 
 def serve_proxy(url: str, host: str, port: int, on_ready: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 
 from detector.errors import StorageLostError, SweepError
+from detector.storage.atomic import what_keeps_from_changing
 from detector.sweep.backends.journal import JournalFile
 from detector.sweep.backends.patience import cause
 from detector.sweep.backends.urls import backend_error, not_installed
@@ -46,6 +47,8 @@ def open_storage(url: str, connections: int = AGENT_CONNECTIONS) -> BaseStorage:
         SweepError: the URL is of no known kind, or nothing can be opened there.
     """
     kind, file = url.partition("://")[0], file_of(url)
+    if file is not None:
+        refuse_a_file_that_cannot_be_written(url, file)
     try:
         if kind == "journal" and file is not None:
             return _open_journal(file)
@@ -82,6 +85,17 @@ def file_of(url: str) -> Path | None:
     kind, _, rest = url.partition("://")
     is_file = kind in ("journal", "sqlite") and len(rest) > 1 and rest.startswith("/")
     return Path(rest[1:]) if is_file else None
+
+
+def refuse_a_file_that_cannot_be_written(url: str, file: Path) -> None:
+    """Refuse a place where no database can be made, which the driver takes for one that is away.
+
+    Raises:
+        SweepError: it is one.
+    """
+    obstacle = what_keeps_from_changing(file)
+    if obstacle:
+        raise backend_error(obstacle, url, "name another file")
 
 
 def refuse_so_many_agents(url: str, agents: int) -> None:
