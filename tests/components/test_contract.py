@@ -284,11 +284,9 @@ def test_agents_whose_every_trial_fails_end_well_and_select_says_why(
     failing = Steps(
         Launcher(tmp_path / "steps"), str(tmp_path / "run"), f"sqlite:///{tmp_path}/sweep.db"
     )
-    # Its sweep draws a network that there is none of.
-    network = "parameters:\n  models.encoder.model_name: {value: no_such_network}"
-    failing.begin(
-        Path(steps.store).with_name("data"), SWEEP.replace("parameters:", network), agents=1
-    )
+    # Its trials would start from weights that are not there.
+    init = "parameters:\n  models.init: {value: nowhere/best.ckpt}"
+    failing.begin(Path(steps.store).with_name("data"), SWEEP.replace("parameters:", init), agents=1)
     ended = failing.agent(1)["trials"]
     assert ended["failed"] >= 1
     with pytest.raises(SystemExit):
