@@ -19,6 +19,7 @@ from detector.config.schema import Config
 from detector.data.processes import require_equal_shares
 from detector.ensemble.names import require_preference
 from detector.errors import did_you_mean
+from detector.redacting import has_password
 from detector.steps.promote import as_hmean
 from detector.sweep.backends.urls import KINDS, backend_error
 from detector.sweepfile.check import check_sweep, refuse_errors
@@ -250,6 +251,12 @@ def _check_backend(url: str) -> None:
     """Refuse what is wrong with a URL that only pods reach."""
     if not url.startswith(KINDS):
         raise backend_error("no backend of this kind", url, f"begin it with {', '.join(KINDS)}")
+    if has_password(url):
+        raise backend_error(
+            "it holds a password, which every parameter of a run shows",
+            url,
+            "take it out: pods take it from the Secret detsweep-postgresql",
+        )
 
 
 def _check_selector(selector: Mapping[str, object]) -> None:

@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import TextIO
 
 from rich.console import Console
@@ -20,6 +21,7 @@ from rich.table import Table
 from detector.errors import DetsweepError, PreemptedError
 from detector.extras import missing_extra
 from detector.interrupt import ASKS_TO_END, ask_this_process_to_end
+from detector.redacting import redact
 
 ERROR_EXIT_CODE = 2
 PREEMPTED_EXIT_CODE = 143
@@ -75,7 +77,7 @@ def log_line(message: str, step: str | None = None, level: str | None = None) ->
 
 def say(line: str) -> None:
     """Print a line of progress at once, so that it can be followed; see `LogStyle`."""
-    text = log_line(line)
+    text = log_line(redact(line))
     if text is not None:
         put(text)
 
@@ -144,7 +146,9 @@ def _end(_signum: int, _frame: FrameType | None) -> None:
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """Print a `DetsweepError` to stderr without its traceback and exit with code 2, and so where
-    an extra is not installed; where the process was asked to end, with 143."""
+    an extra is not installed; where the process was asked to end, with 143. Any other error is
+    raised, and where nobody catches it, its traceback is printed without passwords."""
+    sys.excepthook = _show_uncaught
     before = {signum: signal.getsignal(signum) for signum in ASKS_TO_END}
     end_on_sigterm()
     try:
@@ -170,6 +174,12 @@ def plain_errors() -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             for signum, handler in before.items():
                 signal.signal(signum, handler)
+
+
+def _show_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    print(redact("".join(traceback.format_exception(kind, error, trace))), file=sys.stderr, end="")
 
 
 _WHAT_HELPS = {

@@ -3,9 +3,12 @@
 import difflib
 from collections.abc import Collection
 
+from detector.redacting import redact
+
 
 class DetsweepError(Exception):
-    """Base of every error that is the user's to mend; printed without a traceback.
+    """Base of every error that is the user's to mend; printed without a traceback. It quotes no
+    password of a URL.
 
     Args:
         problem: what is wrong, naming the value that was found.
@@ -14,9 +17,9 @@ class DetsweepError(Exception):
     """
 
     def __init__(self, problem: str, *, where: str | None = None, remedy: str | None = None):
-        self.problem = problem
-        self.where = where
-        self.remedy = remedy
+        self.problem = redact(problem)
+        self.where = None if where is None else redact(where)
+        self.remedy = None if remedy is None else redact(remedy)
         super().__init__(self._text())
 
     def _text(self) -> str:

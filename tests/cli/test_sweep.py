@@ -17,9 +17,9 @@ from detector.cli.sweep import app
 from detector.config.loading import apply_params, load_config
 from detector.data.folds import Manifest
 from detector.errors import ConfigError, StoreError, SweepError
+from detector.redacting import redact
 from detector.steps.run import BegunSweep, Run
 from detector.sweep.agent import run_agent
-from detector.sweep.backends.urls import redact
 from detector.sweep.opening import open_backend
 from detector.sweep.outcome import SweepOutcome
 from detector.sweep.trial import TrialEnd, TrialHandle

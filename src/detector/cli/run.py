@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from detector.cli.backend_option import say_if_password_is_seen
 from detector.cli.completing import Overrides
 from detector.cli.next_steps import next_steps
 from detector.cli.progress import spinning
@@ -43,6 +44,7 @@ BackendUrl = Annotated[
     str | None,
     typer.Option(
         "--backend",
+        callback=say_if_password_is_seen,
         metavar="URL",
         help="Where the trials are kept; SQLite in the store by default.",
     ),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
+from detector.cli.backend_option import say_if_password_is_seen
 from detector.cli.completing import Overrides, complete_sweep_id
 from detector.cli.finite import finite
 from detector.cli.progress import note
@@ -22,6 +24,7 @@ from detector.console import PREEMPTED_EXIT_CODE, plain_console, put, say
 from detector.errors import ConfigError, SweepError
 from detector.extras import need
 from detector.patience import SHORT_PATIENCE_S
+from detector.redacting import shown_url
 from detector.storage.output import STDOUT, write_output
 from detector.sweep.trial import Stopping
 from detector.wording import counted
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Search a configuration: many agents share one sweep.", no_args_is_help=True)
 app.command()(check)
+
 
 SweepId = Annotated[
     str,
@@ -48,6 +52,7 @@ BackendUrl = Annotated[
         "--backend",
         metavar="URL",
         envvar="DETSWEEP_BACKEND",
+        callback=say_if_password_is_seen,
         help="Where the trials are kept: sqlite:///FILE, journal:///FILE, postgresql://…, "
         "grpc://HOST:PORT or wandb://ENTITY/PROJECT.",
     ),
@@ -103,9 +108,10 @@ def init(
     text, words = read_sweep_file(file), overrides or []
     begun = begin_run(Run(store), backend, text, str(file), words, data, stopping)
     typer.echo(begun.id)
-    words = [f"--store {store}"] if store != _DEFAULT_STORE else []
-    words += [f"--backend {backend}"] if backend != _DEFAULT_BACKEND else []
-    note(" ".join([f"train its trials with: detsweep sweep agent {begun.id}", *words]))
+    words = ["--store", store] if store != _DEFAULT_STORE else []
+    words += ["--backend", shown_url(backend)] if backend != _DEFAULT_BACKEND else []
+    agent_words = shlex.join(["detsweep", "sweep", "agent", begun.id, *words])
+    note(f"train its trials with: {agent_words}")
 
 
 @app.command()
@@ -421,7 +427,10 @@ def serve(
     backend: Annotated[
         str,
         typer.Option(
-            metavar="URL", help="The database: postgresql://…; for a trial of it, sqlite:///FILE."
+            metavar="URL",
+            envvar="DETSWEEP_BACKEND",
+            callback=say_if_password_is_seen,
+            help="The database: postgresql://…; for a trial of it, sqlite:///FILE.",
         ),
     ],
     host: Annotated[

@@ -13,11 +13,11 @@ from detector.ensemble.names import require_preference
 from detector.errors import SweepError
 from detector.export.teacher import require_teacher
 from detector.patience import SHORT_PATIENCE_S
+from detector.redacting import shown_url
 from detector.steps.prepare import refuse_another_configuration, refuse_other_data
 from detector.steps.promote import require_baseline
 from detector.steps.run import Run
 from detector.steps.sweep_init import refuse_another_sweep
-from detector.sweep.backends.urls import redact
 from detector.sweep.opening import require_backend
 from detector.sweepfile.check import check_sweep, configs_of, refuse_errors
 from detector.sweepfile.spec import SweepSpec, parse_sweep
@@ -71,7 +71,7 @@ class AskedRun:
     @property
     def shown_backend(self) -> str:
         """The backend's URL as it may be printed: without a password."""
-        return redact(self.backend)
+        return shown_url(self.backend)
 
     def refuse_what_cannot_end_well(self) -> None:
         """Look at everything that a later step will take, cheapest first.

@@ -14,6 +14,7 @@ import fsspec
 
 from detector.errors import StoreError
 from detector.extras import missing_extra
+from detector.redacting import has_password, shown_url
 
 ENDPOINT, KEY, SECRET, REGION = (
     f"DETSWEEP_S3_{name}"
@@ -39,10 +40,17 @@ def open_place(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system of a URL, and the path in it.
 
     Raises:
-        StoreError: of S3's settings one is there and another, that it needs, is not.
+        StoreError: of S3's settings one is there and another, that it needs, is not; or the URL
+            holds a password, which would be kept wherever the URL is.
         MissingExtraError: the URL's library comes with an extra that is not installed.
         ValueError, ImportError: the URL's protocol is unknown or its library is missing.
     """
+    if has_password(url):
+        raise StoreError(
+            "the URL holds a password",
+            where=shown_url(url),
+            remedy=f"take it out and set {KEY} and {SECRET}",
+        )
     try:
         place: tuple[fsspec.AbstractFileSystem, str] = fsspec.core.url_to_fs(url, **options(url))
     except ImportError as error:

@@ -19,6 +19,7 @@ from detector.errors import (
     SweepError,
 )
 from detector.interrupt import catch_sigterm
+from detector.redacting import redact
 from detector.sweep.protocol import HeldTrial, Idle, Sweep
 from detector.sweep.trial import Objective, Params
 
@@ -177,7 +178,8 @@ class _Agent:
             # The drawn values do not go together: no node and no second try would do better.
             return self._fail(trial, str(error))
         except Exception as error:
-            return self._blame(trial, f"{type(error).__name__}: {error}", handle.has_trained)
+            reason = redact(f"{type(error).__name__}: {error}")
+            return self._blame(trial, reason, handle.has_trained)
         except BaseException:
             self._end(trial, "preempted", "interrupted, and released", trial.release)
             raise

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from detector.errors import DetsweepError, StorageLostError
 from detector.patience import Patience
-from detector.sweep.backends.urls import redact
+from detector.redacting import redact
 
 _STORAGE = "the sweep's storage"
 

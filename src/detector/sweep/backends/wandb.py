@@ -24,7 +24,8 @@ from wandb.errors import CommError, UsageError
 from wandb.sdk.sweeps import SweepNotFoundError
 
 from detector.errors import StorageLostError, SweepError
-from detector.sweep.backends.urls import backend_error, redact
+from detector.redacting import redact
+from detector.sweep.backends.urls import backend_error
 from detector.sweep.best import best_trial
 from detector.sweep.capabilities import Capability, Lacks, refuse_stopping
 from detector.sweep.protocol import HeldTrial, Idle
