@@ -90,8 +90,11 @@ def test_what_is_forwarded_and_tested_is_there(
 
 def test_secrets_under_other_names_are_copied_to_where_a_run_looks() -> None:
     as_expected = commands(render_notes())
-    assert not any("get secret" in command for command in as_expected)
+    assert not any("kind: Secret" in command for command in as_expected)
+    (password,) = (command for command in as_expected if "get secret" in command)
+    assert password.startswith("kubectl get secret detsweep-dashboard ")
+    assert password.endswith("go-template='{{.data.password | base64decode}}'")
     elsewhere = commands(render_notes({"s3": {"existingSecret": "mine"}}))
-    (copy,) = (command for command in elsewhere if "get secret" in command)
+    (copy,) = (command for command in elsewhere if "kind: Secret" in command)
     assert copy.startswith("kubectl get secret mine ")
     assert "name: detsweep-s3}" in copy

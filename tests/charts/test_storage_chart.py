@@ -36,6 +36,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "secrets of one's own": {
         "s3": {"existingSecret": "mine"},
         "postgresql": {"existingSecret": "mine"},
+        "dashboard": {"existingSecret": "mine"},
     },
     "everything optional on": {
         "fullnameOverride": "storage",
@@ -183,7 +184,7 @@ def test_the_defaults_are_what_the_pipeline_expects() -> None:
 def test_volumes_and_secrets_outlive_the_release() -> None:
     manifests = render(VALUES["everything optional on"])
     kept = [m for m in manifests if m["kind"] in {"Secret", "PersistentVolumeClaim"}]
-    assert len(kept) == 4
+    assert len(kept) == 5
     for manifest in kept:
         assert manifest["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 

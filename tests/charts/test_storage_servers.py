@@ -454,6 +454,10 @@ class Dashboard:
         self._environ = environment(self._container, manifests)
         self._database = database
 
+    @property
+    def password(self) -> str:
+        return self._environ["DASHBOARD_PASSWORD"]
+
     @contextlib.contextmanager
     def running(self, **changed: str) -> Iterator[str]:
         """Its URL while it runs; it has to end by itself when it is asked to."""
@@ -493,21 +497,31 @@ def test_the_dashboard_says_what_keeps_it_from_showing_trials(
         database = Postgresql(manifests, folder)
         dashboard = Dashboard(manifests, database)
         try:
+            known = dashboard.password
             with dashboard.running() as url:
                 fetch(f"{url}/healthz", "ok")
-                fetch(f"{url}/dashboard/", "Connection refused")
+                fetch(f"{url}/dashboard/", "The password is in the Secret")
+                fetch(f"{url}/dashboard/", "Connection refused", known)
                 database.start()
-                fetch(f"{url}/dashboard/", "password authentication failed for user")
+                fetch(
+                    f"{url}/dashboard/",
+                    "password authentication failed for user",
+                    dashboard.password,
+                )
                 database.set_up()
-                fetch(f"{url}/dashboard/", "no sweep yet: the database detsweep")
-                fetch(f"{url}/api/studies", "no sweep yet: the database detsweep")
+                fetch(
+                    f"{url}/dashboard/", "no sweep yet: the database detsweep", dashboard.password
+                )
+                fetch(
+                    f"{url}/api/studies", "no sweep yet: the database detsweep", dashboard.password
+                )
                 sweep = create_sweep(database, monkeypatch)
-                fetch(f"{url}/dashboard/", "<title>Optuna Dashboard</title>")
-                fetch(f"{url}/api/studies", sweep)
+                fetch(f"{url}/dashboard/", "<title>Optuna Dashboard</title>", known)
+                fetch(f"{url}/api/studies", sweep, known)
                 database.end()
-                fetch(f"{url}/api/studies", "Connection refused")
+                fetch(f"{url}/api/studies", "Connection refused", known)
                 database.start()
-                fetch(f"{url}/api/studies", sweep)
+                fetch(f"{url}/api/studies", sweep, known)
         finally:
             database.end()
     said = dashboard.log.splitlines()
@@ -522,12 +536,14 @@ def create_sweep(database: Postgresql, monkeypatch: pytest.MonkeyPatch) -> str:
     return backend.create(parse_sweep(SWEEP, "sweep")).id
 
 
-def fetch(url: str, awaited: str = "") -> str:
+def fetch(url: str, awaited: str = "", password: str = "") -> str:
     """A page, once it holds what is awaited; an error's page, too."""
+    shown = base64.b64encode(f"detsweep:{password}".encode()).decode()
+    request = urllib.request.Request(url, headers={"Authorization": f"Basic {shown}"})
     deadline = time.monotonic() + START_S
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=START_S) as answer:
+            with urllib.request.urlopen(request, timeout=START_S) as answer:
                 page = answer.read().decode()
         except urllib.error.HTTPError as error:
             page = error.read().decode()

@@ -3,11 +3,17 @@
 Before the first sweep there are no tables, a server may be away or refuse the password: each of
 these is said on the page, in answers of the API, and in the log when it changes. Needs what the
 dashboard's image holds, and nothing of detsweep.
+
+optuna-dashboard itself asks nobody who he is, and deletes a study for any page that a browser has
+open. Here it is behind a password, and can only be looked at.
 """
 
 import argparse
+import base64
+import hmac
 import html
 import json
+import os
 import signal
 import sys
 import threading
@@ -27,6 +33,13 @@ StartResponse = Callable[..., Any]
 Page = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 LOOK_EVERY_S = 5.0
+PASSWORD = "DASHBOARD_PASSWORD"
+KEPT_TO_ITSELF = [
+    ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+]
+"""No page of another site may show or load what is here."""
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5">
 <title>No trials to show</title></head>
@@ -40,10 +53,14 @@ class Trials:
 
     def __init__(self, url: str):
         self._place = sqlalchemy.make_url(url)
-        # A connection that broke with the server's restart is noticed before it is used.
+        # A connection that broke with the server's restart is noticed before it is used. None of
+        # them may change anything.
         self._engine_options = {
             "pool_pre_ping": True,
-            "connect_args": {"connect_timeout": 5},
+            "connect_args": {
+                "connect_timeout": 5,
+                "options": "-c default_transaction_read_only=on",
+            },
         }
         self._engine = sqlalchemy.create_engine(url, pool_size=1, **self._engine_options)
         self._page: Page | None = None
@@ -99,8 +116,6 @@ class Site:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         path = environ.get("PATH_INFO", "")
-        if path == "/healthz":
-            return _answer(start_response, "200 OK", "text/plain", "ok\n")
         reason = self._trials.why_not()
         if reason is None:
             return self._trials.page()(environ, start_response)
@@ -112,9 +127,63 @@ class Site:
         return _answer(start_response, unavailable, "text/html; charset=utf-8", text)
 
 
-def _answer(start_response: StartResponse, status: str, kind: str, text: str) -> list[bytes]:
+class Guard:
+    """Lets those look at a site who know its password, and nobody change anything.
+
+    Args:
+        site: what is guarded.
+        password: that a browser asks for; the user's name does not matter.
+    """
+
+    def __init__(self, site: Page, password: str):
+        self._site, self._password = site, password.encode()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if environ.get("PATH_INFO") == "/healthz":
+            return _answer(start_response, "200 OK", "text/plain", "ok\n")
+        if not self._knows_password(environ.get("HTTP_AUTHORIZATION", "")):
+            ask = ("WWW-Authenticate", 'Basic realm="detsweep", charset="UTF-8"')
+            text = "The password is in the Secret of the dashboard.\n"
+            return _answer(start_response, "401 Unauthorized", "text/plain", text, ask)
+        if _is_foreign(environ):
+            text = "Another site's page may not ask for this.\n"
+            return _answer(start_response, "403 Forbidden", "text/plain", text)
+        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+            text = "Nothing can be changed here.\n"
+            allow = ("Allow", "GET, HEAD")
+            return _answer(start_response, "405 Method Not Allowed", "text/plain", text, allow)
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [*headers, *KEPT_TO_ITSELF], *rest)
+
+        return self._site(environ, start)
+
+    def _knows_password(self, authorization: str) -> bool:
+        kind, _, credentials = authorization.partition(" ")
+        if kind.lower() != "basic":
+            return False
+        try:
+            _, _, password = base64.b64decode(credentials, validate=True).partition(b":")
+        except ValueError:
+            return False
+        return hmac.compare_digest(password, self._password)
+
+
+def _is_foreign(environ: dict[str, Any]) -> bool:
+    """Whether a browser says that a page of another site asks."""
+    if environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin"):
+        # A link on another page may lead here, which only shows what is here.
+        return environ.get("HTTP_SEC_FETCH_MODE") != "navigate"
+    origin = environ.get("HTTP_ORIGIN")
+    return origin is not None and origin.partition("://")[2] != environ.get("HTTP_HOST")
+
+
+def _answer(
+    start_response: StartResponse, status: str, kind: str, text: str, *more: tuple[str, str]
+) -> list[bytes]:
     body = text.encode()
-    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body))), *more])
     return [body]
 
 
@@ -143,9 +212,12 @@ def main() -> None:
     arguments = parser.parse_args()
     # Process 1 of a container has to say itself that it ends when it is asked to.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    password = os.environ.get(PASSWORD, "")
+    if not password:
+        sys.exit(f"{PASSWORD} is not set, and without a password the page is shown to nobody")
     trials = Trials(arguments.url)
     threading.Thread(target=watch, args=(trials,), daemon=True).start()
-    site = Site(trials)
+    site = Guard(Site(trials), password)
     with make_server(arguments.host, arguments.port, site, _Server, _Handler) as server:
         server.serve_forever()
 

@@ -139,7 +139,7 @@ can't be changed later, so a set that is there keeps what it has. Call with (lis
 {{- dig "spec" "podManagementPolicy" "Parallel" $there -}}
 {{- end }}
 
-{{/* The Secret that the chart makes for a component: (list $ "s3") or (list $ "postgresql"). */}}
+{{/* The Secret that the chart makes for a component: (list $ "s3"), "postgresql" or "dashboard". */}}
 {{- define "detsweep.ownSecret" -}}
 {{- printf "%s-%s" (include "detsweep.fullname" (index . 0)) (index . 1) -}}
 {{- end }}
@@ -168,6 +168,8 @@ cluster holds wins over new random values. Drawn once in a rendering, and so rem
   "AWS_REGION" ($values.region | b64enc)
   "AWS_ACCESS_KEY_ID" ($known.AWS_ACCESS_KEY_ID | default (randAlphaNum 20 | upper | b64enc))
   "AWS_SECRET_ACCESS_KEY" ($known.AWS_SECRET_ACCESS_KEY | default (randAlphaNum 40 | b64enc)) -}}
+{{- else if eq $component "dashboard" -}}
+{{- $data = dict "password" ($known.password | default (randAlphaNum 32 | b64enc)) -}}
 {{- else -}}
 {{- $data = dict
   "password" ($known.password | default (randAlphaNum 32 | b64enc))
