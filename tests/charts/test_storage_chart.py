@@ -298,7 +298,8 @@ def test_external_services_start_no_server() -> None:
 
 
 def test_only_the_ports_of_the_services_are_open() -> None:
-    policies = [m["spec"] for m in render() if m["kind"] == "NetworkPolicy"]
+    everyone: dict[str, Any] = {"networkPolicy": {"dashboardFrom": [{"podSelector": {}}]}}
+    policies = [m["spec"] for m in render(everyone) if m["kind"] == "NetworkPolicy"]
     opened = sorted(policy["ingress"][0]["ports"][0]["port"] for policy in policies)
     assert opened == [5432, 8080, 8333]
     servers = [policy for policy in policies if policy["ingress"][0]["ports"][0]["port"] != 8080]

@@ -11,10 +11,15 @@ most 63: 40 + "-postgresql" + 11 are 62.
 {{- $name | trunc 40 | trimAll "-" -}}
 {{- end }}
 
+{{/* What every pod of the release has, and no pod of another one. */}}
+{{- define "detsweep.releaseLabels" -}}
+app.kubernetes.io/name: detsweep-storage
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
 {{/* What Services and policies find pods by. Call with (list $ "component"). */}}
 {{- define "detsweep.selectorLabels" -}}
-app.kubernetes.io/name: detsweep-storage
-app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
+{{ include "detsweep.releaseLabels" (index . 0) }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
