@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.choosing.bootstrap import difference, score
+from detector.choosing.bootstrap import difference, outline_difference, score
 from detector.choosing.pages import PageScores
 from detector.errors import DataError
 from detector.evaluation.cleval.counts import CLEvalCounts
+from detector.evaluation.iou_counts import IoUCounts
 
 counts = st.builds(
     lambda true, share, extra: CLEvalCounts(
@@ -66,6 +67,17 @@ def test_penalties_count_as_cleval_has_them() -> None:
     pages = PageScores({"a": page, "b": page}, {})
     interval = score(pages)
     assert interval.low == interval.high == pytest.approx(page.hmean) == interval.value
+
+
+def test_outlines_that_match_less_on_every_page_are_worse_by_more_than_noise() -> None:
+    names = [f"page{number}" for number in range(9)]
+    pages = PageScores({name: CLEvalCounts() for name in names}, {})
+    tight = {name: IoUCounts(10, 10, 9) for name in names}
+    loose = {name: IoUCounts(10, 10, 7 + number % 2) for number, name in enumerate(names)}
+    gap = outline_difference(loose, tight, pages)
+    assert gap.high < 0
+    assert gap.value == pytest.approx(sum(m.hmean for m in loose.values()) / 9 - 0.9)
+    assert outline_difference(tight, tight, pages).contains_zero
 
 
 def test_pages_of_one_group_stand_or_fall_together(

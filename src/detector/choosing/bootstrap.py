@@ -12,7 +12,7 @@ model.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from detector.choosing.pages import PageScores
 from detector.errors import DataError
+from detector.evaluation.iou_counts import IoUCounts
 from detector.evaluation.ratios import harmonic_mean, share
 from detector.wording import counted
 
@@ -83,26 +84,52 @@ def difference(
     return _interval(of.total.hmean - to.total.hmean, drawn, len(sums), least=-1)
 
 
+def outline_difference(
+    of: Mapping[str, IoUCounts],
+    to: Mapping[str, IoUCounts],
+    pages: PageScores,
+    *,
+    draws: int = DRAWS,
+    seed: int = _SEED,
+) -> Interval:
+    """`difference` of the H-Means by IoU, of two detectors' matches on each of `pages`."""
+    names = list(pages.counts)
+    clusters = pages.clusters(names)
+    sums, others = (
+        _sums([_iou_row(matches[name]) for name in names], clusters) for matches in (of, to)
+    )
+    weights = _weights(len(sums), draws, seed)
+    drawn = _hmean(weights @ sums) - _hmean(weights @ others)
+    values = [sum((m[name] for name in names), start=IoUCounts()).hmean for m in (of, to)]
+    return _interval(values[0] - values[1], drawn, len(sums), least=-1)
+
+
+def _iou_row(counts: IoUCounts) -> tuple[float, ...]:
+    return counts.matched, counts.truths, counts.matched, counts.predictions
+
+
 def _by_cluster(
     pages: PageScores, names: Sequence[str], clusters: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """(G, 4) what the H-Mean is made of, summed over the pages of each group: found and true
     characters of recall, then of precision."""
     counts = [pages.counts[name] for name in names]
-    rows = np.array(
-        [
-            (
-                c.tp_chars - c.recall_penalty,
-                c.gt_chars,
-                c.tp_chars - c.precision_penalty,
-                c.det_chars,
-            )
-            for c in counts
-        ],
-        dtype=np.float64,
-    ).reshape(-1, 4)
+    rows = [
+        (
+            c.tp_chars - c.recall_penalty,
+            c.gt_chars,
+            c.tp_chars - c.precision_penalty,
+            c.det_chars,
+        )
+        for c in counts
+    ]
+    return _sums(rows, clusters)
+
+
+def _sums(rows: Sequence[Sequence[float]], clusters: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(G, 4) the pages' rows, summed over each group."""
     sums = np.zeros((int(clusters.max(initial=-1)) + 1, 4))
-    np.add.at(sums, clusters, rows)
+    np.add.at(sums, clusters, np.array(rows, dtype=np.float64).reshape(-1, 4))
     return sums
 
 

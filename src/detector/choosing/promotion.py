@@ -19,6 +19,7 @@ class Promotion:
         pages: how many both were measured on.
         model_hmean, baseline_hmean: micro H-Means.
         gain: the model's H-Mean less the baseline's.
+        outlines: the same of the H-Means by IoU; None where it was not compared.
     """
 
     baseline: str
@@ -26,6 +27,13 @@ class Promotion:
     model_hmean: float
     baseline_hmean: float
     gain: Interval
+    outlines: Interval | None = None
+
+    @property
+    def fits_worse(self) -> bool:
+        """Whether the model's outlines fit worse than the baseline's by more than noise. CLEval,
+        which says what was found, barely counts how tightly."""
+        return self.outlines is not None and self.outlines.high < 0
 
     @property
     def verdict(self) -> Verdict:

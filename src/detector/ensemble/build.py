@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from detector.choosing.bootstrap import score
+from detector.choosing.bootstrap import outline_difference, score
 from detector.choosing.candidates import ACCURACY, BALANCE, choose_candidate, cross_fit
 from detector.choosing.pages import PageScores
 from detector.choosing.promotion import Promotion, judge
@@ -137,7 +137,8 @@ def _enter_folds(
 def _beside_public(taken: Measured, measured: Sequence[Measured]) -> Promotion:
     """The model that was chosen, compared with the detector of others as they published it."""
     public = next(m for m in measured if is_untrained(m.file) and m.file.name == m.file.made_of)
-    return judge(taken.pages, public.pages, public.file.name)
+    found = judge(taken.pages, public.pages, public.file.name)
+    return replace(found, outlines=outline_difference(taken.matches, public.matches, taken.pages))
 
 
 def _require_one_input(models: Mapping[str, ModelCheckpoint]) -> None:
