@@ -3,7 +3,7 @@
 python examples/draw_outlines.py MODEL.onnx PHOTO.jpg PICTURE.png
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -35,4 +35,8 @@ def main(model: str, photo: str, picture: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model", metavar="MODEL.onnx")
+    parser.add_argument("photo", metavar="PHOTO.jpg")
+    parser.add_argument("picture", metavar="PICTURE.png")
+    main(**vars(parser.parse_args()))

@@ -6,8 +6,8 @@ A shape's label is the text that it outlines; the label `###` means "don't care"
 are read the same way: what has to come out of them is a `Page` for each image.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,4 +48,7 @@ def main(labelled: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("labelled", metavar="LABELLED")
+    parser.add_argument("folder", metavar="FOLDER")
+    main(**vars(parser.parse_args()))

@@ -9,7 +9,7 @@ detsweep's, which does as well:
     pip install six tqdm
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,7 +17,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rapidocr_onnxruntime import RapidOCR
 
 from detector import Detections, Detector
 
@@ -55,6 +54,9 @@ def _as_quad(points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def read_text(photo: str, detector: Callable[[Image], Detections]) -> list[Line]:
     """The text of a photo from top to bottom, as the detector outlines it."""
+    # Nothing else needs it, and it is installed apart.
+    from rapidocr_onnxruntime import RapidOCR  # noqa: PLC0415
+
     engine = RapidOCR()
     engine.text_det = DetectorOfRapidOCR(detector)
     lines, _ = engine(photo)
@@ -68,4 +70,7 @@ def main(model: str, photo: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model", metavar="MODEL.onnx")
+    parser.add_argument("photo", metavar="PHOTO.jpg")
+    main(**vars(parser.parse_args()))

@@ -5,7 +5,7 @@
 It trains a single model. `detector.run` searches for its settings and joins the folds' models.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 from detector import Detector, train
@@ -33,5 +33,9 @@ def main(data: str, folder: Path, *settings: str) -> None:
 
 
 if __name__ == "__main__":
-    data, folder, *settings = sys.argv[1:]
-    main(data, Path(folder), *settings)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", metavar="PAGES")
+    parser.add_argument("folder", metavar="FOLDER", type=Path)
+    parser.add_argument("settings", metavar="KEY=VALUE", nargs="*")
+    given = parser.parse_args()
+    main(given.data, given.folder, *given.settings)
