@@ -100,3 +100,28 @@ def test_no_sweep_is_completed_where_none_was_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert complete_sweep_id("") == []
+
+
+def test_what_weights_may_start_from_is_completed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "best.ckpt").touch()
+    (tmp_path / "run" / "metrics.jsonl").touch()
+    assert bash(tmp_path, "train", "models.init", "=") == ["ppocr_v4_mobile", "run/", "null"]
+    assert bash(tmp_path, "train", "models.init", "=", "run/") == ["run/best.ckpt"]
+
+
+def test_networks_are_completed_those_of_presets_and_of_timm(tmp_path: Path) -> None:
+    key = "models.encoder.model_name"
+    assert bash(tmp_path, "train", key, "=", "hrnet_w4") == ["hrnet_w44", "hrnet_w48"]
+    assert "resnet18" in bash(tmp_path, "train", key, "=", "resnet1")
+
+
+def test_a_value_that_may_be_left_out_is_completed_as_null(tmp_path: Path) -> None:
+    assert bash(tmp_path, "train", "folds.retrain", "=") == ["null"]
+    assert bash(tmp_path, "train", "data.group_column", "=", "n") == ["null"]
+
+
+def test_folders_and_preferences_are_completed(tmp_path: Path) -> None:
+    (tmp_path / "my-pages").mkdir()
+    assert bash(tmp_path, "train", "data.path", "=", "my") == ["my-pages/"]
+    assert bash(tmp_path, "run", "--prefer", "b") == ["balance"]

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from detector import Detector
 from detector.cli.main import app
 from detector.data.folds import Folds
-from detector.errors import ConfigError, StoreError
+from detector.errors import ConfigError, DataError, StoreError
 from detector.training.device import MPS, present_devices
 from tests.tiny_run import overrides
 
@@ -38,6 +38,14 @@ def test_what_cannot_be_trained_here_is_refused_before_the_data_is_read(
     result = CliRunner().invoke(app, ["train", *words])
     assert isinstance(result.exception, ConfigError)
     assert said in str(result.exception)
+
+
+@pytest.mark.parametrize("words", [["--data", "nowhere"], ["data.path=nowhere"]])
+def test_the_data_set_is_named_as_for_the_other_commands(words: list[str], tmp_path: Path) -> None:
+    run_dir = ["--run-dir", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, ["train", "preset=quickstart", *words, *run_dir])
+    assert isinstance(result.exception, DataError)
+    assert "nowhere: there is no such folder" in str(result.exception)
 
 
 def test_a_training_leaves_a_model_that_can_be_used(folds: Folds, tmp_path: Path) -> None:

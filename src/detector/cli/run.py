@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.cli.backend_option import say_if_password_is_seen
-from detector.cli.completing import Overrides
+from detector.cli.completing import Overrides, complete_preference
 from detector.cli.next_steps import next_steps
 from detector.cli.progress import spinning
 from detector.console import narrow_table, plain_console
@@ -56,6 +56,7 @@ Prefer = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
+        autocompletion=complete_preference,
         help="Which candidate becomes the model: balance (by default: the fastest within noise of "
         "the best score), accuracy, speed, or a candidate's name.",
     ),

@@ -17,6 +17,14 @@ from detector.evaluation.ahead import compiling_ahead
 from detector.extras import need
 from detector.storage.atomic import what_keeps_from_writing
 
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER|URL",
+        help="The data set: a folder or an s3:// URL. It sets `data.path`, which is DETSWEEP_DATA "
+        "by default.",
+    ),
+]
 RunDir = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Folder of this run; the same one resumes it.")
 ]
@@ -31,12 +39,16 @@ Fold = Annotated[
 
 
 def train_run(
-    overrides: Overrides = None, run_dir: RunDir = Path("runs/train"), fold: Fold = None
+    overrides: Overrides = None,
+    data: Data = None,
+    run_dir: RunDir = Path("runs/train"),
+    fold: Fold = None,
 ) -> None:
-    """Train one detector; `data.path` or DETSWEEP_DATA says on what."""
+    """Train one detector on a data set."""
     need("train")
+    words = [*(overrides or []), *([f"data.path={data}"] if data else [])]
     with compiling_ahead():
-        _train(load_config(overrides or []), run_dir, fold)
+        _train(load_config(words), run_dir, fold)
 
 
 def _train(config: Config, run_dir: Path, fold: int | None) -> None:

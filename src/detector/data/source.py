@@ -51,7 +51,7 @@ def fetch(url: str) -> Path:
         raise DataError(
             "there is no such folder",
             where=url,
-            remedy="check the path; data.path or DETSWEEP_DATA names it",
+            remedy="check the path; --data, data.path or DETSWEEP_DATA names it",
         )
     return folder
 
