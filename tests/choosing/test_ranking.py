@@ -50,6 +50,20 @@ def test_a_tie_goes_to_the_cheaper() -> None:
     )
 
 
+def test_so_few_pages_that_nothing_can_be_known_are_said_with_what_would_help() -> None:
+    said = (
+        "They were compared on 8 pages only, which cannot show which is better: label at least 10 "
+        "for each fold to know."
+    )
+    assert said in choose_trial([contender(0, GOOD), contender(1, ALSO_GOOD)]).reasons
+    for enough in (
+        [contender(0, GOOD * 2), contender(1, ALSO_GOOD * 2)],
+        [contender(0, GOOD), contender(1, POOR)],
+        [contender(0, GOOD)],
+    ):
+        assert not any("compared on" in reason for reason in choose_trial(enough).reasons)
+
+
 def test_a_tie_of_equal_cost_goes_to_the_more_central() -> None:
     edge, middle = contender(0, GOOD, 100, 0.9), contender(1, ALSO_GOOD, 110, 0.1)
     choice = choose_trial([edge, middle])

@@ -35,6 +35,19 @@ def test_prepare_leaves_the_configuration_the_check_and_the_folds(
     assert len(run.folds().held_out) == 2
 
 
+def test_so_few_pages_that_trials_will_tie_are_warned_of(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(Run(str(tmp_path / "few")), overrides(data))
+    assert (
+        "warning: trials are compared on 4 pages, which can hardly show which is better: label "
+        "more pages, so that each of the 2 folds has 10\n"
+    ) in capsys.readouterr().out
+    draw_receipts(tmp_path / "more", train=30, held_out=2, seed=1)
+    prepare(Run(str(tmp_path / "enough")), overrides(tmp_path / "more"))
+    assert "can hardly show" not in capsys.readouterr().out
+
+
 def test_prepare_run_again_changes_nothing(data: Path, tmp_path: Path) -> None:
     first = prepare(Run(str(tmp_path)), overrides(data))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}

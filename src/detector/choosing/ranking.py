@@ -19,6 +19,9 @@ SAME_COST = 1.25
 """Trainings whose durations differ by less than this factor cost the same: agents on one machine
 slow each other down by as much."""
 
+FEW_PAGES = 10
+"""Of fewer, or fewer groups of them, each draw of the bootstrap rests on some single pages."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -112,8 +115,21 @@ def choose_trial(
     if rescore is not None and budget:
         tied = _play_off(tied, budget, folds, rescore, reasons)
     chosen = _settle(tied, reasons) if len(ranked) > 1 else leader
+    compared = tied[0].pages
+    if len(tied) > 1 and compared.group_count < FEW_PAGES:
+        reasons.append(few_pages(compared))
     reasons.append(_describe_incumbent(chosen, ranked, incumbent))
     return Choice(chosen.trial, standings, reasons)
+
+
+def few_pages(pages: PageScores) -> str:
+    """The sentence about a comparison on fewer than `FEW_PAGES`."""
+    count = pages.group_count
+    many = counted(count, "page") if count == len(pages) else f"{count} groups of pages"
+    return (
+        f"They were compared on {many} only, which cannot show which is better: label at least "
+        f"{FEW_PAGES} for each fold to know."
+    )
 
 
 def _rank(contender: Contender) -> tuple[float, int]:

@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from detector.choosing.ranking import FEW_PAGES
 from detector.config.loading import load_config
 from detector.config.schema import Config
 from detector.console import say
 from detector.data.check import CheckReport, check_data
 from detector.data.data_set import DataSet
 from detector.data.fit import require_text
-from detector.data.folds import Manifest, make_folds
+from detector.data.folds import SWEEP_FOLD, Manifest, make_folds
 from detector.data.page import Page
 from detector.data.problem import refuse_errors
 from detector.data.processes import require_equal_shares
 from detector.data.source import fetch
 from detector.errors import StoreError
 from detector.steps.run import Run
+from detector.wording import counted
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,20 @@ def prepare(run: Run, overrides: Sequence[str], gpus_per_fold: int = 1) -> Prepa
         report.pages, config.folds.count, config.seed, config.data.held_out_fraction
     )
     _require_text_in_folds(report.pages, manifest)
+    _say_if_few(manifest)
     run.write_preparation(config, manifest)
     return _reported(Prepared(config, manifest))
+
+
+def _say_if_few(manifest: Manifest) -> None:
+    """Warn of so few pages that trials, which are compared on one fold's, will tie."""
+    compared = sum(page.fold == SWEEP_FOLD for page in manifest.pages)
+    if compared < FEW_PAGES:
+        say(
+            f"warning: trials are compared on {counted(compared, 'page')}, which can hardly show "
+            f"which is better: label more pages, so that each of the {manifest.count} folds has "
+            f"{FEW_PAGES}"
+        )
 
 
 def _say_warnings(report: CheckReport) -> None:
