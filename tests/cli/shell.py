@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from unittest import mock
 
@@ -25,8 +26,18 @@ class Ended:
 
 def detsweep(*words: object) -> Ended:
     """Run `detsweep` with these words, in this process. What it does not catch is raised."""
+    return _ended(run, ["detsweep", *map(str, words)])
+
+
+def pipelines(*words: object) -> Ended:
+    """`python -m pipelines`, as `detsweep` above."""
+    from pipelines.submit.commands import main
+
+    return _ended(main, ["pipelines", *map(str, words)])
+
+
+def _ended(entry: Callable[[], None], argv: list[str]) -> Ended:
     printed = io.StringIO()
-    argv = ["detsweep", *map(str, words)]
     with (
         mock.patch.object(sys, "argv", argv),
         mock.patch.dict(os.environ),
@@ -34,7 +45,7 @@ def detsweep(*words: object) -> Ended:
         contextlib.redirect_stderr(printed),
     ):
         try:
-            run()
+            entry()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 1 if ended.code else 0
             return Ended(code, printed.getvalue())
