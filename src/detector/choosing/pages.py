@@ -102,7 +102,7 @@ class KeptEpoch:
         return json.dumps({"epoch": self.epoch, "pages": rows}, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: str = PAGES) -> "KeptEpoch":
+    def from_json(cls, text: str | bytes, where: str = PAGES) -> "KeptEpoch":
         """Read what `to_json` wrote.
 
         Raises:
@@ -117,7 +117,7 @@ class KeptEpoch:
                 row["page"]: CLEvalCounts(**field) for row, field in zip(rows, fields, strict=True)
             }
             return cls(int(tree["epoch"]), PageScores(counts, groups))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise DataError(
                 f"not the counts of pages: {error!r}",
                 where=where,

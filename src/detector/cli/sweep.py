@@ -21,7 +21,7 @@ from detector.cli.finite import finite
 from detector.cli.progress import note
 from detector.cli.sweep_check import check
 from detector.console import PREEMPTED_EXIT_CODE, plain_console, put, say
-from detector.errors import ConfigError, SweepError
+from detector.errors import ConfigError, StoreError, SweepError
 from detector.extras import need
 from detector.patience import SHORT_PATIENCE_S
 from detector.redacting import shown_url
@@ -321,7 +321,10 @@ def _given_at_init(run: "Run") -> dict[str, object]:
     try:
         config = run.config_of_sweep
         return changes_of_preset(config) if config else {}
-    except ConfigError as error:  # of a store that another version of detsweep has written
+    except (
+        ConfigError,
+        StoreError,
+    ) as error:  # damaged, or of a store that another version of detsweep has written
         typer.echo(f"what `sweep init` was given is left out: {error}", err=True)
         return {}
 

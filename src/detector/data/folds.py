@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from detector.data.data_set import DataSet
 from detector.data.images import image_size, read_bytes
 from detector.data.page import Page
@@ -72,7 +74,7 @@ class Manifest:
         return json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: str = "folds.json") -> "Manifest":
+    def from_json(cls, text: str | bytes, where: str = "folds.json") -> "Manifest":
         """Read what `to_json` wrote.
 
         Raises:
@@ -80,11 +82,11 @@ class Manifest:
         """
         try:
             tree = json.loads(text)
-            pages = tuple(PageEntry(**page) for page in tree["pages"])
-            manifest = cls(tree["count"], tree["seed"], pages)
-            digest = tree["digest"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise _bad_manifest(f"not a manifest of folds: {error!r}", where) from error
+            digest = tree.pop("digest")
+            manifest = TypeAdapter(cls).validate_python(tree)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            first = str(error).partition("\n")[0]
+            raise _bad_manifest(f"not a manifest of folds: {first}", where) from error
         if digest != manifest.digest():
             raise _bad_manifest("its digest is not that of its pages: it was edited", where)
         return manifest
@@ -332,4 +334,9 @@ def _first_few(names: Sequence[str]) -> str:
 
 
 def _bad_manifest(problem: str, where: str) -> DataError:
-    return DataError(problem, where=where, remedy="make it again with `detsweep data folds`")
+    return DataError(
+        problem,
+        where=where,
+        remedy="put it back from a copy, or make it again: with `detsweep data folds`, or in a new "
+        "run store",
+    )

@@ -36,5 +36,6 @@ def read_document(store: RunStore, key: str, kind: type[T]) -> T | None:
         raise StoreError(
             f"{place} is not as this version of detsweep writes it: {first['msg']}",
             where=store.url(key),
-            remedy="go on with the version that wrote it, or begin in another store",
+            remedy="if it is damaged, put it back from a copy, or delete it and run the step that "
+            "writes it again; else go on with the version that wrote it, or in another store",
         ) from error

@@ -22,13 +22,13 @@ from typing import Annotated
 import yaml
 from pydantic import StringConstraints
 
-from detector.config.loading import config_from_tree
+from detector.config.loading import config_from_tree, tree_from_yaml
 from detector.config.schema import Config
 from detector.console import say
 from detector.data.folds import Folds, Manifest, open_folds
 from detector.data.source import fetch
 from detector.ensemble.outcome import MODEL, EnsembleOutcome
-from detector.errors import StoreError, StoreLostError
+from detector.errors import ConfigError, StoreError, StoreLostError
 from detector.export.card import Card
 from detector.export.model import Model
 from detector.steps.documents import read_document, write_document
@@ -122,13 +122,33 @@ class Run:
 
     @property
     def config(self) -> Config:
-        """The configuration that the run goes by; a trial changes some of its keys."""
-        return config_from_tree(yaml.safe_load(self._read(_CONFIG, "prepare")))
+        """The configuration that the run goes by; a trial changes some of its keys.
+
+        Raises:
+            StoreError: there is none.
+            ConfigError: it is damaged, or of another version of detsweep.
+        """
+        try:
+            return config_from_tree(
+                tree_from_yaml(self._read(_CONFIG, "prepare"), "a configuration")
+            )
+        except ConfigError as error:
+            raise ConfigError(
+                f"damaged, or of another version of detsweep: {error.where}: {error.problem}",
+                where=self.config_url,
+                remedy="put the file back from a copy, go on with the version that wrote it, or "
+                "begin in another store",
+            ) from error
 
     @property
     def manifest(self) -> Manifest:
-        """Which page is trained on when."""
-        return Manifest.from_json(self._read(_MANIFEST, "prepare").decode())
+        """Which page is trained on when.
+
+        Raises:
+            StoreError: there is none.
+            DataError: it is damaged.
+        """
+        return Manifest.from_json(self._read(_MANIFEST, "prepare"), self._store.url(_MANIFEST))
 
     def folds(self) -> Folds:
         """The data set, fetched and found to be the one that the folds were made from."""

@@ -168,7 +168,7 @@ class Training:
                 where=self.url,
                 remedy="run the step that trains it: it goes on where it was",
             )
-        return KeptEpoch.from_json(content.decode(), self.url)
+        return KeptEpoch.from_json(content, self.url)
 
     @contextmanager
     def checkpoint(self) -> Iterator[Path]:
