@@ -9,6 +9,9 @@ import typer
 from detector.cli import config, data, errors, plan, predict, promote, sweep, topics, train
 from detector.cli import run as run_command
 from detector.console import LOG, LogStyle, plain_errors, print_what_no_one_can_encode
+from detector.environment import threads, usual_lease_seconds
+from detector.errors import ConfigError
+from detector.patience import patience_seconds
 from detector.version import __version__
 
 app = typer.Typer(
@@ -59,9 +62,26 @@ def main(
     ] = False,
 ) -> None:
     """Options that stand before a command."""
+    _refuse_bad_environment()
     if quiet and json_log:
         raise typer.BadParameter("give --quiet or --json-log, not both")
     os.environ[LOG] = _style(quiet, json_log)
+
+
+def _refuse_bad_environment() -> None:
+    """Name a variable that has a bad value at once, and not when it is needed at last.
+
+    Raises:
+        ConfigError: one has.
+    """
+    for read in (threads, patience_seconds, usual_lease_seconds):
+        read()
+    if os.environ.get(LOG, "") not in ("", *LogStyle):
+        raise ConfigError(
+            f"{os.environ[LOG]!r} is no style of lines",
+            where=LOG,
+            remedy=f"give one of {', '.join(LogStyle)}, or unset it",
+        )
 
 
 def _style(quiet: bool, json_log: bool) -> LogStyle:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from detector.config.schema import Config
+from detector.environment import whole
 from detector.errors import ConfigError
 
 
@@ -29,13 +30,17 @@ class Processes:
     def of_environment(cls, environ: Mapping[str, str] = os.environ) -> "Processes":
         """As torchrun has set it.
 
+        Raises:
+            ConfigError: a variable is no whole number.
+
         >>> Processes.of_environment({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"})
         Processes(rank=3, world=4, here=2)
         """
         if "RANK" not in environ:
             return cls()
-        world = int(environ["WORLD_SIZE"])
-        return cls(int(environ["RANK"]), world, int(environ.get("LOCAL_WORLD_SIZE", world)))
+        world = whole("WORLD_SIZE", environ.get("WORLD_SIZE", ""), least=1)
+        here = whole("LOCAL_WORLD_SIZE", environ.get("LOCAL_WORLD_SIZE") or str(world), least=1)
+        return cls(whole("RANK", environ["RANK"], least=0), world, here)
 
     @property
     def is_first(self) -> bool:

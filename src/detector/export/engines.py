@@ -4,7 +4,6 @@ Both give the same maps within rounding, which is larger in bfloat16. Nothing ou
 knows which one it is.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.environment import threads
 from detector.errors import ExportError
 from detector.export.engine import Engine
 from detector.unreported import import_openvino
@@ -25,15 +25,17 @@ def open_engine(path: Path, engine: Engine = Engine.ONNXRUNTIME) -> Network:
     """Load an ONNX file's network. `OMP_NUM_THREADS` bounds the threads, as it does for torch.
 
     Raises:
+        ConfigError: that is no number of threads.
         ExportError: the file is missing or no ONNX model, the engine is not installed, or the
             processor has no bfloat16.
     """
+    at_most = threads() or 0
     try:
         if engine is Engine.ONNXRUNTIME:
-            return _onnxruntime(path)
+            return _onnxruntime(path, at_most)
         if engine is Engine.OPENVINO_BF16:
             _require_bf16()
-        return _openvino(path, "bf16" if engine is Engine.OPENVINO_BF16 else "f32")
+        return _openvino(path, "bf16" if engine is Engine.OPENVINO_BF16 else "f32", at_most)
     except ExportError:
         raise
     except ImportError as error:
@@ -50,11 +52,11 @@ def open_engine(path: Path, engine: Engine = Engine.ONNXRUNTIME) -> Network:
         ) from error
 
 
-def _onnxruntime(path: Path) -> Network:
+def _onnxruntime(path: Path, threads: int) -> Network:
     import onnxruntime  # noqa: PLC0415  # the command names its engines without loading one
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = threads
     # A thread that spins while it waits takes its core from what comes around the network.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     available = onnxruntime.get_available_providers()
@@ -88,13 +90,13 @@ def _require_bf16() -> None:
         )
 
 
-def _openvino(path: Path, precision: str) -> Network:
+def _openvino(path: Path, precision: str, threads: int) -> Network:
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         # Where a processor has bfloat16, OpenVINO would take it unasked.
         "INFERENCE_PRECISION_HINT": precision,
     }
-    if threads := _threads():
+    if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     compiled = import_openvino().Core().compile_model(path, "CPU", settings)
 
@@ -103,8 +105,3 @@ def _openvino(path: Path, precision: str) -> Network:
         return np.array(compiled(images)[0], np.float32)
 
     return run
-
-
-def _threads() -> int:
-    """0 leaves the choice to the engine."""
-    return int(os.environ.get("OMP_NUM_THREADS") or 0)

@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from detector.choosing.candidates import BALANCE
 from detector.console import plain_errors, say
+from detector.environment import whole
 from detector.errors import (
     ConfigError,
     DetsweepError,
@@ -43,6 +44,7 @@ from detector.sweepfile.spec import read_sweep_file
 TRY_AGAIN = 75
 RUN_FAILED = 78
 
+_INDEX = "JOB_COMPLETION_INDEX"
 _POLL_S = 5.0
 _NO_SWEEP_S = 120.0
 """How long a pod waits for the sweep before it leaves its place to another."""
@@ -70,12 +72,13 @@ class Job:
     def of_environment(cls, environ: Mapping[str, str]) -> "Job":
         """
         Raises:
-            ConfigError: a variable is missing, or the overrides are no shell words.
+            ConfigError: a variable is missing, the index is no number, or the overrides are no
+                shell words.
         """
         words = environ.get("DETSWEEP_OVERRIDES", "")
         try:
             return cls(
-                int(environ["JOB_COMPLETION_INDEX"]),
+                whole(_INDEX, environ[_INDEX], least=0),
                 environ["DETSWEEP_DATA"],
                 environ["DETSWEEP_STORE"],
                 environ["DETSWEEP_BACKEND"],
@@ -192,7 +195,7 @@ def _has_work_left(status: SweepStatus, at_work: list[str]) -> bool:
 def main() -> None:
     """Lead or follow, by the index of this pod."""
     with plain_errors():
-        leads = os.environ.get("JOB_COMPLETION_INDEX") == "0"
+        leads = os.environ.get(_INDEX) == "0"
         try:
             job = Job.of_environment(os.environ)
             job.lead(Path(sys.argv[1])) if leads else job.follow()

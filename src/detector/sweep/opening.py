@@ -1,16 +1,12 @@
 """From the URL of a backend to its sweeps. Nothing else knows which backend it talks to."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from detector.environment import usual_lease_seconds
 from detector.patience import SHORT_PATIENCE_S, patience_seconds
 from detector.sweep.backends.urls import backend_error, not_installed
 from detector.sweep.protocol import Backend, Sweep
-
-LEASE_SECONDS = 120.0
-"""An agent that sends no heartbeat for this long counts as dead. `DETSWEEP_LEASE_SECONDS` changes
-it."""
 
 
 def open_backend(
@@ -22,7 +18,7 @@ def open_backend(
     A file is relative with three slashes, absolute with four.
 
     Args:
-        lease_seconds: see `LEASE_SECONDS`.
+        lease_seconds: see `usual_lease_seconds`, which it is by default.
         patience_seconds: how long a storage that does not answer is asked again.
 
     Raises:
@@ -40,7 +36,7 @@ def open_backend(
 
     return OptunaBackend(
         open_patiently(lambda: open_storage(url), patience_seconds),
-        lease_seconds or float(os.environ.get("DETSWEEP_LEASE_SECONDS", LEASE_SECONDS)),
+        lease_seconds or usual_lease_seconds(),
         most_agents=most_agents(url),
         patience_seconds=patience_seconds,
     )

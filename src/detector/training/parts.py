@@ -1,6 +1,5 @@
 """What a training steps with: network, optimizer, averaged weights and the crops it is fed."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from detector.config.schema import Config
 from detector.data.batches import Batch, EpochBatches, training_batches
 from detector.data.page import Page
 from detector.data.processes import Processes
+from detector.environment import threads
 from detector.model.checkpoint import Origin
 from detector.model.dbnet import DBNet
 from detector.model.starting import start_from
@@ -134,6 +134,5 @@ def _rms(tensor: torch.Tensor) -> float:
 
 def _limit_threads() -> None:
     """Respect OMP_NUM_THREADS: several trainings may share this machine."""
-    threads = os.environ.get("OMP_NUM_THREADS")
-    if threads:
-        torch.set_num_threads(int(threads))
+    if at_most := threads():
+        torch.set_num_threads(at_most)
