@@ -21,6 +21,7 @@ from rich.table import Table
 from detector.errors import DetsweepError, PreemptedError
 from detector.extras import missing_extra
 from detector.interrupt import ASKS_TO_END, ask_this_process_to_end
+from detector.names import REMEDY, readable
 from detector.redacting import redact
 
 ERROR_EXIT_CODE = 2
@@ -165,6 +166,13 @@ def plain_errors() -> Iterator[None]:
             raise
         _complain(f"error: {known}")
         raise SystemExit(ERROR_EXIT_CODE) from error
+    except UnicodeEncodeError as error:
+        # Of a name that was refused nowhere before.
+        name = DetsweepError(
+            f"the name {readable(error.object)[:_LONGEST_NAME]} is no valid UTF-8", remedy=REMEDY
+        )
+        _complain(f"error: {name}")
+        raise SystemExit(ERROR_EXIT_CODE) from error
     except OSError as error:
         if error.errno == errno.EPIPE:  # Nobody reads on: `detsweep … | head`.
             raise
@@ -182,6 +190,7 @@ def _show_uncaught(
     print(redact("".join(traceback.format_exception(kind, error, trace))), file=sys.stderr, end="")
 
 
+_LONGEST_NAME = 300
 _WHAT_HELPS = {
     errno.EACCES: "check who may read and write there",
     errno.EPERM: "check who may read and write there",

@@ -11,6 +11,7 @@ from detector.cli.progress import note, with_bar
 from detector.console import plain_console
 from detector.errors import DataError
 from detector.export.engine import Engine
+from detector.names import require_utf8
 from detector.storage.output import write_output
 from detector.wording import counted
 
@@ -50,6 +51,8 @@ def predict_images(
     from detector.export.detector import Detector
 
     _require_distinct(images, overlay)
+    for file in images:
+        require_utf8(str(file), "IMAGE")
     detector = Detector(model, engine)
     found: dict[str, Detections] = {}
     for path in with_bar(images, "finding text", "image"):

@@ -14,6 +14,7 @@ from detector.config.keys import known_keys, text_keys
 from detector.config.schema import Config
 from detector.config.texts import keep_texts
 from detector.errors import ConfigError, did_you_mean
+from detector.names import require_utf8
 
 _PRESETS = files("detector.config") / "presets"
 
@@ -53,6 +54,7 @@ def load_config(overrides: Sequence[str] = ()) -> Config:
 
     Raises:
         ConfigError: an unknown key or preset, a wrong type, or a value out of range.
+        DetsweepError: a value is no valid UTF-8.
     """
     words = [_split_word(word) for word in overrides]
     presets = [value for key, value in words if key == "preset"]
@@ -135,6 +137,7 @@ def _split_word(word: str) -> tuple[str, str]:
             f"{word!r} is not of the form key=value",
             remedy="write overrides as dotted.key=value, for example trainer.max_epochs=20",
         )
+    require_utf8(value, key)
     return key.lstrip("+-"), value
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from detector.errors import DataError
+from detector.names import readable
 from detector.wording import counted
 
 Level = Literal["error", "skip", "warning"]
@@ -29,6 +30,10 @@ class Problem:
     file: str
     reason: str
     line: int | str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("file", "reason"):
+            object.__setattr__(self, name, readable(getattr(self, name)))
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"

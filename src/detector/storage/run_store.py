@@ -15,6 +15,7 @@ from typing import TypeVar
 from fsspec.implementations.local import LocalFileSystem
 
 from detector.errors import StoreError, StoreLostError
+from detector.names import require_utf8
 from detector.patience import Patience, patience_seconds
 from detector.storage.atomic import is_full, link_beside, what_keeps_from_writing, write_beside
 from detector.storage.names import foreign_name, inside, leads_out
@@ -34,12 +35,14 @@ class RunStore:
             `DETSWEEP_PATIENCE_SECONDS` says.
 
     Raises:
+        DetsweepError: the URL is no valid UTF-8.
         StoreError: the URL's protocol is unknown or its library is missing; by any method, if the
             key leads out of the store.
         StoreLostError: by any method, if it did not answer for so long.
     """
 
     def __init__(self, url: str | Path, patience_s: float | None = None):
+        require_utf8(str(url), "run store")
         try:
             self._fs, root = open_place(str(url))
         except (ValueError, ImportError) as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from detector.data.images import IMAGE_SUFFIXES
 from detector.data.problem import Problem
 from detector.errors import DataError
+from detector.names import is_utf8
 
 IMAGES = "images"
 GROUND_TRUTH = "gt"
@@ -80,7 +81,11 @@ def find_images(root: Path, split: Split) -> tuple[list[Path], list[Problem]]:
     for path in sorted((split.folder / IMAGES).iterdir()):
         if path.name.startswith("."):
             continue
-        if path.is_dir():
+        if not is_utf8(path.name):
+            problems.append(
+                Problem("error", relative(path, root), "its name is no valid UTF-8: rename it")
+            )
+        elif path.is_dir():
             problems.append(
                 Problem("skip", relative(path, root), "folders in images/ are not read")
             )

@@ -22,6 +22,7 @@ from detector.data.formats.annotation import (
 from detector.data.images import read_bytes
 from detector.data.page import TextBox
 from detector.errors import DataError
+from detector.names import is_utf8, readable
 from detector.storage.atomic import write_atomically
 
 
@@ -116,6 +117,8 @@ def _parse_word(word: object) -> TextBox:
     text = word.get("transcription")
     if text is not None and not isinstance(text, str):
         raise BadEntryError(f"the transcription {text!r} is not a text")
+    if text is not None and not is_utf8(text):
+        raise BadEntryError(f"the transcription {readable(text)} is no valid Unicode")
     if text is not None and text.strip() == DONT_CARE:
         return TextBox(points, ignore=True)
     return TextBox(points, text, ignore=bool(word.get("illegibility", False)))
