@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -142,20 +142,27 @@ def postgresql(programs: Path, disk: Path | None = None) -> Iterator[Postgresql]
 
 
 @contextmanager
-def grpc_proxy(database: str, port: int, token: str = "") -> Iterator[str]:
-    """The URL of a running `detsweep sweep serve`, which asks for a token if there is one."""
+def grpc_proxy(
+    database: str, port: int, token: str = "", tls: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """The URL of a running `detsweep sweep serve`, which asks for a token if there is one.
+
+    Args:
+        tls: what its environment says of TLS.
+    """
+    scheme = "grpcs" if tls else "grpc"
     command = [sys.executable, "-c", "from detector.cli.main import run; run()", "sweep", "serve"]
     process = subprocess.Popen(
         [*command, f"--backend={database}", f"--port={port}"],
-        env={**os.environ, "DETSWEEP_GRPC_TOKEN": token},
+        env={**os.environ, "DETSWEEP_GRPC_TOKEN": token, **(tls or {})},
         stdout=subprocess.PIPE,
         encoding="utf-8",
     )
     try:
         assert process.stdout is not None
         ready = process.stdout.readline()
-        assert ready == f"serving sweeps at grpc://127.0.0.1:{port}\n"
-        yield f"grpc://127.0.0.1:{port}"
+        assert ready == f"serving sweeps at {scheme}://127.0.0.1:{port}\n"
+        yield f"{scheme}://127.0.0.1:{port}"
     finally:
         process.terminate()
         assert process.wait(30) == 0

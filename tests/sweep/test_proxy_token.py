@@ -50,4 +50,4 @@ def test_without_a_token_no_other_machine_is_listened_to(
     pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
     monkeypatch.delenv("DETSWEEP_GRPC_TOKEN", raising=False)
     with pytest.raises(SweepError, match="set DETSWEEP_GRPC_TOKEN"):
-        serve_proxy(f"sqlite:///{tmp_path}/sweeps.db", "0.0.0.0", free_port(), lambda: None)
+        serve_proxy(f"sqlite:///{tmp_path}/sweeps.db", "0.0.0.0", free_port(), lambda _: None)

@@ -169,4 +169,4 @@ def test_a_proxy_needs_a_host_and_a_port(address: str) -> None:
 def test_the_proxy_serves_databases_only(tmp_path: Path) -> None:
     pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
     with pytest.raises(SweepError, match="serves databases only"):
-        serve_proxy(f"journal:///{tmp_path}/sweeps", "127.0.0.1", free_port(), lambda: None)
+        serve_proxy(f"journal:///{tmp_path}/sweeps", "127.0.0.1", free_port(), lambda _: None)

@@ -448,12 +448,13 @@ def serve(
     """Hold a database's connections for any number of agents, which use --backend grpc://HOST:PORT.
 
     It may be restarted at any time: agents wait for it. DETSWEEP_GRPC_TOKEN, in its environment and
-    the agents', is what they have to show; without one it listens to this machine alone.
+    the agents', is what they have to show; without one it listens to this machine alone. With
+    DETSWEEP_GRPC_TLS_CERT and DETSWEEP_GRPC_TLS_KEY, two PEM files, it speaks TLS (grpcs://HOST:PORT).
     """
     need("sweep")
     from detector.sweep.opening import serve_proxy
 
-    serve_proxy(backend, host, port, lambda: say(f"serving sweeps at grpc://{host}:{port}"))
+    serve_proxy(backend, host, port, lambda url: say(f"serving sweeps at {url}"))
 
 
 def _run_at(store: str, sweep: str) -> "Run":

@@ -116,7 +116,7 @@ class SweepAddress:
         return open_sweep(self.backend, self.id, patience_seconds())
 
 
-def serve_proxy(url: str, host: str, port: int, on_ready: Callable[[], None]) -> None:
+def serve_proxy(url: str, host: str, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve the sweeps of a database to agents whose backend is `grpc://HOST:PORT`, until SIGTERM.
 
     Raises:

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,8 +30,11 @@ CONNECTIONS = 16
 """Requests that the proxy answers at once, each on a database connection of its own."""
 
 TOKEN = "DETSWEEP_GRPC_TOKEN"
-"""What agents show the proxy, in the environment of both. Who can write to a sweep says which
-program its agents run."""
+"""What agents show the proxy, in the environment of both. Who can write to a sweep can spoil it."""
+
+TLS_CERT, TLS_KEY, TLS_CA = (f"DETSWEEP_GRPC_TLS_{name}" for name in ("CERT", "KEY", "CA"))
+"""PEM files: the proxy's certificate and its key; and for agents the authority that has signed it,
+where that is none of those that everybody knows."""
 
 _HEADER = "authorization"
 _ANSWER_S = 60.0
@@ -83,19 +87,49 @@ def _refuse(_request: Any, context: grpc.ServicerContext) -> None:
 class ProxyStorage(GrpcStorageProxy):
     """Optuna's client, which shows the token and waits for no answer for ever."""
 
+    scheme = "grpc"
+
     def _setup(self) -> None:
-        bare = grpc.insecure_channel(
-            f"{self._host}:{self._port}", options=[("grpc.max_receive_message_length", -1)]
-        )
-        url = f"grpc://{self._host}:{self._port}"
-        self._channel = grpc.intercept_channel(bare, _Asking(url))
+        place = f"{self._host}:{self._port}"
+        bare = self._open(place, [("grpc.max_receive_message_length", -1)])
+        self._channel = grpc.intercept_channel(bare, _Asking(f"{self.scheme}://{place}"))
         stub: Any = api_pb2_grpc.StorageServiceStub
         self._stub = stub(self._channel)
         self._cache = GrpcClientCache(self._stub)
 
+    def _open(self, place: str, options: list[tuple[str, int]]) -> grpc.Channel:
+        return grpc.insecure_channel(place, options=options)
+
+
+class EncryptedProxyStorage(ProxyStorage):
+    """The same over TLS: the proxy's certificate has to be that of its host."""
+
+    scheme = "grpcs"
+
+    def _open(self, place: str, options: list[tuple[str, int]]) -> grpc.Channel:
+        known = _pem(TLS_CA) if os.environ.get(TLS_CA) else None
+        return grpc.secure_channel(place, grpc.ssl_channel_credentials(known), options=options)
+
+
+def _pem(variable: str) -> bytes:
+    """The file that an environment variable names.
+
+    Raises:
+        SweepError: it names none, or none that can be read.
+    """
+    path = os.environ.get(variable, "")
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise SweepError(
+            f"{variable}={path} is no file that can be read: {error.strerror}",
+            where="environment",
+            remedy="name a PEM file",
+        ) from error
+
 
 def open_proxy(url: str) -> ProxyStorage:
-    """The storage behind the proxy at `grpc://HOST:PORT`.
+    """The storage behind the proxy at `grpc://HOST:PORT`, or over TLS at `grpcs://HOST:PORT`.
 
     Raises:
         SweepError: the URL names no host and port.
@@ -113,15 +147,17 @@ def open_proxy(url: str) -> ProxyStorage:
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of optuna, for years
-        return ProxyStorage(host=host, port=port)
+        kind = EncryptedProxyStorage if address.scheme == "grpcs" else ProxyStorage
+        return kind(host=host, port=port)
 
 
-def serve(storage: BaseStorage, host: str, port: int, on_ready: Callable[[], None]) -> None:
-    """Answer agents until SIGTERM or SIGINT; requests under way are answered first.
+def serve(storage: BaseStorage, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+    """Answer agents until SIGTERM or SIGINT; requests under way are answered first. Over TLS, where
+    the environment names a certificate.
 
     Args:
         storage: the database that the sweeps are kept in, with `CONNECTIONS` connections.
-        on_ready: called once agents can connect.
+        on_ready: called with the proxy's URL once agents can connect.
 
     Raises:
         SweepError: the port cannot be listened on; or other machines could reach it, and there is
@@ -135,22 +171,33 @@ def serve(storage: BaseStorage, host: str, port: int, on_ready: Callable[[], Non
     )
     add: Any = api_pb2_grpc.add_StorageServiceServicer_to_server
     add(OptunaStorageProxyService(storage), server)
+    credentials = _server_credentials()
+    url = f"{'grpcs' if credentials else 'grpc'}://{host}:{port}"
     try:
-        server.add_insecure_port(f"{host}:{port}")
+        if credentials:
+            server.add_secure_port(f"{host}:{port}", credentials)
+        else:
+            server.add_insecure_port(f"{host}:{port}")
     except RuntimeError:
         raise backend_error(
             f"cannot listen on port {port}",
-            f"grpc://{host}:{port}",
+            url,
             "choose a free port by --port, and an address of this machine by --host",
         ) from None
     told_to_end = threading.Event()
     for signum in (*ASKS_TO_END, signal.SIGINT):
         signal.signal(signum, lambda *_: told_to_end.set())
     server.start()
-    on_ready()
+    on_ready(url)
     while not told_to_end.wait(_LOOK_S):  # Windows hears no signal during a wait without end.
         pass
     server.stop(_GRACE_S).wait()
+
+
+def _server_credentials() -> grpc.ServerCredentials | None:
+    if not os.environ.get(TLS_CERT) and not os.environ.get(TLS_KEY):
+        return None
+    return grpc.ssl_server_credentials([(_pem(TLS_KEY), _pem(TLS_CERT))])
 
 
 def require_token(token: str, host: str) -> None:
@@ -161,7 +208,7 @@ def require_token(token: str, host: str) -> None:
     """
     if not token and not _is_this_machine_alone(host):
         raise SweepError(
-            "whoever reaches this address could say which program agents run",
+            "whoever reaches this address could change every sweep",
             where=f"--host {host}",
             remedy=f"set {TOKEN} here and for the agents, to what `openssl rand -hex 32` prints; "
             "or listen on 127.0.0.1",

@@ -56,7 +56,7 @@ def open_storage(url: str, connections: int = AGENT_CONNECTIONS) -> BaseStorage:
             return _open_sqlite(url, file)
         if kind.partition("+")[0] == "postgresql":
             return _open_postgresql(url, connections)
-        if kind == "grpc":
+        if kind in ("grpc", "grpcs"):
             return _open_proxy(url)
     except ImportError:
         raise not_installed(url) from None

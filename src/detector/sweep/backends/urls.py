@@ -3,7 +3,7 @@
 from detector.errors import SweepError
 from detector.redacting import redact, shown_url
 
-KINDS = ("sqlite:///", "journal:///", "postgresql", "grpc://", "wandb://")
+KINDS = ("sqlite:///", "journal:///", "postgresql", "grpc://", "grpcs://", "wandb://")
 """How the URLs of backends begin; a driver may stand behind `postgresql`."""
 
 
