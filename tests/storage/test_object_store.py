@@ -102,3 +102,18 @@ def test_half_of_the_credentials_is_an_error_that_names_the_other(given: Mapping
     with pytest.raises(StoreError, match=f"{missing} is not set") as caught:
         options("s3://bucket/run", given)
     assert "'s'" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", [ENDPOINT, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
+@pytest.mark.parametrize(
+    "endpoint", ["localhost:8333", "localhost", "ftp://s3", "http://", "https:///", "http://a b"]
+)
+def test_an_endpoint_that_is_no_address_is_named_at_once(variable: str, endpoint: str) -> None:
+    with pytest.raises(StoreError, match=rf"^{variable}: .* is no address of a server"):
+        options("s3://bucket/run", {variable: endpoint})
+
+
+def test_an_endpoint_that_is_no_address_is_shown_without_its_password() -> None:
+    with pytest.raises(StoreError) as refused:
+        options("s3://bucket/run", {ENDPOINT: "me:secret@localhost:8333"})
+    assert "secret" not in str(refused.value)

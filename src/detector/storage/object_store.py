@@ -67,6 +67,7 @@ def options(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]
     """
     if not url.startswith("s3://"):
         return {}
+    _require_endpoint(environ)
     given = {name: environ[name] for name in (ENDPOINT, KEY, SECRET, REGION) if environ.get(name)}
     if (KEY in given) != (SECRET in given):
         missing = SECRET if KEY in given else KEY
@@ -82,6 +83,21 @@ def options(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]
         settings["client_kwargs"] = {"region_name": given[REGION]}
     names = {ENDPOINT: "endpoint_url", KEY: "key", SECRET: "secret"}
     return settings | {names[name]: value for name, value in given.items() if name in names}
+
+
+def _require_endpoint(environ: Mapping[str, str]) -> None:
+    """Refuse an endpoint that is no address: nothing that is waited for would mend it."""
+    variables = (ENDPOINT, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    variable = next((name for name in variables if environ.get(name)), None)
+    if variable is None:
+        return
+    scheme, _, rest = environ[variable].partition("://")
+    if scheme not in ("http", "https") or not rest.strip("/") or any(map(str.isspace, rest)):
+        raise StoreError(
+            f"{shown_url(environ[variable])!r} is no address of a server",
+            where=variable,
+            remedy="begin it with http:// or https://, such as http://localhost:8333",
+        )
 
 
 def store_errors() -> tuple[type[Exception], ...]:
