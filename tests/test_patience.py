@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -38,6 +39,28 @@ def test_it_asks_until_there_is_an_answer_and_says_so_once(
     waiting, back = capsys.readouterr().out.splitlines()
     assert waiting == "waiting for the store s3://b, up to 30 s: refused"
     assert back.startswith("the store s3://b answers again, after")
+
+
+def test_it_says_again_now_and_then_what_it_waits_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detector.patience._SAY_AGAIN_S", 0.0)
+    assert patience().ask(answers_after(3, ConnectionError("refused")), "yes") == "YES"
+    first, *again, _ = capsys.readouterr().out.splitlines()
+    assert first == "waiting for the store s3://b, up to 30 s: refused"
+    assert again == ["still waiting for the store s3://b, 0 of 30 s: refused"] * 2
+
+
+def test_what_took_long_before_it_failed_is_waited_for_all_the_same() -> None:
+    left = [ConnectionError("cut off")]
+
+    def copy_much() -> str:
+        time.sleep(0.2)
+        if left:
+            raise left.pop()
+        return "copied"
+
+    assert patience(0.1).ask(copy_much) == "copied"
 
 
 def test_an_answer_at_once_is_not_spoken_of(capsys: pytest.CaptureFixture[str]) -> None:

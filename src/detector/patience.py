@@ -28,6 +28,9 @@ VARIABLE = "DETSWEEP_PATIENCE_SECONDS"
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 10.0
 _SLICE_S = 0.2
+_SAY_AGAIN_S = 30.0
+_LONGEST_SILENCE_S = 120.0
+"""After which every question has failed that was not answered at all."""
 
 
 def patience_seconds() -> float:
@@ -55,7 +58,7 @@ class Patience:
     Attributes:
         what: the service, for people: "the run store s3://…".
         is_outage: whether an error says that it is away, rather than that the question was wrong.
-        seconds: how long it is asked again.
+        seconds: how long it is asked again, from the first time that it did not answer.
         cause: an error in a few words, without passwords.
         longest_wait_s: between two questions.
     """
@@ -74,27 +77,58 @@ class Patience:
             PreemptedError: SIGTERM came while it was waited for.
             Exception: whatever `question` raised last, if that is no outage or the time is up.
         """
-        away_since: float | None = None
-
-        def before_sleep(state: tenacity.RetryCallState) -> None:
-            nonlocal away_since
-            error = state.outcome.exception() if state.outcome else None
-            if away_since is None and error is not None:
-                away_since = time.monotonic()
-                say(f"waiting for {self.what}, up to {self.seconds:.0f} s: {self.cause(error)}")
-
+        outage = _Outage(self)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(self.is_outage),
-            stop=tenacity.stop_after_delay(self.seconds),
+            stop=outage.is_too_long,
             wait=tenacity.wait_exponential(_FIRST_WAIT_S, max=self.longest_wait_s),
             sleep=lambda seconds: pause(seconds, self.what),
-            before_sleep=before_sleep,
+            before=outage.note_question,
+            before_sleep=outage.say_what_is_waited_for,
             reraise=True,
         )
         answer: R = retrying(question, *args, **kwargs)
-        if away_since is not None:
-            say(f"{self.what} answers again, after {time.monotonic() - away_since:.0f} s")
+        outage.say_that_it_is_over()
         return answer
+
+
+@dataclass
+class _Outage:
+    """One service that does not answer, from the first question in vain."""
+
+    of: Patience
+    _asked_at: float = 0.0
+    _since: float | None = None
+    _said_at: float | None = None
+
+    def note_question(self, _state: tenacity.RetryCallState) -> None:
+        self._asked_at = time.monotonic()
+
+    def is_too_long(self, _state: tenacity.RetryCallState) -> bool:
+        now = time.monotonic()
+        # What went well for so long before it failed has met another outage.
+        went_well = now - self._asked_at > max(self.of.seconds, _LONGEST_SILENCE_S)
+        if self._since is None or went_well:
+            self._since, self._said_at = now, None
+        return now - self._since >= self.of.seconds
+
+    def say_what_is_waited_for(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        assert error is not None, "it is waited for after an error alone"
+        assert self._since is not None, "there was a question in vain"
+        now, of = time.monotonic(), self.of
+        if self._said_at is None:
+            say(f"waiting for {of.what}, up to {of.seconds:.0f} s: {of.cause(error)}")
+        elif now - self._said_at >= _SAY_AGAIN_S:
+            waited = f"{now - self._since:.0f} of {of.seconds:.0f} s"
+            say(f"still waiting for {of.what}, {waited}: {of.cause(error)}")
+        else:
+            return
+        self._said_at = now
+
+    def say_that_it_is_over(self) -> None:
+        if self._since is not None:
+            say(f"{self.of.what} answers again, after {time.monotonic() - self._since:.0f} s")
 
 
 def pause(seconds: float, waiting_for: str) -> None:

@@ -8,7 +8,8 @@ import s3fs
 
 from detector.data.check import check_data
 from detector.data.source import cache_folder, fetch
-from detector.errors import DataError
+from detector.errors import DataError, StoreLostError
+from tests.ports import free_port
 
 WritePage = Callable[..., Path]
 
@@ -125,6 +126,19 @@ def test_wrong_key_is_an_error_that_names_the_variables(
             fetch(url)
     finally:
         s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_a_store_that_stays_away_is_lost_and_the_data_set_is_not_to_blame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("DETSWEEP_PATIENCE_SECONDS", "0.1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(StoreLostError, match="cannot be copied"):
+        fetch("s3://bucket/receipts")
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def test_cache_lies_in_the_home_folder_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,12 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     ParamValidationError,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 from s3fs.errors import translate_boto_error
 
 from detector.errors import StoreError
@@ -39,6 +41,9 @@ AWAY = [
     ReadTimeoutError(endpoint_url="http://s3"),
     HTTPClientError(error="reset"),
     aiohttp.ServerDisconnectedError(),
+    ResponseParserError("half an answer"),
+    IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    OSError(errno.ENOTCONN, "a mount whose server is gone"),
     refusal(500, "InternalError"),
     refusal(503, "ServiceUnavailable"),
     refusal(503, "SlowDown"),
@@ -90,6 +95,10 @@ def test_the_projects_own_variables_say_all_of_s3() -> None:
         "secret": "s",
         "client_kwargs": {"region_name": "eu-central-1"},
     }
+
+
+def test_who_waits_for_a_store_is_detsweep_and_not_its_client() -> None:
+    assert options("s3://bucket/run", {})["config_kwargs"]["retries"] == {"total_max_attempts": 1}
 
 
 def test_without_them_the_usual_ones_count() -> None:

@@ -1,6 +1,7 @@
 """The run store, once in a folder and once on a real S3 server."""
 
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -8,7 +9,7 @@ from typing import ClassVar
 import pytest
 import s3fs
 
-from detector.errors import StoreError
+from detector.errors import StoreError, StoreLostError
 from detector.storage.atomic import write_atomically
 from detector.storage.run_store import RunStore
 from tests.ports import free_port
@@ -98,7 +99,7 @@ def test_an_s3_store_that_is_away_is_waited_for(
         started.append(ThreadingHTTPServer(("127.0.0.1", port), BucketThatComesLate))
         started[0].serve_forever(poll_interval=0.05)
 
-    starting = threading.Timer(1.0, start)
+    starting = threading.Timer(3.0, start)
     starting.start()
     RunStore("s3://bucket/run", patience_s=60).write("best.yaml", "trial: 1\n")
     started[0].shutdown()
@@ -109,6 +110,39 @@ def test_an_s3_store_that_is_away_is_waited_for(
     said = capsys.readouterr().out
     assert "waiting for the run store s3://bucket/run, up to 60 s: " in said
     assert "the run store s3://bucket/run answers again" in said
+
+
+class FrozenServer(BaseHTTPRequestHandler):
+    """Takes requests and never answers, as a process does that is paused."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_HEAD(self) -> None:
+        self.asked.append(self.path)
+        time.sleep(1.0)
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_a_server_that_is_frozen_is_asked_once_before_it_is_spoken_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("detector.storage.object_store._READ_S", 0.2)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FrozenServer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with pytest.raises(StoreLostError, match="does not answer"):
+        RunStore("s3://bucket/run", patience_s=0).read("best.yaml")
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.shutdown()
+    server.server_close()
+    assert len(FrozenServer.asked) == 1
 
 
 def test_a_bucket_that_is_not_there_is_an_error(s3_bucket: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import fsspec
 
-from detector.errors import DataError
+from detector.errors import DataError, StoreLostError
 from detector.patience import Patience
 from detector.storage.names import leads_out
 from detector.storage.object_store import is_outage, open_place, store_errors
@@ -32,14 +32,16 @@ def fetch(url: str) -> Path:
         url: a folder or `s3://bucket/prefix`.
 
     Raises:
-        DataError: there is no such folder, or the object store does not give it.
+        DataError: there is no such folder, or the object store refuses it.
+        StoreLostError: the object store did not answer for long, or the cache's disk was full.
     """
     if url.startswith("s3://"):
         try:
             # A copy that was cut short goes on where it stopped.
             return Patience(f"the data set {url}", is_outage).ask(_fetch_s3, url)
         except store_errors() as error:
-            raise DataError(
+            kind = StoreLostError if is_outage(error) else DataError
+            raise kind(
                 f"cannot be copied: {error}",
                 where=url,
                 remedy="check AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",

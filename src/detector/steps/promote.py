@@ -1,9 +1,9 @@
 """The gate at the end: is the new model better than the one in use, by more than noise?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-
-import fsspec
+from tempfile import TemporaryDirectory
 
 from detector.choosing.pages import PageScores
 from detector.choosing.promotion import Promotion, judge, judge_number
@@ -11,7 +11,8 @@ from detector.console import say
 from detector.data.page import Page
 from detector.errors import DataError, ExportError
 from detector.export.engine import Engine
-from detector.storage.object_store import options
+from detector.patience import SHORT_PATIENCE_S
+from detector.storage.run_store import RunStore
 from detector.wording import counted
 
 
@@ -32,7 +33,8 @@ def compare_with_baseline(model: PageScores, pages: Sequence[Page], baseline: st
     if number is not None:
         return judge_number(model, number)
     say(f"measuring the baseline {baseline} on {counted(len(pages), 'page')}")
-    return judge(model, measure(_local(baseline), pages), baseline)
+    with _local(baseline) as path:
+        return judge(model, measure(path, pages), baseline)
 
 
 def measure(model: Path, pages: Sequence[Page], engine: Engine = Engine.ONNXRUNTIME) -> PageScores:
@@ -60,16 +62,17 @@ def require_baseline(baseline: str) -> None:
     """
     if as_hmean(baseline) is not None:
         return
-    path = _local(baseline)
-    if not path.is_file():
-        raise ExportError(
-            "there is no such baseline",
-            where=baseline,
-            remedy="give an ONNX file that detsweep exported, its URL, or an H-Mean such as 0.9714",
-        )
-    from detector.export.model import Model  # noqa: PLC0415  # it loads onnx
+    with _local(baseline, SHORT_PATIENCE_S) as path:
+        if not path.is_file():
+            raise ExportError(
+                "there is no such baseline",
+                where=baseline,
+                remedy="give an ONNX file that detsweep exported, its URL, or an H-Mean such as "
+                "0.9714",
+            )
+        from detector.export.model import Model  # noqa: PLC0415  # it loads onnx
 
-    Model(path).card  # noqa: B018  # which says that detsweep can run it
+        Model(path).card  # noqa: B018  # which says that detsweep can run it
 
 
 def as_hmean(baseline: str) -> float | None:
@@ -91,15 +94,18 @@ def as_hmean(baseline: str) -> float | None:
     return number
 
 
-def _local(url: str) -> Path:
-    """Where the file lies, or a copy of it."""
+@contextmanager
+def _local(url: str, patience_s: float | None = None) -> Iterator[Path]:
+    """Where the file lies, or a copy of it. There is none at the path where there is no such file.
+
+    Raises:
+        StoreError: its store cannot be read.
+    """
     if "://" not in url:
-        return Path(url)
-    try:
-        return Path(fsspec.open_local(f"simplecache::{url}", s3=options(url)))
-    except (OSError, ValueError, ImportError) as error:
-        raise ExportError(
-            f"cannot read the baseline: {error}",
-            where=url,
-            remedy="check the URL, and the credentials that its store asks for",
-        ) from error
+        yield Path(url)
+        return
+    folder, _, name = url.rpartition("/")
+    with TemporaryDirectory(prefix="detsweep-baseline-") as scratch:
+        copy = Path(scratch) / name
+        RunStore(folder, patience_s).get_file(name, copy)
+        yield copy

@@ -21,13 +21,13 @@ ENDPOINT, KEY, SECRET, REGION = (
     for name in ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION")
 )
 
-_CONNECT_S, _READ_S = 10, 60
+_CONNECT_S, _READ_S = 10, 30
 _AWAY = {
     getattr(errno, name)
     for name in (
         *("EAGAIN", "EBUSY", "EDQUOT", "EIO", "ENOSPC", "EPIPE", "EREMOTEIO", "ESTALE"),
-        *("ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH"),
-        "ETIMEDOUT",
+        *("ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH"),
+        *("ENETDOWN", "ENETRESET", "ENETUNREACH", "ENOTCONN", "ETIMEDOUT"),
     )
     if hasattr(errno, name)  # Windows has not all of them
 }
@@ -52,11 +52,15 @@ def open_place(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
             remedy=f"take it out and set {KEY} and {SECRET}",
         )
     try:
-        place: tuple[fsspec.AbstractFileSystem, str] = fsspec.core.url_to_fs(url, **options(url))
+        fs, path = fsspec.core.url_to_fs(url, **options(url))
     except ImportError as error:
         # fsspec's own error names no module; what it was raised from does.
         raise missing_extra(error.__cause__) or error from None
-    return place
+    if url.startswith("s3://"):
+        # Of s3fs, beside botocore's own: a server that is frozen would be asked 25 times before
+        # anyone hears of it.
+        fs.retries = 1
+    return fs, path
 
 
 def options(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
@@ -76,8 +80,10 @@ def options(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]
             where="environment",
             remedy=f"set {KEY} and {SECRET}, or neither",
         )
+    # Who waits for a store does so by `detector.patience`, which says so.
+    asks_once = {"retries": {"total_max_attempts": 1}}
     settings: dict[str, Any] = {
-        "config_kwargs": {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S}
+        "config_kwargs": {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S, **asks_once}
     }
     if REGION in given:
         settings["client_kwargs"] = {"region_name": given[REGION]}
@@ -105,6 +111,7 @@ def store_errors() -> tuple[type[Exception], ...]:
     return (
         OSError,
         *_loaded("botocore.exceptions", "BotoCoreError"),
+        *_loaded("botocore.parsers", "ResponseParserError"),
         *_loaded("aiohttp", "ClientError"),
     )
 
@@ -121,6 +128,9 @@ def is_outage(error: BaseException) -> bool:
     # First, since some of them are an OSError too, without a number.
     unreachable = (
         *_loaded("botocore.exceptions", "HTTPClientError", "ConnectionError"),
+        *_loaded("botocore.exceptions", "IncompleteReadError"),
+        # Half an answer, of a server that was killed.
+        *_loaded("botocore.parsers", "ResponseParserError"),
         *_loaded("aiohttp", "ClientError"),
     )
     if isinstance(error, (*unreachable, ConnectionError, TimeoutError)):
