@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -241,7 +242,70 @@ def test_a_loss_that_is_not_a_number_names_the_pages(
         train(apply_params(tiny, params), folds, 0, tmp_path, every_epoch)
 
 
-def test_a_damaged_checkpoint_says_what_to_do(tiny: Config, folds: Folds, tmp_path: Path) -> None:
-    (tmp_path / "last.ckpt").write_bytes(b"half a file")
-    with pytest.raises(TrainingError, match="delete it to begin this training again"):
-        train(tiny, folds, 0, tmp_path, every_epoch)
+@pytest.fixture
+def copied(whole: Path, tmp_path: Path) -> Path:
+    """The folder of a finished training, to be damaged."""
+    return Path(shutil.copytree(whole, tmp_path / "run"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half a file"], ids=["empty", "cut"])
+def test_a_damaged_checkpoint_heals_from_the_one_before(
+    damage: bytes,
+    copied: Path,
+    whole: Path,
+    tiny: Config,
+    folds: Folds,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (copied / "last.ckpt").write_bytes(damage)
+    assert train(tiny, folds, 0, copied, every_epoch).status == "finished"
+    said = capsys.readouterr().out
+    assert f"{copied / 'last.ckpt'} is damaged: going by the one before" in said
+    assert "resumed after epoch 2" in said
+    assert curve(copied) == curve(whole)
+    assert_same_weights(copied / "last.ckpt", whole / "last.ckpt")
+
+
+def test_a_training_none_of_whose_checkpoints_is_whole_begins_again(
+    copied: Path, whole: Path, tiny: Config, folds: Folds
+) -> None:
+    for name in ("last.ckpt", ".previous.ckpt"):
+        (copied / name).write_bytes(b"half a file")
+    assert train(tiny, folds, 0, copied, every_epoch).status == "finished"
+    assert_same_weights(copied / "last.ckpt", whole / "last.ckpt")
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "pages.json"])
+def test_a_training_that_lost_what_it_keeps_begins_again(
+    name: str,
+    copied: Path,
+    whole: Path,
+    tiny: Config,
+    folds: Folds,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (copied / name).write_bytes(b"")
+    assert train(tiny, folds, 0, copied, every_epoch).status == "finished"
+    assert f"{copied / name} is missing or damaged: this training begins" in capsys.readouterr().out
+    assert ModelCheckpoint.load(copied / "best.ckpt").epoch > 0
+    assert_same_weights(copied / "last.ckpt", whole / "last.ckpt")
+    assert (copied / "pages.json").read_bytes() == (whole / "pages.json").read_bytes()
+
+
+def test_the_curve_and_the_configuration_are_written_again(
+    copied: Path, whole: Path, tiny: Config, folds: Folds
+) -> None:
+    for name in ("metrics.jsonl", "config.yaml"):
+        (copied / name).write_bytes(b"{")
+    train(tiny, folds, 0, copied, every_epoch)
+    for name in ("metrics.jsonl", "config.yaml"):
+        assert (copied / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_disk_that_refuses_a_checkpoint_says_nothing_of_it(
+    copied: Path, tiny: Config, folds: Folds
+) -> None:
+    (copied / "last.ckpt").unlink()
+    (copied / "last.ckpt").mkdir()
+    with pytest.raises(TrainingError, match="cannot load the checkpoint"):
+        train(tiny, folds, 0, copied, every_epoch)

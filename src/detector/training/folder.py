@@ -12,11 +12,13 @@ import yaml
 from detector.choosing.pages import PAGES, KeptEpoch
 from detector.config.metrics import HISTORY
 from detector.config.schema import Config
-from detector.errors import TrainingError
+from detector.console import say
+from detector.errors import DataError, TrainingError
 from detector.model.checkpoint import ModelCheckpoint, Origin, load_tensors, save_tensors
 from detector.model.dbnet import DBNet
-from detector.storage.atomic import write_atomically
-from detector.training.result import BEST, LAST
+from detector.patience import Patience
+from detector.storage.atomic import is_full, link_beside, write_atomically
+from detector.training.result import BEST, LAST, PREVIOUS
 
 
 @dataclass(frozen=True)
@@ -71,28 +73,71 @@ class TrainingFolder:
         write_atomically(self.path / PAGES, kept.to_json().encode())
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Save all that is needed to go on: tensors and plain values."""
-        save_tensors(self.path / LAST, {**self._origin(), **state})
+        """Save all that is needed to go on: tensors and plain values. What was saved before stays
+        beside it, to go on from where this is found damaged."""
+        last = self.path / LAST
+        if last.exists():
+            before = self.path / PREVIOUS
+            Patience(f"room on the disk for {before}", is_full).ask(link_beside, last, before)
+        save_tensors(last, {**self._origin(), **state})
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last; None before there is anything.
+        """What was saved last, or before that where it is damaged; None before there is anything
+        whole to go on from.
 
         Raises:
-            TrainingError: it is damaged, or of another configuration or data set.
+            TrainingError: it is of another configuration or data set.
         """
-        path = self.path / LAST
-        if not path.exists():
-            return None
-        state = load_tensors(path)
+        for path in (self.path / LAST, self.path / PREVIOUS):
+            if not path.exists():
+                continue
+            state = _whole(path)
+            if state is None:
+                say(f"warning: {path} is damaged: going by the one before, if there is one")
+                continue
+            self._refuse_another(state, path)
+            if state["choice"]["kept"] and (damaged := self._damaged_of_kept()):
+                say(f"warning: {damaged} is missing or damaged: this training begins again")
+                return None
+            return state
+        return None
+
+    def _damaged_of_kept(self) -> Path | None:
+        """Of the files of the epoch that is kept, one that cannot be read."""
+        if _whole(self.best) is None:
+            return self.best
+        pages = self.path / PAGES
+        try:
+            KeptEpoch.from_json(pages.read_text("utf-8"))
+        except (DataError, FileNotFoundError, UnicodeDecodeError):
+            return pages
+        return None
+
+    def _refuse_another(self, state: Mapping[str, Any], path: Path) -> None:
         for name, digest in self._origin().items():
-            if state[name] != digest:
+            if state.get(name) != digest:
                 what = "configuration" if name == "config_digest" else "data set"
                 raise TrainingError(
                     f"the checkpoint was made with another {what}",
                     where=str(path),
                     remedy="train into another folder, or delete this one to begin again",
                 )
-        return state
 
     def _origin(self) -> dict[str, str]:
         return {"config_digest": self.config.digest(), "data_digest": self.data_digest}
+
+
+def _whole(path: Path) -> dict[str, Any] | None:
+    """What a checkpoint holds; None where it is missing, or damaged.
+
+    Raises:
+        TrainingError: the disk refuses to give it, which says nothing of the file.
+    """
+    if not path.exists():
+        return None
+    try:
+        return load_tensors(path)
+    except TrainingError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        return None

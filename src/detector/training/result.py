@@ -9,6 +9,8 @@ from detector.wording import counted
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 """The files of a training's folder that hold its whole state, and the weights that it keeps."""
+PREVIOUS = ".previous.ckpt"
+"""The whole state before that: a hidden file, since a run store has a snapshot before, too."""
 
 
 def trained_before(epochs: int) -> str:

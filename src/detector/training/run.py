@@ -209,6 +209,8 @@ class TrainingRun:
         self._parts.load_state_dict(state)
         self._progress.load_state_dict(state)
         if self._is_first:
+            # The file may be older than the state, or damaged.
+            self._folder.write_curve(self._progress.history)
             say(self._progress.where_it_was(self._config.trainer.max_epochs))
 
     def _result(self, status: Status) -> TrainResult:
