@@ -40,9 +40,9 @@ FAILURES, DOUBTS = "failures", "doubts"
 """How many failures are held against the trial, and for how many its machine may be to blame."""
 FAILED_BY, FAILED_ON = "failed_by", "failed_on"
 """The agent where it failed last, and the last machine that may be to blame."""
-FIRST_EPOCH, IDLE_LAPSES = "first_epoch", "idle_lapses"
-"""The epoch that the attempt goes on from, and how many attempts in a row died before finishing
-one."""
+FIRST_EPOCH, IDLE_LAPSES, IDLE_DEATHS = "first_epoch", "idle_lapses", "idle_deaths"
+"""The epoch that the attempt goes on from; how many attempts in a row died before finishing one,
+and in how many of them an agent outlived its training and said so."""
 
 CARRIED = (PARAMS, STARTED, REASON, FAILURES, DOUBTS, FAILED_BY, FAILED_ON)
 """What a further attempt takes over from the one before."""

@@ -174,7 +174,7 @@ class OptunaSweep:
         slot = self.study.slots()[number]
         if slot.state != "running" or slot.current.number != attempt:
             return False
-        return self.study.bury(slot) if died else self.study.requeue(slot, {})
+        return self.study.bury(slot, is_witnessed=True) if died else self.study.requeue(slot, {})
 
     def _has_no_place(self, sweep: list[Slot], agent: str) -> bool:
         """Whether the storage stands no further agent.
@@ -219,7 +219,7 @@ class OptunaSweep:
         sweep = self.study.slots()
         dead = [slot for slot in _running(sweep) if self.study.watch.is_dead(slot)]
         for slot in dead:
-            self.study.bury(slot)
+            self.study.bury(slot, is_witnessed=False)
         return self.study.slots() if dead else sweep
 
     def _take_first(self, waiting: list[Slot], agent: str) -> StudyTrial | None:

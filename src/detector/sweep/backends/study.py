@@ -22,9 +22,12 @@ from detector.sweep.backends.attempts import LeaseWatch, Slot
 from detector.sweepfile.spec import SweepSpec
 
 _STOPPED = "stopped"
-_IDLE_LAPSES = 3
-"""Attempts in a row that may die before they finish an epoch: beyond it the trial itself kills
-its agents, for example by its use of memory."""
+_MOST_DEATHS = 3
+"""Attempts in a row whose training may die, by the word of the agent that outlived it, before an
+epoch is finished: beyond it the trial itself kills them, for example by its use of memory."""
+_MOST_LAPSES = 9
+"""Attempts in a row that may end without a word before an epoch is finished, those above included.
+Whole machines die so, too, which says little of the trial."""
 
 
 class StopState(Enum):
@@ -102,18 +105,28 @@ class Study:
             self.storage.create_new_trial(self.study_id, waiting)
         return self.end(slot.current.number, TrialState.FAIL)
 
-    def bury(self, slot: Slot) -> bool:
-        """Let a dead agent's trial wait, or end it where one agent after the other died of it."""
+    def bury(self, slot: Slot, *, is_witnessed: bool) -> bool:
+        """Let a dead agent's trial wait, or end it where one agent after the other died of it.
+
+        Args:
+            is_witnessed: whether a process of the agent outlived its training, and says so. Nobody
+                knows otherwise whether the trial was the reason, or the machine.
+        """
         attrs = slot.current.user_attrs
         advanced = slot.epoch > attrs.get(attempts.FIRST_EPOCH, 0)
+        before = {} if advanced else attrs
         lapses = 1 if advanced else attrs.get(attempts.IDLE_LAPSES, 0) + 1
-        if lapses > _IDLE_LAPSES:
-            return self._give_up(slot, lapses)
+        deaths = before.get(attempts.IDLE_DEATHS, 0) + is_witnessed
+        if deaths > _MOST_DEATHS:
+            return self._give_up(slot, f"{deaths} trainings of it in a row died")
+        if lapses > _MOST_LAPSES:
+            return self._give_up(slot, f"{lapses} agents in a row died, or their machines,")
+        counts = {attempts.IDLE_LAPSES: lapses, attempts.IDLE_DEATHS: deaths}
         suspect = {} if advanced else {attempts.FAILED_ON: slot.lease.get("node")}
-        return self.requeue(slot, {attempts.IDLE_LAPSES: lapses, **suspect})
+        return self.requeue(slot, {**counts, **suspect})
 
-    def _give_up(self, slot: Slot, lapses: int) -> bool:
-        reason = f"{lapses} agents in a row died before they finished epoch {slot.epoch + 1}"
+    def _give_up(self, slot: Slot, how: str) -> bool:
+        reason = f"{how} before they finished epoch {slot.epoch + 1}: look at their memory"
         ending = {attempts.REASON: reason, attempts.END: "failed", attempts.ENDED: time.time()}
         return self.end(slot.current.number, TrialState.FAIL, ending)
 
