@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from detector.console import LOG, log_line, narrow_table, plain_console, plain_errors, say
-from detector.errors import ConfigError
+from detector.errors import ConfigError, DetsweepError, StorageLostError, StoreLostError
 from detector.sweep.opening import open_backend
 from detector.sweepfile.spec import read_sweep
 from tests.tiny_run import SWEEP
@@ -62,21 +62,31 @@ def spoken(line: str, monkeypatch: pytest.MonkeyPatch, style: str) -> str | None
 
 
 @pytest.mark.parametrize(
-    ("refused", "said"),
+    ("refused", "said", "code"),
     [
-        (OSError(errno.ENOSPC, "No space left on device", "a.ckpt"), "a.ckpt: No space left"),
-        (PermissionError(errno.EACCES, "Permission denied", "b"), "check who may read and write"),
-        (IsADirectoryError(errno.EISDIR, "Is a directory", "c"), "name a file in place of"),
-        (OSError("something else"), "error: something else"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.ckpt"), "a.ckpt: No space left", 75),
+        (PermissionError(errno.EACCES, "Permission denied", "b"), "check who may read and", 2),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "c"), "name a file in place of", 2),
+        (OSError("something else"), "error: something else", 2),
     ],
 )
 def test_what_the_system_refuses_is_a_line_with_the_file(
-    refused: OSError, said: str, capsys: pytest.CaptureFixture[str]
+    refused: OSError, said: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_, plain_errors():
         raise refused
-    assert exit_.value.code == 2
+    assert exit_.value.code == code
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lost", [StorageLostError("no answer"), StoreLostError("no answer")])
+def test_what_did_not_come_back_ends_a_command_with_a_code_of_its_own(
+    lost: DetsweepError, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_, plain_errors():
+        raise lost
+    assert exit_.value.code == 75
+    assert capsys.readouterr().err == "error: no answer\n"
 
 
 def test_a_reader_that_has_left_is_not_an_error_of_a_file() -> None:

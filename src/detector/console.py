@@ -18,13 +18,16 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from detector.errors import DetsweepError, PreemptedError
+from detector.errors import DetsweepError, PreemptedError, StorageLostError, StoreLostError
 from detector.extras import missing_extra
 from detector.interrupt import ASKS_TO_END, ask_this_process_to_end
 from detector.names import REMEDY, readable
 from detector.redacting import redact
 
 ERROR_EXIT_CODE = 2
+LOST_EXIT_CODE = 75
+"""A storage, a store or a disk was away or full for long: nothing is wrong with what was asked for.
+Started again, it goes on where it was. (EX_TEMPFAIL of sysexits.h.)"""
 PREEMPTED_EXIT_CODE = 143
 """What a shell shows of a process that SIGTERM ended: it is to be started again, and goes on."""
 
@@ -147,8 +150,9 @@ def _end(_signum: int, _frame: FrameType | None) -> None:
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """Print a `DetsweepError` to stderr without its traceback and exit with code 2, and so where
-    an extra is not installed; where the process was asked to end, with 143. Any other error is
-    raised, and where nobody catches it, its traceback is printed without passwords."""
+    an extra is not installed; where the process was asked to end, with 143, and where what it
+    waited for did not come back, with 75. Any other error is raised, and where nobody catches it,
+    its traceback is printed without passwords."""
     sys.excepthook = _show_uncaught
     before = {signum: signal.getsignal(signum) for signum in ASKS_TO_END}
     end_on_sigterm()
@@ -160,6 +164,9 @@ def plain_errors() -> Iterator[None]:
     except PreemptedError as error:
         _complain(f"preempted: {error}")
         raise SystemExit(PREEMPTED_EXIT_CODE) from error
+    except (StorageLostError, StoreLostError) as error:
+        _complain(f"error: {error}")
+        raise SystemExit(LOST_EXIT_CODE) from error
     except (DetsweepError, ModuleNotFoundError) as error:
         known = error if isinstance(error, DetsweepError) else missing_extra(error)
         if known is None:
@@ -177,7 +184,8 @@ def plain_errors() -> Iterator[None]:
         if error.errno == errno.EPIPE:  # Nobody reads on: `detsweep … | head`.
             raise
         _complain(f"error: {_about_a_file(error)}")
-        raise SystemExit(ERROR_EXIT_CODE) from error
+        code = LOST_EXIT_CODE if error.errno in _FULL else ERROR_EXIT_CODE
+        raise SystemExit(code) from error
     finally:
         if threading.current_thread() is threading.main_thread():
             for signum, handler in before.items():
@@ -190,6 +198,7 @@ def _show_uncaught(
     print(redact("".join(traceback.format_exception(kind, error, trace))), file=sys.stderr, end="")
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _LONGEST_NAME = 300
 _WHAT_HELPS = {
     errno.EACCES: "check who may read and write there",

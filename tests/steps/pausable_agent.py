@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 from detector.config.metrics import HISTORY
+from detector.console import plain_errors
+from detector.patience import patience_seconds
 from detector.steps.run import Run
 from detector.steps.training import Origin
 from detector.storage.atomic import write_atomically
@@ -41,7 +43,7 @@ def main(store: str, backend: str, sweep: str, name: str, lease: str) -> None:
                     return "stopped"
         return "finished"
 
-    opened = open_backend(backend, float(lease), 60).open(sweep)
+    opened = open_backend(backend, float(lease), patience_seconds()).open(sweep)
     run_agent(opened, train, agent=name, wait_for_stragglers=True)
 
 
@@ -53,4 +55,5 @@ def epoch_of(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with plain_errors():
+        main(*sys.argv[1:])

@@ -3,6 +3,7 @@
 PostgreSQL refuses to run as root, so it is started as another user where the tests are root.
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -180,6 +181,27 @@ def small_disk(megabytes: int) -> Iterator[Path | None]:
         if mounted.returncode == 0:
             subprocess.run(["umount", folder], check=True)
         folder.rmdir()
+
+
+@contextmanager
+def filled(disk: Path | None) -> Iterator[None]:
+    """Not a byte is left on a disk while the block runs."""
+    if disk is None:
+        yield
+        return
+    filler = disk / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file:
+            block = bytes(1 << 20)
+            while block:
+                try:
+                    file.write(block)
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC
+                    block = block[: len(block) // 2]
+        yield
+    finally:
+        filler.unlink()
 
 
 def _is_root() -> bool:

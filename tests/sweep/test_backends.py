@@ -4,6 +4,7 @@ What a backend may lack is a `Capability`: a test that asks for one runs on the 
 it. What W&B does instead is tested in test_wandb.py.
 """
 
+import errno
 import math
 import os
 import signal
@@ -229,7 +230,7 @@ def test_who_was_paused_while_a_trial_was_given_to_him_asks_again(
     def paused_before(slot: Slot, agent: str) -> object:
         if not paused:
             paused.append(slot)
-            sweep.study.bury(sweep.study.slots()[0])
+            sweep.study.bury(sweep.study.slots()[0], is_witnessed=False)
         return hold(slot, agent)
 
     monkeypatch.setattr(sweep, "_hold", paused_before)
@@ -272,18 +273,33 @@ def test_a_takeover_that_was_itself_cut_off_is_completed_by_the_next_agent(
 
 
 @requeues
-def test_a_trial_that_kills_every_agent_is_given_up(url: str, new_sweep: NewSweep) -> None:
+def test_a_trial_that_kills_every_training_is_given_up(new_sweep: NewSweep) -> None:
+    sweep = new_sweep(run_cap=1)
+    for _ in range(4):
+        held = take(sweep, "doomed")
+        assert sweep.requeue(held.number, held.attempt, died=True)
+    (trial,) = sweep.trials()
+    assert (trial.state, trial.attempts) == ("failed", 4)
+    assert "4 trainings of it in a row died before they finished epoch 1" in (trial.reason or "")
+
+
+@requeues
+def test_a_trial_outlives_machines_that_die_but_not_every_one_there_is(
+    url: str, new_sweep: NewSweep
+) -> None:
     sweep = open_backend(url, lease_seconds=0.2).open(new_sweep(run_cap=1).id)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
+    taken = []
     while sweep.trials() == [] or sweep.trials()[0].state != "failed":
         assert time.monotonic() < deadline
-        claim = sweep.claim("doomed")
+        claim = sweep.claim("on a machine that dies")
         if not isinstance(claim, Idle):
+            taken.append(claim.attempt)
             die(claim)
         time.sleep(sweep.poll_seconds)
     (trial,) = sweep.trials()
-    assert trial.attempts == 4
-    assert "agents in a row died before they finished epoch 1" in (trial.reason or "")
+    assert trial.attempts == len(taken) == 10
+    assert "10 agents in a row died, or their machines, before" in (trial.reason or "")
 
 
 @requeues
@@ -367,6 +383,38 @@ def test_a_trial_whose_store_stays_away_is_released_and_not_blamed(
     (trial,) = sweep.trials()
     assert (trial.state, trial.reason) == ("waiting", None)
     assert dict(work(sweep, agent="a2").outcomes) == {trial.number: "finished"}
+
+
+def full_at_first(times: int) -> Objective:
+    """An objective that meets a full disk after an epoch, so many times."""
+    left = [OSError(errno.ENOSPC, "No space left on device", "last.ckpt")] * times
+
+    def objective(trial: TrialHandle) -> TrialEnd:
+        trial.report(1, {"score": 0.5})
+        if left:
+            raise left.pop()
+        return "finished"
+
+    return objective
+
+
+def test_a_full_disk_is_waited_for_by_the_agent_that_has_the_trial(new_sweep: NewSweep) -> None:
+    sweep = new_sweep(run_cap=1)
+    assert list(work(sweep, full_at_first(2)).outcomes.values()) == ["finished"]
+    (trial,) = sweep.trials()
+    assert (trial.state, trial.attempts, trial.reason) == ("finished", 1, None)
+
+
+def test_a_disk_that_stays_full_is_not_held_against_the_trial(
+    new_sweep: NewSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETSWEEP_PATIENCE_SECONDS", "0")
+    sweep = new_sweep(run_cap=1)
+    with pytest.raises(StoreLostError, match=r"a training could not go on here: .*last\.ckpt"):
+        work(sweep, full_at_first(10**6))
+    (trial,) = sweep.trials()
+    assert (trial.state, trial.reason) == ("waiting", None)
+    assert list(work(sweep, agent="a2").outcomes.values()) == ["finished"]
 
 
 def test_a_trial_that_fails_once_is_tried_again(new_sweep: NewSweep) -> None:

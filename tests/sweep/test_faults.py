@@ -4,8 +4,6 @@ A round is drawn from its seed. `DETSWEEP_FAULT_ROUNDS` is the number of rounds 
 storage; the short form is one. Run with -s, a round prints what was done to it.
 """
 
-import contextlib
-import errno
 import os
 import random
 import shutil
@@ -25,7 +23,7 @@ from optuna.trial import TrialState
 from detector.sweep.backends.optuna import OptunaSweep
 from detector.sweep.opening import open_backend
 from detector.sweepfile.spec import read_sweep
-from tests.sweep.servers import Postgresql, find_postgresql, postgresql, small_disk
+from tests.sweep.servers import Postgresql, filled, find_postgresql, postgresql, small_disk
 from tests.sweep.taking import x_of
 from tests.sweep.toy_agent import EPOCHS
 
@@ -165,27 +163,6 @@ def crowd_at(tmp_path: Path, skewed_clock: Path) -> Iterator[Callable[[str, rand
         os.kill(agent.pid, signal.SIGKILL)
     for nursery in nurseries:
         nursery.process.communicate()
-
-
-@contextlib.contextmanager
-def filled(disk: Path | None) -> Iterator[None]:
-    """Not a byte is left on a disk while the block runs."""
-    if disk is None:
-        yield
-        return
-    filler = disk / "filler"
-    try:
-        with filler.open("wb", buffering=0) as file:
-            block = bytes(1 << 20)
-            while block:
-                try:
-                    file.write(block)
-                except OSError as error:
-                    assert error.errno == errno.ENOSPC
-                    block = block[: len(block) // 2]
-        yield
-    finally:
-        filler.unlink()
 
 
 def restart(database: Postgresql, how: signal.Signals) -> None:

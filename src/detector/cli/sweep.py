@@ -146,7 +146,8 @@ def agent(
     """Take trials of a sweep and train them until none is left.
 
     Agents may join and leave at any time. SIGTERM releases the running trial for another agent and
-    ends with exit code 143.
+    ends with exit code 143. A storage or a disk that was away or full for five minutes
+    (DETSWEEP_PATIENCE_SECONDS) does the same with exit code 75.
     """
     need("sweep")
     from detector.config.loading import apply_params

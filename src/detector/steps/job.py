@@ -18,10 +18,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from detector.choosing.candidates import BALANCE
-from detector.console import plain_errors, say
+from detector.console import LOST_EXIT_CODE, plain_errors, say
 from detector.environment import whole
 from detector.errors import (
     ConfigError,
@@ -41,7 +40,7 @@ from detector.sweep.opening import SweepAddress
 from detector.sweep.status import SweepStatus, sweep_status
 from detector.sweepfile.spec import read_sweep_file
 
-TRY_AGAIN = 75
+TRY_AGAIN = LOST_EXIT_CODE
 RUN_FAILED = 78
 
 _INDEX = "JOB_COMPLETION_INDEX"
@@ -199,19 +198,13 @@ def main() -> None:
         try:
             job = Job.of_environment(os.environ)
             job.lead(Path(sys.argv[1])) if leads else job.follow()
-        except (StorageLostError, StoreLostError) as error:
-            _end(error, TRY_AGAIN)
-        except PreemptedError:
+        except (PreemptedError, StorageLostError, StoreLostError):
             raise
         except DetsweepError as error:
             if not leads:
                 raise
-            _end(error, RUN_FAILED)
-
-
-def _end(error: DetsweepError, code: int) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr, flush=True)
-    raise SystemExit(code) from error
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            raise SystemExit(RUN_FAILED) from error
 
 
 if __name__ == "__main__":

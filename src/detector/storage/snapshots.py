@@ -1,7 +1,7 @@
 """A folder of a run store that changes as a whole, whenever its writers end.
 
-    snapshots/000002.5f1c/000007.json
-    files/000002.5f1c/0d6c2a9be1f3-best.ckpt
+    snapshots/000002.0005f1c/000007.json
+    files/000002.0005f1c/0d6c2a9be1f3-best.ckpt
 
 Files lie by their content. A snapshot is written last and names all of them with their digests:
 readers go by the newest one whose files are whole. Each attempt writes below a name of its own,
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.console import say
-from detector.errors import StoreError
+from detector.errors import StoreError, StoreLostError
 from detector.storage.names import leads_out
 from detector.storage.run_store import RunStore
 
@@ -144,7 +144,9 @@ class Snapshots:
         seen = self._attempts()
         if number is None:
             number = 1 + max((int(name.partition(".")[0]) for name in seen), default=0)
-        name = f"{number:06d}.{uuid.uuid4().hex[:4]}"
+        # What begins again under its number, when an outage is over, comes after what it has left.
+        begun = sum(name.startswith(f"{number:06d}.") for name in seen)
+        name = f"{number:06d}.{begun:03d}{uuid.uuid4().hex[:4]}"
         with self._working_folder(name) as folder:
             inherited = self._take(folder, ()) if inherits else None
             attempt = Attempt(self._store, self._key, name, folder, about, inherited)
@@ -215,7 +217,8 @@ class Attempt:
     """A local folder whose content becomes visible as a whole, by `publish`.
 
     Attributes:
-        path: of the folder. Files in it are replaced, never changed in place.
+        path: of the folder. Files in it are replaced, never changed in place; hidden ones are not
+            published.
     """
 
     def __init__(
@@ -241,6 +244,8 @@ class Attempt:
         """
         try:
             self._publish()
+        except StoreLostError:
+            raise  # It has been asked for long enough.
         except (FileNotFoundError, StoreError):
             # A later attempt removes what this one works on.
             self._refuse_if_superseded(self._stored())
@@ -265,7 +270,7 @@ class Attempt:
 
     def _files(self) -> Iterator[Path]:
         for path in self.path.rglob("*"):
-            if path.is_file() and path.suffix != ".tmp":
+            if path.is_file() and path.suffix != ".tmp" and not path.name.startswith("."):
                 yield path
 
     def _digest(self, path: Path) -> str:

@@ -13,13 +13,16 @@ from typing import Literal
 from detector.console import say
 from detector.errors import (
     ConfigError,
+    DetsweepError,
     PreemptedError,
     StorageLostError,
     StoreLostError,
     SweepError,
 )
 from detector.interrupt import catch_sigterm
+from detector.patience import Patience
 from detector.redacting import redact
+from detector.storage.object_store import is_outage
 from detector.sweep.protocol import HeldTrial, Idle, Sweep
 from detector.sweep.trial import Objective, Params
 
@@ -100,8 +103,9 @@ def run_agent(
         max_epochs: a trial's epochs, for the log; the parameter `trainer.max_epochs` wins over it.
 
     Raises:
-        SweepError: the sweep's storage does not answer, or `FAILURES_IN_A_ROW`
-            trials failed.
+        SweepError: `FAILURES_IN_A_ROW` trials failed.
+        StorageLostError: the sweep's storage did not answer for long.
+        StoreLostError: what a training needs was away or full for long; its trial is released.
     """
     until = math.inf if timeout is None else time.monotonic() + timeout
     with catch_sigterm() as interrupt:
@@ -167,7 +171,7 @@ class _Agent:
 
     def _train(self, trial: HeldTrial, handle: "_Handle") -> Outcome:
         try:
-            end = self.objective(handle)
+            end = _away_or_full().ask(self.objective, handle)
         except StorageLostError:
             raise  # The trial did nothing wrong, and nothing could be recorded if it had.
         except (StoreLostError, PreemptedError) as error:
@@ -178,6 +182,10 @@ class _Agent:
             # The drawn values do not go together: no node and no second try would do better.
             return self._fail(trial, str(error))
         except Exception as error:
+            if _is_away_or_full(error):
+                text = f"released: {redact(str(error))}"
+                self._end(trial, "preempted", text, trial.release)
+                raise _lost(error) from error
             reason = redact(f"{type(error).__name__}: {error}")
             return self._blame(trial, reason, handle.has_trained)
         except BaseException:
@@ -294,6 +302,7 @@ class _Handle:
         # A resumed training first repeats what it had reported before.
         if epoch > self._resumed_after:
             self.has_trained = True
+            self._resumed_after = epoch
             of_total = f"/{self._total}" if self._total is not None else ""
             shown = "no value" if value is None else f"{value:.4f}"
             self._say("epoch", f"epoch {epoch}{of_total} · {self.metric} {shown}")
@@ -309,6 +318,24 @@ class _Handle:
         hint = f"; did you mean {near[0]}?" if near else ""
         others = ", ".join(sorted(self._reported))
         return f"{self.metric} was never reported, but {others} were{hint}"
+
+
+def _away_or_full() -> Patience:
+    """A training that met an outage goes on from its last epoch, on the machine that has it."""
+    return Patience("what a training needs", _is_away_or_full)
+
+
+def _is_away_or_full(error: BaseException) -> bool:
+    # A `DetsweepError` says itself what it is, and has been waited for where that helps.
+    return is_outage(error) and not isinstance(error, DetsweepError)
+
+
+def _lost(error: Exception) -> StoreLostError:
+    return StoreLostError(
+        f"a training could not go on here: {redact(str(error))}",
+        remedy="make room on the disk, or check the network, then start the agent again: the trial "
+        "goes on from its last epoch",
+    )
 
 
 def _print_event(event: AgentEvent) -> None:
