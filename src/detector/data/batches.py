@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from detector.config.schema import Config
 from detector.data.augment import apply_warp, change_light, draw_warp, warp_outlines
@@ -201,7 +201,7 @@ def training_batches(
 
 
 def _side_by_side(crops: list[Crop]) -> Batch:
-    return Batch(
+    batch = Batch(
         pictures=torch.stack([crop.picture for crop in crops]),
         shrink_map=torch.stack([crop.shrink_map for crop in crops]),
         shrink_mask=torch.stack([crop.shrink_mask for crop in crops]),
@@ -209,3 +209,10 @@ def _side_by_side(crops: list[Crop]) -> Batch:
         thresh_mask=torch.stack([crop.thresh_mask for crop in crops]),
         pages=tuple(crop.page for crop in crops),
     )
+    if get_worker_info() is not None:
+        # The thread that hands batches over would do so, and where there is no room in /dev/shm
+        # print that and go on: the training would wait for the batch for ever.
+        for field in batch:
+            if isinstance(field, Tensor):
+                field.share_memory_()  # type: ignore[no-untyped-call]  # torch has no type for it
+    return batch

@@ -1,6 +1,8 @@
 """One training run, top to bottom: build, resume, train and validate each epoch, save, end."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -19,6 +21,7 @@ from detector.config.schema import Config
 from detector.console import say
 from detector.data.fit import require_text
 from detector.data.folds import Folds
+from detector.errors import TrainingError
 from detector.evaluation.cleval.counts import DatasetScore
 from detector.interrupt import Interrupt, catch_sigterm
 from detector.pace import Pace
@@ -69,9 +72,10 @@ def train(
     Raises:
         ConfigError: the batch cannot be shared by so many processes.
         DataError: nothing to train on, or no text in it.
-        TrainingError: the loss stopped being a number, or `last.ckpt` is of another configuration.
+        TrainingError: the loss stopped being a number, `last.ckpt` is of another configuration, or
+            a process that loads data has failed.
     """
-    with catch_sigterm() as interrupt:
+    with catch_sigterm() as interrupt, _loading(config.data.num_workers):
         run = TrainingRun(config, folds, fold, run_dir, tracker, on_step or _step_lines())
         return run.train(on_epoch, interrupt)
 
@@ -215,3 +219,21 @@ class TrainingRun:
 
     def _result(self, status: Status) -> TrainResult:
         return self._progress.result(status, self._folder.best)
+
+
+@contextmanager
+def _loading(workers: int) -> Iterator[None]:
+    """Say in a line that a process that loads data has died or has no room. Where one dies, torch
+    interrupts this process wherever it is."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        reason = str(error).strip().rpartition("\n")[2]  # of that process's traceback
+        raise TrainingError(
+            f"a process that loads data has failed: {reason}",
+            where=f"data.num_workers={workers}",
+            remedy="give this machine or container more memory, or more shared memory (/dev/shm), "
+            "or lower data.num_workers; 0 needs neither. What was trained is kept",
+        ) from error
