@@ -93,7 +93,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Begun:
     return Begun(tmp_path_factory.mktemp("begun"))
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", ["empty", "cut", "other"])
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_a_damaged_document_is_named_or_done_without(
     document: str, damage: str, begun: Begun, tmp_path: Path
