@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.util
 import itertools
+import json
 import os
 import random
 import shutil
@@ -117,6 +118,7 @@ class S3:
         self.port, *others = ports_of_seaweedfs(4)
         self._others = others
         self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.filer = f"http://127.0.0.1:{others[-1]}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -227,6 +229,18 @@ def test_the_bucket_is_created_once_and_the_test_pod_uses_it(
 
 
 @pytest.mark.timeout(180)
+def test_the_contents_of_objects_wait_for_the_disk(s3: S3) -> None:
+    deadline = time.monotonic() + START_S
+    settings = b""
+    while b'"fsync"' not in settings:
+        assert time.monotonic() < deadline
+        with contextlib.suppress(OSError):
+            settings = urllib.request.urlopen(f"{s3.filer}/etc/seaweedfs/filer.conf").read()
+        time.sleep(0.2)
+    (location,) = json.loads(settings)["locations"]
+    assert (location["locationPrefix"], location["fsync"]) == ("/buckets/", True)
+
+
 def test_a_bucket_in_another_region_is_asked_for_by_its_region(
     s3: S3, manifests: list[Manifest]
 ) -> None:

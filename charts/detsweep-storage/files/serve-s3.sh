@@ -5,8 +5,41 @@
 # who listen to it, and one of them is the filer itself. Killed, it loses nothing that it has confirmed:
 # that is in its files, which `sync` puts on the disk while clients are still served.
 set -eu
-trap 'sync -f /data || sync; exit 143' TERM
+
+# value_of NAME DEFAULT ARGUMENTS: of the last argument NAME=VALUE.
+value_of() {
+    name=$1 value=$2
+    shift 2
+    for word; do
+        case $word in "$name"=*) value=${word#*=} ;; esac
+    done
+    echo "$value"
+}
+
+folder=$(value_of -dir /data "$@")
+master=127.0.0.1:$(value_of -master.port 9333 "$@")
+filer=127.0.0.1:$(value_of -filer.port 8888 "$@")
+
+trap 'sync -f "$folder" || sync; exit 143' TERM
+
+# An object's content waits for the disk. The setting is kept in the filer.
+sync_contents() {
+    until echo 'fs.configure -locationPrefix=/buckets/ -fsync -apply' |
+        weed shell -master="$master" -filer="$filer" 2>/dev/null | grep -q '"fsync": *true'; do
+        sleep 1
+    done
+}
+
+# Its name is written without waiting, so a power cut costs those of the last seconds.
+sync_names() {
+    while sleep 5; do
+        sync -f "$folder" || sync
+    done
+}
 
 weed "$@" &
+server=$!
+sync_contents &
+sync_names &
 # The end of this shell, process 1 of the container, is the end of weed.
-wait $!
+wait $server
