@@ -146,3 +146,9 @@ def test_cache_lies_in_the_home_folder_unless_told(monkeypatch: pytest.MonkeyPat
     home = Path.home()
     assert cache_folder("s3://a/receipts").is_relative_to(home / ".cache/detsweep")
     assert cache_folder("s3://a/receipts") != cache_folder("s3://b/receipts")
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_no_name_is_no_folder(name: str) -> None:
+    with pytest.raises(DataError, match="an empty name: there is no such folder"):
+        fetch(name)

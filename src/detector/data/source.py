@@ -49,10 +49,11 @@ def fetch(url: str) -> Path:
     if "://" in url:
         raise DataError("not a place for data", where=url, remedy="give a folder or an s3:// URL")
     folder = Path(url)
-    if not folder.is_dir():
+    # The path of no name would be the folder that the command runs in.
+    if not url.strip() or not folder.is_dir():
         raise DataError(
             "there is no such folder",
-            where=url,
+            where=url.strip() or "an empty name",
             remedy="check the path; --data, data.path or DETSWEEP_DATA names it",
         )
     return folder
