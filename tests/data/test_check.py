@@ -35,6 +35,7 @@ def test_sound_data_set_has_no_problems(root: Path, write_page: WritePage) -> No
         "boxes": 5,
         "ignored_boxes": 1,
         "group_column": None,
+        "labels": "ICDAR 2015: 8 numbers, text (1 file)",
         "groups": 0,
         "errors": 0,
         "skipped": 0,
@@ -65,7 +66,7 @@ def test_dangling_link_is_an_error(root: Path, write_page: WritePage) -> None:
     image = write_page(name="b")
     image.unlink()
     image.symlink_to(root / "moved.jpg")
-    assert "cannot be read" in _errors(check_data(root))["images/b.jpg", None]
+    assert "moved.jpg, which is gone" in _errors(check_data(root))["images/b.jpg", None]
 
 
 def test_image_above_the_pixel_limit_is_an_error(root: Path, write_page: WritePage) -> None:
@@ -85,7 +86,6 @@ def test_every_bad_box_is_listed_by_file_and_line(root: Path, write_page: WriteP
         text="\n".join(
             [
                 _GOOD,
-                "2,2,30,10,30,2,2,10,bow tie",
                 "2,2,2,2,2,2,2,2,dot",
                 "nan,2,30,2,30,10,2,10,nan",
                 "900,2,930,2,930,10,900,10,far",
@@ -94,7 +94,7 @@ def test_every_bad_box_is_listed_by_file_and_line(root: Path, write_page: WriteP
         ),
     )
     report = check_data(root)
-    assert {place for _, place in _errors(report)} == {2, 3, 4, 5, 6}
+    assert {place for _, place in _errors(report)} == {2, 3, 4, 5}
     assert {file for file, _ in _errors(report)} == {"gt/b.txt"}
     assert _usable(report) == ["a"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.data.data_set import DataSet
+from detector.data.data_set import AS_FOUND, DataSet, Reading
 from detector.errors import DataError
 
 WritePage = Callable[..., Path]
@@ -17,8 +17,8 @@ WritePage = Callable[..., Path]
 QUAD = "2,2,30,2,30,10,2,10"
 
 
-def _reasons(root: Path, level: str, group_column: str | None = None) -> dict[str, str]:
-    problems = DataSet.read(root, group_column).problems
+def _reasons(root: Path, level: str, reading: Reading = AS_FOUND) -> dict[str, str]:
+    problems = DataSet.read(root, reading).problems
     return {problem.file: problem.reason for problem in problems if problem.level == level}
 
 
@@ -63,7 +63,7 @@ def test_image_that_is_itself_named_gt_keeps_its_annotation(
     assert [(page.name, len(page.boxes)) for page in DataSet.read(root).pages()] == [
         ("images/gt_1.jpg", 2)
     ]
-    assert _reasons(root, "skip") == {"images/1.jpg": "no annotation file in gt/"}
+    assert _reasons(root, "skip") == {"images/1.jpg": "has no labels"}
 
 
 def test_words_json_beside_images_annotates_them(root: Path, write_page: WritePage) -> None:
@@ -111,17 +111,16 @@ def test_two_words_json_are_an_error(root: Path, write_page: WritePage) -> None:
     shutil.rmtree(root / "gt")
     for name in ("one.json", "two.json"):
         _write_words_json(root / name, "a.jpg")
-    with pytest.raises(DataError, match=r"has 2 JSON files: one\.json, two\.json"):
+    with pytest.raises(DataError, match=r"a\.jpg: has two annotations: one\.json and two\.json"):
         DataSet.read(root).pages()
 
 
 @pytest.mark.parametrize(
     ("splits", "problem"),
     [
-        ([], "holds no images/ folder"),
+        ([], "holds no images, and no folder of them"),
         (["", "train"], "has images/ beside train"),
-        (["val"], "holds no images/ folder"),
-        (["train", "val", "test"], "has 2 held-out splits: val, test"),
+        (["val"], "holds val/ alone"),
     ],
 )
 def test_other_layouts_are_errors_that_show_the_right_one(
@@ -144,7 +143,7 @@ def test_image_without_annotation_is_left_out_and_said(root: Path, write_page: W
     write_page(name="b")
     (root / "gt/b.txt").unlink()
     assert [page.name for page in DataSet.read(root).pages()] == ["images/a.jpg"]
-    assert _reasons(root, "skip") == {"images/b.jpg": "no annotation file in gt/"}
+    assert _reasons(root, "skip") == {"images/b.jpg": "has no labels"}
 
 
 def test_annotation_without_image_is_an_error(root: Path, write_page: WritePage) -> None:
@@ -157,7 +156,9 @@ def test_annotation_without_image_is_an_error(root: Path, write_page: WritePage)
 def test_image_with_two_annotations_is_an_error(root: Path, write_page: WritePage) -> None:
     write_page(name="a")
     (root / "gt/gt_a.txt").write_text(QUAD, encoding="utf-8")
-    assert _reasons(root, "error") == {"images/a.jpg": "has two annotations: a.txt, gt_a.txt"}
+    assert _reasons(root, "error") == {
+        "images/a.jpg": "has two annotations: gt/a.txt and gt/gt_a.txt"
+    }
 
 
 def test_split_without_annotations_is_left_out_as_a_whole(
@@ -261,7 +262,7 @@ def test_group_column_is_asked_for_or_the_only_one_there_is(
     (root / "index.csv").write_text(
         f"{header}\n{','.join(row[c] for c in columns)}\n", encoding="utf-8"
     )
-    data_set = DataSet.read(root, asked)
+    data_set = DataSet.read(root, Reading(asked))
     assert data_set.group_column == taken
     assert data_set.labelled[0].page.group == (f"in {taken}" if taken else None)
 
@@ -284,10 +285,10 @@ def test_asking_for_a_column_that_is_not_there_is_an_error(
 ) -> None:
     write_page(name="a")
     with pytest.raises(DataError, match=r"there is no index\.csv"):
-        DataSet.read(root, "shop").pages()
+        DataSet.read(root, Reading("shop")).pages()
     (root / "index.csv").write_text("name,group\na,x\n", encoding="utf-8")
     with pytest.raises(DataError, match="has no column 'shop', only name, group"):
-        DataSet.read(root, "shop").pages()
+        DataSet.read(root, Reading("shop")).pages()
 
 
 def test_page_without_a_group_is_a_warning(root: Path, write_page: WritePage) -> None:

@@ -119,7 +119,7 @@ def test_what_would_fail_later_is_refused(
 
 
 def test_a_folder_without_images_is_no_data_set(asked: AskedRun, tmp_path: Path) -> None:
-    with pytest.raises(DetsweepError, match="holds no images/ folder"):
+    with pytest.raises(DetsweepError, match="holds no images, and no folder of them"):
         replace(asked, data=str(tmp_path)).refuse_what_cannot_end_well()
 
 

@@ -18,6 +18,7 @@ from detector.wording import counted
 
 if TYPE_CHECKING:
     from detector.data.check import CheckReport
+    from detector.data.data_set import Reading
     from detector.data.folds import Manifest
 
 app = typer.Typer(
@@ -42,6 +43,18 @@ GroupColumn = Annotated[
         "that ends in `_group`.",
     ),
 ]
+LabelFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="In which format the labels are, where their files leave it open (`data.format`).",
+    ),
+]
+HeldOut = Annotated[
+    str | None,
+    typer.Option(metavar="PART", help="Which part is held out, where several may be: val, test, …"),
+]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")]
 
 
@@ -56,11 +69,15 @@ class OutputFormat(StrEnum):
 def check(
     source: Source,
     group_column: GroupColumn = None,
+    label_format: LabelFormat = None,
+    held_out: HeldOut = None,
     max_pixels: MaxPixels = _DEFAULTS.max_pixels,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Look at every image and every box; exit with 1 if there are errors."""
-    report = _check(source, max_pixels, group_column)
+    from detector.data.data_set import Reading
+
+    report = _check(source, max_pixels, Reading(group_column, label_format, held_out))
     if as_json:
         typer.echo(report.to_json(), nl=False)
     else:
@@ -82,13 +99,16 @@ def convert(
         bool, typer.Option("--drop-bad", help="Leave out the pages that have errors.")
     ] = False,
     group_column: GroupColumn = None,
+    label_format: LabelFormat = None,
+    held_out: HeldOut = None,
     max_pixels: MaxPixels = _DEFAULTS.max_pixels,
 ) -> None:
     """Write a clean copy of a data set."""
     from detector.data.convert import write_data_set
+    from detector.data.data_set import Reading
     from detector.data.problem import refuse_errors
 
-    report = _check(source, max_pixels, group_column)
+    report = _check(source, max_pixels, Reading(group_column, label_format, held_out))
     if not drop_bad:
         refuse_errors(report.problems, source)
     _print_report(report)
@@ -112,12 +132,14 @@ def folds(
         ),
     ] = _DEFAULTS.held_out_fraction,
     group_column: GroupColumn = None,
+    label_format: LabelFormat = None,
+    held_out: HeldOut = None,
 ) -> None:
     """Split a data set into folds by whole groups."""
-    from detector.data.data_set import DataSet
+    from detector.data.data_set import DataSet, Reading
     from detector.data.folds import make_folds
 
-    pages = DataSet.read(source, group_column).pages()
+    pages = DataSet.read(source, Reading(group_column, label_format, held_out)).pages()
     manifest = make_folds(pages, count, seed, held_out_fraction)
     write_output(out, manifest.to_json().encode())
     # Beside the result, which `-` puts on the standard output.
@@ -144,13 +166,13 @@ def synth(
     plain_console().print(f"drew {train + held_out} receipts in {target}")
 
 
-def _check(source: str, max_pixels: int, group_column: str | None) -> "CheckReport":
+def _check(source: str, max_pixels: int, reading: "Reading") -> "CheckReport":
     from detector.data.check import check_data
     from detector.data.source import fetch
 
     root = fetch(source)
     with counting("checking images") as show:
-        return check_data(root, max_pixels=max_pixels, group_column=group_column, on_progress=show)
+        return check_data(root, max_pixels=max_pixels, reading=reading, on_progress=show)
 
 
 def _print_report(report: "CheckReport") -> None:
@@ -165,6 +187,8 @@ def _print_report(report: "CheckReport") -> None:
                 problem.reason,
             )
         console.print(table)
+    if report.labels:
+        console.print(f"labels: {report.labels}", highlight=False, markup=False)
     facts = report.counts()
     grouped = (
         f"{counted(facts['groups'], 'group')} by {report.group_column}"

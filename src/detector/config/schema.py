@@ -86,6 +86,11 @@ class DataConfig(_Section):
     group_column: str | None = None
     """Column of index.csv whose pages stay together in one fold; null takes `group` or the only
     column that ends in `_group`, if there is one."""
+    format: str | None = None
+    """In which format the labels are, where their files leave it open; null finds it out."""
+    held_out: str | None = None
+    """The part of the data set that is held out, where several may be (val and test); the others
+    are trained on."""
     held_out_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
     """Share of the boxes kept away from all training where the data set has no split of its own."""
     max_pixels: PositiveInt = 100_000_000

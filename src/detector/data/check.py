@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from detector.data.data_set import DataSet, LabelledImage
+from detector.data.data_set import AS_FOUND, DataSet, LabelledImage, Reading
 from detector.data.fit import likely_misfits, no_text_at_all
 from detector.data.images import MAX_PIXELS, decode_image, read_bytes
 from detector.data.page import Page
@@ -29,11 +29,13 @@ class CheckReport:
         problems: everything, by file.
         pages: those without an error, by name; each has all its boxes.
         group_column: the column of index.csv that groups pages, if any.
+        labels: the formats that were recognised, in words.
     """
 
     problems: tuple[Problem, ...]
     pages: tuple[Page, ...]
     group_column: str | None
+    labels: str
 
     def of_level(self, level: Level) -> list[Problem]:
         """The problems of one level, in their order."""
@@ -41,7 +43,7 @@ class CheckReport:
 
     def facts(self) -> dict[str, int | str | None]:
         """`counts`, and what makes groups."""
-        return {**self.counts(), "group_column": self.group_column}
+        return {**self.counts(), "group_column": self.group_column, "labels": self.labels}
 
     def counts(self) -> dict[str, int]:
         """The counts a person wants to see: of pages that can be used, and of problems."""
@@ -68,7 +70,7 @@ def check_data(
     root: Path,
     *,
     max_pixels: int = MAX_PIXELS,
-    group_column: str | None = None,
+    reading: Reading = AS_FOUND,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
     """Look at every image and every box of a data set.
@@ -76,13 +78,13 @@ def check_data(
     Args:
         root: a folder in one of the layouts of `detector.data.formats.layout`.
         max_pixels: images with more are errors; their header is enough to know.
-        group_column: the column of index.csv that groups pages.
+        reading: what of the data set is decided already.
         on_progress: is called after each image with the number done and the number of all.
 
     Raises:
         DataError: the folder has no layout that is known, or index.csv cannot be used.
     """
-    data_set = DataSet.read(root, group_column)
+    data_set = DataSet.read(root, reading)
     problems = list(data_set.problems)
     bad = {problem.file for problem in problems if problem.level == "error"}
     pages: list[Page] = []
@@ -100,7 +102,7 @@ def check_data(
     problems += no_text_at_all(pages)
     problems += likely_misfits(pages, max_pixels)
     problems.sort(key=lambda problem: problem.file)
-    return CheckReport(tuple(problems), tuple(pages), data_set.group_column)
+    return CheckReport(tuple(problems), tuple(pages), data_set.group_column, data_set.labels)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import shutil
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from detector.data.formats.icdar import write_icdar
-from detector.data.formats.layout import GROUND_TRUTH, IMAGES, INDEX
+from detector.data.formats.layout import GROUND_TRUTH, IMAGES, INDEX, split_of
 from detector.data.formats.words_json import write_words_json
 from detector.data.images import image_size
 from detector.data.page import Page
@@ -53,13 +53,8 @@ def write_data_set(pages: Sequence[Page], target: Path, to: Format) -> None:
 def _by_split(pages: Sequence[Page]) -> dict[str, list[Page]]:
     splits: dict[str, list[Page]] = defaultdict(list)
     for page in pages:
-        splits[_split(page)].append(page)
+        splits[split_of(page.name)].append(page)
     return splits
-
-
-def _split(page: Page) -> str:
-    """The folder of a page's split: "train", "val", ..., or "" in a flat data set."""
-    return PurePosixPath(page.name).parent.parent.as_posix().removeprefix(".")
 
 
 def _write_split(pages: Sequence[Page], folder: Path, to: Format) -> None:
@@ -81,5 +76,5 @@ def _write_index(pages: Sequence[Page], path: Path) -> None:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["split", "name", "group"])
-    writer.writerows([_split(page), page.image.name, page.group or ""] for page in pages)
+    writer.writerows([split_of(page.name), page.image.name, page.group or ""] for page in pages)
     write_atomically(path, table.getvalue().encode())

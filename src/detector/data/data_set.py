@@ -3,22 +3,47 @@
 Images are not decoded here (`detector.data.check` does), only their headers are read.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
 
 from detector.data.boxes import box_problems
 from detector.data.fit import certain_misfit
 from detector.data.formats import layout
 from detector.data.formats.annotation import Annotation
-from detector.data.formats.icdar import read_icdar
-from detector.data.formats.words_json import read_words_json
+from detector.data.formats.label_file import LabelFile
+from detector.data.formats.labels import Entry
+from detector.data.formats.matching import ImageNames
+from detector.data.formats.recognise import Recognised, recognise
 from detector.data.images import image_size, is_stored_sideways
-from detector.data.page import Page
+from detector.data.mend import in_words, mended
+from detector.data.page import Page, TextBox
 from detector.data.problem import Problem, refuse_errors
 from detector.data.source import fetch
 from detector.errors import DataError
 from detector.wording import counted
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of a data set is decided by a person, where its files leave it open.
+
+    Attributes:
+        group_column: the column of index.csv that groups pages (see `layout.read_groups`).
+        format: a key of `recognise.FORMAT_KEYS`; None takes what the files show.
+        held_out: the part that is held out, where several may be.
+    """
+
+    group_column: str | None = None
+    format: str | None = None
+    held_out: str | None = None
+
+
+AS_FOUND = Reading()
+"""Nothing is decided: all is as the files show it."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +54,13 @@ class LabelledImage:
         page: with every box that could be parsed, good or bad.
         annotation: the same boxes with their places, and what could not be parsed.
         annotation_file: path below the root of the file that holds them.
+        mends: how often each kind of mistake was put right in them.
     """
 
     page: Page
     annotation: Annotation
     annotation_file: str
+    mends: Counter[str] = field(default_factory=Counter)
 
     def problems(self, size: tuple[float, float]) -> list[Problem]:
         """What is wrong with the annotation.
@@ -75,40 +102,41 @@ class DataSet:
         labelled: the images that have annotations, by name.
         problems: what is wrong with the layout and the annotation files, boxes apart.
         group_column: the column of index.csv that groups pages, if any.
+        labels: the formats that were recognised, in words.
     """
 
     root: Path
     labelled: list[LabelledImage]
     problems: list[Problem]
     group_column: str | None
+    labels: str
 
     @classmethod
-    def read(cls, source: str | Path, group_column: str | None = None) -> "DataSet":
-        """Everything that folder names and annotation files say, with what is wrong about it.
+    def read(cls, source: str | Path, reading: Reading = AS_FOUND) -> "DataSet":
+        """Everything that folder names and label files say, with what is wrong about it.
 
         Args:
-            source: a folder in one of the layouts of `detector.data.formats.layout`, or the
-                s3:// URL of one, which is copied into a cache first.
-            group_column: the column of index.csv that groups pages (see `layout.read_groups`).
+            source: a folder in one of the layouts of `detector.data.formats.layout`, with labels
+                in one of the formats of `detector.data.formats.recognise`; or the s3:// URL of
+                one, which is copied into a cache first.
+            reading: what of it is decided already.
 
         Raises:
-            DataError: there is no such folder, it has no layout that is known, or index.csv cannot
-                be used.
+            DataError: there is no such folder, it has no layout that is known, its labels are of
+                two formats, or index.csv cannot be used.
         """
         root = fetch(str(source))
-        splits = layout.find_splits(root)
-        groups = layout.read_groups(root, splits, group_column)
-        labelled: list[LabelledImage] = []
-        problems = list(groups.problems)
-        for split in splits:
-            of_split, problems_of_split = _read_split(root, split, groups)
-            labelled += of_split
-            problems += problems_of_split
+        splits = layout.find_splits(root, reading.held_out)
+        groups = layout.read_groups(root, splits, reading.group_column)
+        parts = [_read_split(root, split, groups, reading.format) for split in splits]
+        labelled = [item for part in parts for item in part.labelled]
+        problems = [*groups.problems, *(p for part in parts for p in part.problems)]
         if not labelled:
             problems.append(Problem("error", ".", "no image has an annotation"))
         if groups.column is not None:
             problems += _group_problems([item.page for item in labelled], groups.column)
-        return cls(root, labelled, problems, groups.column)
+        labels = "; ".join(dict.fromkeys(part.labels for part in parts if part.labels))
+        return cls(root, labelled, problems, groups.column, labels)
 
     def pages(self) -> list[Page]:
         """The pages, if nothing but the images' pixels could be wrong with the data set.
@@ -131,96 +159,117 @@ class DataSet:
 
 
 def _read_split(
-    root: Path, split: layout.Split, groups: layout.Groups
-) -> tuple[list[LabelledImage], list[Problem]]:
+    root: Path, split: layout.Split, groups: layout.Groups, format_key: str | None
+) -> "_Part":
     images, problems = layout.find_images(root, split)
     if not images:
         reason = "holds no image, so that a part of the training pages is held out in its place"
-        folder = layout.relative(split.folder / layout.IMAGES, root)
+        folder = layout.relative(split.images, root)
         problems.append(Problem("warning", folder, reason if split.held_out else "holds no image"))
-    annotations, annotation_problems = _read_annotations(root, split, images)
-    labelled = []
-    for path in images:
-        if path.name in annotations:
-            file, annotation = annotations[path.name]
-            page = Page(
-                name=layout.relative(path, root),
-                image=path,
-                boxes=tuple(annotation.boxes),
-                held_out=split.held_out,
-                group=groups.by_page.get((split.name, path.stem)),
-            )
-            labelled.append(LabelledImage(page, annotation, file))
-    return labelled, [*problems, *annotation_problems]
-
-
-_Found = tuple[dict[str, tuple[str, Annotation]], list[Problem]]
-"""By image name, the annotation and the file it stands in; and what is wrong."""
-
-
-def _read_annotations(root: Path, split: layout.Split, images: list[Path]) -> _Found:
-    words_json = layout.find_words_json(split)
-    if words_json is not None:
-        return _read_words_json(root, words_json, images)
-    if (split.folder / layout.GROUND_TRUTH).is_dir():
-        return _read_ground_truth(root, split, images)
-    folder = layout.relative(split.folder / layout.IMAGES, root)
-    reason = f"no annotations beside it: {counted(len(images), 'image')} not used"
-    return {}, [Problem("skip", folder, reason)]
-
-
-def _read_words_json(root: Path, path: Path, images: list[Path]) -> _Found:
-    file = layout.relative(path, root)
-    try:
-        annotations = read_words_json(path)
-    except DataError as error:
-        return {}, [Problem("error", file, error.problem)]
-    names = {image.name for image in images}
-    problems = [
-        Problem("skip", layout.relative(image, root), f"no annotation in {file}")
-        for image in images
-        if image.name not in annotations
+    names = ImageNames(images)
+    files = [
+        LabelFile(path, layout.relative(path, root), names.of_label_file(path.name))
+        for path in layout.find_label_files(split)
     ]
+    recognised = recognise(files, format_key)
     problems += [
-        Problem("error", file, _missing_image(name), name)
-        for name in annotations
-        if name not in names
+        Problem("error" if reason else "skip", file.name, reason or "holds no labels")
+        for file, reason in recognised.unread
     ]
-    return {name: (file, found) for name, found in annotations.items() if name in names}, problems
+    found, more = _by_image(root, recognised, names)
+    problems += more
+    labelled = [
+        _labelled(root, split, groups, path, found[path]) for path in images if path in found
+    ]
+    problems += _without_labels(root, split, [path for path in images if path not in found], found)
+    problems += _mended(labelled)
+    return _Part(labelled, problems, recognised.describe())
 
 
-def _missing_image(name: str) -> str:
-    nested = len(PurePosixPath(name).parts) > 1
-    return "names an image in a folder; only images/ itself is read" if nested else "no such image"
+@dataclass(frozen=True)
+class _Part:
+    labelled: list["LabelledImage"]
+    problems: list[Problem]
+    labels: str
 
 
-def _read_ground_truth(root: Path, split: layout.Split, images: list[Path]) -> _Found:
-    folder = split.folder / layout.GROUND_TRUTH
-    unused = {p.name for p in folder.iterdir() if p.suffix == ".txt" and p.name[0] != "."}
-    stems = {image.stem for image in images}
-    annotations: dict[str, tuple[str, Annotation]] = {}
+def _by_image(
+    root: Path, recognised: Recognised, names: ImageNames
+) -> tuple[dict[Path, Entry], list[Problem]]:
+    """The labels of each image, and what labels none or one that has some already."""
+    found: dict[Path, Entry] = {}
     problems: list[Problem] = []
-    for image in images:
-        candidates = [f"{image.stem}.txt"]
-        if f"gt_{image.stem}" not in stems:
-            candidates.append(f"gt_{image.stem}.txt")
-        present = [folder / name for name in candidates if (folder / name).is_file()]
-        unused.difference_update(candidates)
-        name = layout.relative(image, root)
-        if not present:
-            problems.append(Problem("skip", name, "no annotation file in gt/"))
-            continue
-        if len(present) > 1:
-            problems.append(Problem("error", name, f"has two annotations: {', '.join(candidates)}"))
-        try:
-            annotations[image.name] = (layout.relative(present[0], root), read_icdar(present[0]))
-        except DataError as error:
-            problems.append(Problem("error", layout.relative(present[0], root), error.problem))
-    problems += [
-        Problem("error", layout.relative(folder / name, root), "annotates no image")
-        for name in sorted(unused)
+    for entry in recognised.entries():
+        image = names.named(entry.image) if entry.image else entry.file.image
+        if image is None:
+            reason = "no such image" if entry.image else "annotates no image"
+            problems.append(Problem("error", entry.file.name, reason, entry.image or None))
+        elif image in found:
+            problems.append(_labelled_twice(root, recognised, found[image], entry, image))
+        else:
+            found[image] = entry
+    return found, problems
+
+
+def _labelled_twice(
+    root: Path, recognised: Recognised, first: Entry, second: Entry, image: Path
+) -> Problem:
+    if recognised.format_of(first.file) != recognised.format_of(second.file):
+        raise DataError(
+            f"its labels are of two kinds, {recognised.describe()}, and both label {image.name}",
+            where=str(root),
+            remedy="remove one of them, or name the one to take with `--format` (data.format): "
+            + ", ".join(kind.key for kind in recognised.by_format),
+        )
+    both = " and ".join(dict.fromkeys([first.file.name, second.file.name]))
+    return Problem("error", layout.relative(image, root), f"has two annotations: {both}")
+
+
+def _labelled(
+    root: Path, split: layout.Split, groups: layout.Groups, path: Path, entry: Entry
+) -> "LabelledImage":
+    boxes, mends = mended(_in_pixels(entry.annotation, path))
+    page = Page(
+        name=layout.relative(path, root),
+        image=path,
+        boxes=tuple(boxes),
+        held_out=split.held_out,
+        group=groups.by_page.get((split.name, path.stem)),
+    )
+    annotation = replace(entry.annotation, boxes=boxes, is_relative=False)
+    return LabelledImage(page, annotation, entry.file.name, mends)
+
+
+def _in_pixels(annotation: Annotation, image: Path) -> list[TextBox]:
+    if not annotation.is_relative:
+        return annotation.boxes
+    try:
+        size = np.array(image_size(image), np.float64)
+    except DataError:
+        return annotation.boxes  # The image is a problem of its own.
+    return [replace(box, points=box.points * size) for box in annotation.boxes]
+
+
+def _without_labels(
+    root: Path, split: layout.Split, images: Sequence[Path], found: Collection[Path]
+) -> list[Problem]:
+    if images and not found:
+        folder = layout.relative(split.images, root) or "."
+        reason = f"no annotations beside it: {counted(len(images), 'image')} not used"
+        return [Problem("skip", folder, reason)]
+    return [Problem("skip", layout.relative(image, root), "has no labels") for image in images]
+
+
+def _mended(labelled: Sequence["LabelledImage"]) -> list[Problem]:
+    """What was put right, once a file."""
+    by_file: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in labelled:
+        by_file[item.annotation_file] += item.mends
+    return [
+        Problem("warning", file, reason)
+        for file, counts in by_file.items()
+        for reason in in_words(counts)
     ]
-    return annotations, problems
 
 
 def _group_problems(pages: Sequence[Page], column: str) -> list[Problem]:

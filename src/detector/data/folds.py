@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from detector.data.data_set import DataSet
+from detector.data.data_set import AS_FOUND, DataSet, Reading
 from detector.data.images import image_size, read_bytes
 from detector.data.page import Page
 from detector.data.problem import refuse_errors
@@ -183,14 +183,14 @@ def make_folds(
     return Manifest(count, seed, tuple(placed))
 
 
-def open_folds(root: Path, manifest: Manifest, group_column: str | None = None) -> Folds:
+def open_folds(root: Path, manifest: Manifest, reading: Reading = AS_FOUND) -> Folds:
     """The pages of a data set, split as a manifest says, if the files are those that it describes.
 
     Raises:
         DataError: an image or an annotation is missing, was changed or was added since the
             manifest was made, or the data set has errors.
     """
-    data_set = DataSet.read(root, group_column)
+    data_set = DataSet.read(root, reading)
     refuse_errors(data_set.problems, str(root))
     pages = {item.page.name: item.page for item in data_set.labelled}
     expected = {entry.name: entry for entry in manifest.pages}

@@ -1,8 +1,8 @@
 """From where a data set lies to the pages that a command works on."""
 
-from detector.config.schema import Config
+from detector.config.schema import Config, DataConfig
 from detector.console import say
-from detector.data.data_set import DataSet
+from detector.data.data_set import DataSet, Reading
 from detector.data.fit import likely_misfits
 from detector.data.folds import Folds, make_folds, open_folds
 from detector.data.page import Page
@@ -15,12 +15,17 @@ def split_pages(config: Config) -> Folds:
         DataError: the data set cannot be read or split.
     """
     data = config.data
-    data_set = DataSet.read(data.path, data.group_column)
+    data_set = DataSet.read(data.path, reading_of(data))
     pages = data_set.pages()
     for problem in likely_misfits(pages, data.max_pixels):
         say(f"warning: {problem.reason}; see `detsweep data check`")
     manifest = make_folds(pages, config.folds.count, config.seed, data.held_out_fraction)
-    return open_folds(data_set.root, manifest, data.group_column)
+    return open_folds(data_set.root, manifest, reading_of(data))
+
+
+def reading_of(data: DataConfig) -> Reading:
+    """How a configuration wants its data set to be read."""
+    return Reading(data.group_column, data.format, data.held_out)
 
 
 def pages_to_measure(data: str, everything: bool = False) -> list[Page]:

@@ -96,7 +96,7 @@ class AskedRun:
         self._look_at_needs()
         require_preference(self.prefer, self.config.folds.trained)
         if not self.data.startswith("s3://"):  # whose copy is the first step's
-            find_splits(fetch(self.data))
+            find_splits(fetch(self.data), self.config.data.held_out)
         self._look_at_store()
         require_backend(self.backend, self.agents)
         if self.baseline:

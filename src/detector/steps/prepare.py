@@ -11,6 +11,7 @@ from detector.data.check import CheckReport, check_data
 from detector.data.data_set import DataSet
 from detector.data.fit import require_text
 from detector.data.folds import SWEEP_FOLD, Manifest, make_folds
+from detector.data.opening import reading_of
 from detector.data.page import Page
 from detector.data.problem import refuse_errors
 from detector.data.processes import require_equal_shares
@@ -67,9 +68,7 @@ def prepare(run: Run, overrides: Sequence[str], gpus_per_fold: int = 1) -> Prepa
 
     say(f"checking {config.data.path}")
     root = fetch(config.data.path)
-    report = check_data(
-        root, max_pixels=config.data.max_pixels, group_column=config.data.group_column
-    )
+    report = check_data(root, max_pixels=config.data.max_pixels, reading=reading_of(config.data))
     run.write_check(report.to_json())
     refuse_errors(report.problems, config.data.path)
     _say_warnings(report)
@@ -154,7 +153,7 @@ def refuse_other_data(run: Run, config: Config) -> None:
     if config.data.path == before:
         return
     data = config.data
-    pages = DataSet.read(data.path, data.group_column).pages()
+    pages = DataSet.read(data.path, reading_of(data)).pages()
     folds = make_folds(pages, config.folds.count, config.seed, data.held_out_fraction)
     if folds.digest() != run.manifest.digest():
         raise StoreError(

@@ -26,6 +26,7 @@ from detector.config.loading import config_from_tree, tree_from_yaml
 from detector.config.schema import Config
 from detector.console import say
 from detector.data.folds import Folds, Manifest, open_folds
+from detector.data.opening import reading_of
 from detector.data.source import fetch
 from detector.ensemble.outcome import MODEL, EnsembleOutcome
 from detector.errors import ConfigError, StoreError, StoreLostError
@@ -153,7 +154,7 @@ class Run:
     def folds(self) -> Folds:
         """The data set, fetched and found to be the one that the folds were made from."""
         config = self.config
-        return open_folds(fetch(config.data.path), self.manifest, config.data.group_column)
+        return open_folds(fetch(config.data.path), self.manifest, reading_of(config.data))
 
     def write_check(self, report: str) -> None:
         """Put what was found in the data set, as JSON."""

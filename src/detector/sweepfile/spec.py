@@ -34,7 +34,15 @@ _TEXTS = ("name", "description", "program", "project", "entity", "job", "image_u
 
 _NOT_IN_THE_FILE = {"source", "paths"}
 
-_FIXED_BY_PREPARE = ("preset", "data.path", "data.group_column", "data.held_out_fraction", "folds.")
+_FIXED_BY_PREPARE = (
+    "preset",
+    "data.path",
+    "data.group_column",
+    "data.format",
+    "data.held_out",
+    "data.held_out_fraction",
+    "folds.",
+)
 _PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _NUMBER_WITHOUT_DOT = re.compile(r"[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+")
 

@@ -10,6 +10,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from detector.data.formats.annotation import (
@@ -57,13 +58,8 @@ def parse_icdar(content: str) -> Annotation:
     lines = [line.removesuffix("\r") for line in content.split("\n")]
     has_polygons = lines[0].strip() == POLYGONS_HEADER
     for number, line in enumerate(lines, start=1):
-        if not line.strip() or (has_polygons and number == 1):
-            continue
-        try:
-            annotation.boxes.append(_parse_line(line, has_polygons))
-            annotation.places.append(number)
-        except BadEntryError as fault:
-            annotation.faults.append((number, str(fault)))
+        if line.strip() and not (has_polygons and number == 1):
+            annotation.add(number, partial(parse_line, line, has_polygons))
     return annotation
 
 
@@ -97,10 +93,19 @@ def format_icdar(boxes: Sequence[TextBox]) -> str:
     )
 
 
-def _parse_line(line: str, has_polygons: bool) -> TextBox:
+def parse_line(line: str, has_polygons: bool) -> TextBox:
+    """The box of a line.
+
+    Args:
+        line: of an annotation file.
+        has_polygons: whether all the numbers that it begins with are its outline.
+
+    Raises:
+        BadEntryError: it has none.
+    """
     fields = line.split(",")
     if has_polygons:
-        run = _leading_numbers(fields)
+        run = leading_numbers(fields)
         count = run - run % 2
         if count < 6:
             raise BadEntryError(f"begins with {run} numbers where a polygon has at least 6")
@@ -115,7 +120,7 @@ def _parse_line(line: str, has_polygons: bool) -> TextBox:
 
 
 def _refuse_short_line(fields: Sequence[str]) -> None:
-    run = _leading_numbers(fields[:_QUAD_NUMBERS])
+    run = leading_numbers(fields[:_QUAD_NUMBERS])
     if run == _QUAD_NUMBERS:
         return
     if run < len(fields):
@@ -127,11 +132,13 @@ def _refuse_short_line(fields: Sequence[str]) -> None:
     )
 
 
-def _leading_numbers(fields: Sequence[str]) -> int:
-    return next((i for i, field in enumerate(fields) if not _is_number(field)), len(fields))
+def leading_numbers(fields: Sequence[str]) -> int:
+    """With how many numbers fields begin."""
+    return next((i for i, field in enumerate(fields) if not is_number(field)), len(fields))
 
 
-def _is_number(field: str) -> bool:
+def is_number(field: str) -> bool:
+    """Whether a field is a finite number, as an annotation tool writes one."""
     try:
         # float() takes 1_000, which no annotation tool writes but a text may hold.
         return math.isfinite(float(field)) and "_" not in field
@@ -148,7 +155,7 @@ def _format_line(box: TextBox, has_polygons: bool) -> str:
     refuse_reserved_text(box)
     if "\n" in box.text or box.text.endswith("\r"):
         raise ValueError(f"the text {box.text!r} holds a line end")
-    if has_polygons and _is_number(box.text.split(",")[0]):
+    if has_polygons and is_number(box.text.split(",")[0]):
         raise ValueError(f"the text {box.text!r} begins with a number, like a polygon's points")
     return f"{numbers},{box.text}"
 

@@ -1,18 +1,27 @@
-"""Where a data set's images, annotations and groups lie. Names and folders only: no image and no
-annotation is opened here.
+"""Where a data set's images, label files and groups lie. Names and folders only: no image is opened
+here, and no label file.
 
     DIR/images + DIR/gt                              a flat data set
-    DIR/train/{images,gt} + DIR/val/{images,gt}      with pages held out: val, test or held_out
-    words.json in place of gt                        a words JSON of any name
+    DIR/*.jpg with labels beside them                a flat data set
+    DIR/train/… + DIR/val/…                          each like a flat one; the second is held out
+    DIR/images/train + DIR/labels/train              the same, the other way round
     DIR/index.csv                                    optional: columns split, name and a group
+
+Names count in any case, and so do their usual variants. What the label files hold is found out by
+`detector.data.formats.recognise`.
 """
 
 import csv
+import io
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import zip_longest
+from pathlib import Path, PurePosixPath
 
+from detector.data.formats.matching import page_stem
+from detector.data.formats.recognise import SUFFIXES
 from detector.data.images import IMAGE_SUFFIXES
 from detector.data.problem import Problem
 from detector.errors import DataError
@@ -20,16 +29,38 @@ from detector.names import is_utf8
 
 IMAGES = "images"
 GROUND_TRUTH = "gt"
-TRAIN = "train"
-HELD_OUT = ("val", "test", "held_out")
 INDEX = "index.csv"
+
+_IMAGE_FOLDERS = (IMAGES, "image", "img", "imgs", "jpegimages", "image_files")
+_LABEL_FOLDERS = frozenset(
+    {
+        *(GROUND_TRUTH, "gts", "groundtruth", "ground_truth", "label", "labels", "labeltxt"),
+        *("ann", "anns", "anno", "annos", "annotation", "annotations", "box", "boxes", "json"),
+    }
+)
+_TRAIN = frozenset({"train", "training", "train2017"})
+_HELD_OUT = frozenset(
+    {"val", "valid", "validation", "dev", "test", "testing", "held_out", "held-out", "val2017"}
+)
+_NOT_LABELS = frozenset({INDEX, "folds.json", "filestate.txt", "rec_gt.txt", "classes.txt"})
+"""Files that tools, this one among them, leave beside labels; in lower case."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """One folder that holds `images` and its annotations; `name` is empty in a flat data set."""
+    """One part of a data set.
 
-    folder: Path
+    Attributes:
+        images: the folder of its images.
+        labels: folders whose files may be its labels.
+        shared: folders whose files may be its labels where their names hold that of the split.
+        name: that of its folder; empty in a flat data set.
+        held_out: whether its pages are kept from all training.
+    """
+
+    images: Path
+    labels: tuple[Path, ...]
+    shared: tuple[Path, ...]
     name: str
     held_out: bool
 
@@ -50,35 +81,58 @@ class Groups:
     problems: tuple[Problem, ...] = ()
 
 
-def find_splits(root: Path) -> list[Split]:
-    """The folders of a data set that hold images.
+def find_splits(root: Path, held_out: str | None = None) -> list[Split]:
+    """The parts of a data set.
+
+    Args:
+        root: its folder.
+        held_out: the name of the part that is held out; None takes the only one that is named so.
 
     Raises:
-        DataError: the folder has none of the layouts above, or more than one.
+        DataError: the folder has no layout that is known, or it is not clear which part of several
+            is held out.
     """
-    held_out = [name for name in HELD_OUT if (root / name / IMAGES).is_dir()]
-    has_train = (root / TRAIN / IMAGES).is_dir()
-    if (root / IMAGES).is_dir():
-        if has_train or held_out:
-            others = ", ".join([TRAIN] * has_train + held_out)
-            raise _layout_error(root, f"has images/ beside {others}: which pages are meant?")
-        return [Split(root, "", held_out=False)]
-    if not has_train:
-        found = "there is no such folder" if not root.is_dir() else "holds no images/ folder"
-        raise _layout_error(root, found)
-    if len(held_out) > 1:
-        raise _layout_error(root, f"has {len(held_out)} held-out splits: {', '.join(held_out)}")
-    return [
-        Split(root / TRAIN, TRAIN, held_out=False),
-        *(Split(root / name, name, held_out=True) for name in held_out),
-    ]
+    if not root.is_dir():
+        raise _layout_error(root, "there is no such folder")
+    images = _image_folder(root)
+    parts = _split_folders(root) or (_split_folders(images) if images else [])
+    if parts and images and _has_images(images):
+        others = ", ".join(folder.name for folder in parts)
+        raise _layout_error(root, f"has {images.name}/ beside {others}: which pages are meant?")
+    if not parts:
+        if images is None:
+            raise _layout_error(root, "holds no images, and no folder of them")
+        return [Split(images, _label_folders(root, images), (), "", held_out=False)]
+    names = {folder.name for folder in parts if _is_held_out(folder.name)}
+    if held_out is None and len(names) > 1:
+        raise DataError(
+            f"has {len(names)} parts that may be held out: {', '.join(sorted(names))}",
+            where=str(root),
+            remedy="name the one to measure by, as in `--held-out test` (data.held_out=test); the "
+            "others are trained on",
+        )
+    chosen = _chosen_part(root, [folder.name for folder in parts], held_out) or next(
+        iter(names), ""
+    )
+    if all(folder.name == chosen for folder in parts):
+        raise _layout_error(root, f"holds {chosen}/ alone, which is held out: nothing to train on")
+    return [_split(root, folder, folder.name == chosen) for folder in parts]
+
+
+def split_of(name: str) -> str:
+    """The name of a page's part: "train", "val", ..., or "" in a flat data set.
+
+    >>> split_of("train/images/a.jpg"), split_of("images/a.jpg")
+    ('train', '')
+    """
+    return next((part for part in PurePosixPath(name).parts[:-1] if _is_split(part)), "")
 
 
 def find_images(root: Path, split: Split) -> tuple[list[Path], list[Problem]]:
     """The image files of a split by name, and what else lies beside them."""
     images: list[Path] = []
     problems: list[Problem] = []
-    for path in sorted((split.folder / IMAGES).iterdir()):
+    for path in sorted(split.images.iterdir()):
         if path.name.startswith("."):
             continue
         if not is_utf8(path.name):
@@ -86,11 +140,17 @@ def find_images(root: Path, split: Split) -> tuple[list[Path], list[Problem]]:
                 Problem("error", relative(path, root), "its name is no valid UTF-8: rename it")
             )
         elif path.is_dir():
-            problems.append(
-                Problem("skip", relative(path, root), "folders in images/ are not read")
-            )
+            if path not in split.labels:
+                reason = f"folders in {split.images.name}/ are not read"
+                problems.append(Problem("skip", relative(path, root), reason))
         elif path.suffix.lower() not in IMAGE_SUFFIXES:
-            problems.append(Problem("skip", relative(path, root), "not an image by its name"))
+            if path.suffix.lower() not in SUFFIXES:
+                problems.append(Problem("skip", relative(path, root), "not an image by its name"))
+        elif path.is_symlink() and not path.exists():
+            target = path.readlink()
+            problems.append(
+                Problem("error", relative(path, root), f"links to {target}, which is gone")
+            )
         elif path.exists() and not path.is_file():
             # To read it would wait for whoever writes, for ever.
             problems.append(
@@ -101,20 +161,79 @@ def find_images(root: Path, split: Split) -> tuple[list[Path], list[Problem]]:
     return images, problems + _name_clashes(root, images)
 
 
-def find_words_json(split: Split) -> Path | None:
-    """The words JSON of a split; None where it has a `gt` folder, or nothing.
+def find_label_files(split: Split) -> Iterator[Path]:
+    """The files that may hold the labels of a split."""
+    for folder in split.labels:
+        yield from _label_files(folder)
+    for folder in split.shared:
+        # COCO's instances_train.json beside train/
+        yield from (p for p in _label_files(folder) if split.name.lower() in _words(p.stem))
 
-    Raises:
-        DataError: it is not clear which file holds the annotations.
-    """
-    files = sorted(path for path in split.folder.glob("*.json") if path.is_file())
-    if (split.folder / GROUND_TRUTH).is_dir():
-        return None
-    if len(files) > 1:
-        raise _layout_error(
-            split.folder, f"has {len(files)} JSON files: {', '.join(file.name for file in files)}"
+
+def _label_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue
+        if path.name.lower() not in _NOT_LABELS and path.is_file():
+            yield path
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"[^a-z0-9]+", name.lower())
+
+
+def _split(root: Path, folder: Path, held_out: bool) -> Split:
+    images = _image_folder(folder) or folder
+    of_all = [path for path in _folders(root) if path.name.lower() in _LABEL_FOLDERS]
+    # images/train may stand beside labels/train, and train/ beside annotations/train.json.
+    own = [path / folder.name for path in of_all if (path / folder.name).is_dir()]
+    labels = (*_label_folders(folder, images), *own)
+    return Split(images, labels, (root, *of_all), folder.name, held_out)
+
+
+def _chosen_part(root: Path, names: Sequence[str], held_out: str | None) -> str | None:
+    if held_out is not None and held_out not in names:
+        raise DataError(
+            f"there is no {held_out}/ to hold out, only {', '.join(names)}",
+            where=str(root),
+            remedy="name one of them",
         )
-    return files[0] if files else None
+    return held_out
+
+
+def _split_folders(folder: Path) -> list[Path]:
+    """The parts of a data set, those to train on first."""
+    parts = [p for p in _folders(folder) if _is_split(p.name) and _image_folder(p)]
+    return sorted(parts, key=lambda path: (_is_held_out(path.name), path.name))
+
+
+def _is_split(name: str) -> bool:
+    return name.lower() in _TRAIN or _is_held_out(name)
+
+
+def _is_held_out(name: str) -> bool:
+    return name.lower() in _HELD_OUT
+
+
+def _image_folder(folder: Path) -> Path | None:
+    """Where the images of a folder lie: in one of its folders that is named so, or in itself."""
+    by_name = {path.name.lower(): path for path in _folders(folder)}
+    named = [by_name[name] for name in _IMAGE_FOLDERS if name in by_name]
+    full = [path for path in [*named, folder] if _has_images(path)]
+    return next(iter(full or named), None)
+
+
+def _label_folders(folder: Path, images: Path) -> tuple[Path, ...]:
+    named = [path for path in _folders(folder) if path.name.lower() in _LABEL_FOLDERS]
+    return tuple(dict.fromkeys([folder, images, *named]))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def _has_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
 
 
 def read_groups(root: Path, splits: list[Split], column: str | None) -> Groups:
@@ -143,7 +262,9 @@ def read_groups(root: Path, splits: list[Split], column: str | None) -> Groups:
         return Groups(problems=problems)
     if "name" not in header:
         raise DataError(
-            "has no column 'name'", where=str(path), remedy="name the image in each row"
+            f"has no column 'name', only {', '.join(header)}",
+            where=str(path),
+            remedy="name the image in each row",
         )
     is_flat = [split.name for split in splits] == [""]
     by_page = {
@@ -152,16 +273,6 @@ def read_groups(root: Path, splits: list[Split], column: str | None) -> Groups:
         if row[chosen]
     }
     return Groups(chosen, by_page, problems)
-
-
-def page_stem(name: str) -> str:
-    """The name of an image without its ending, if it has one that images have.
-
-    >>> page_stem("shop.7.JPG"), page_stem("shop.7")
-    ('shop.7', 'shop.7')
-    """
-    path = Path(name)
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
 
 def relative(path: Path, root: Path) -> str:
@@ -188,21 +299,29 @@ def _name_clashes(root: Path, images: list[Path]) -> list[Problem]:
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Its columns, their names in lower case, and its rows."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            rows = list(reader)
-            return list(reader.fieldnames or ()), rows
+        text = path.read_text(encoding="utf-8-sig")
+        # Spreadsheets of many countries write semicolons.
+        first = text.partition("\n")[0]
+        delimiter = max(",;\t", key=first.count)
+        table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        header, *lines = [[field.strip() for field in line] for line in table if line] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             f"cannot be read: {error}", where=str(path), remedy="save it as UTF-8 CSV"
         ) from error
+    columns = [name.lower() for name in header]
+    return columns, [
+        dict(zip_longest(columns, line[: len(columns)], fillvalue="")) for line in lines
+    ]
 
 
 def _choose_column(
     header: list[str], column: str | None, path: Path
 ) -> tuple[str | None, tuple[Problem, ...]]:
     if column is not None:
+        column = column.lower()
         if column not in header:
             raise DataError(
                 f"has no column {column!r}, only {', '.join(header)}",

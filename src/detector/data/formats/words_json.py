@@ -8,7 +8,8 @@ word without transcription has no text. Other keys (language, orientation, tags)
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,38 +19,47 @@ from detector.data.formats.annotation import (
     BadEntryError,
     outline,
     refuse_reserved_text,
+    truth,
 )
-from detector.data.images import read_bytes
+from detector.data.formats.label_file import LabelFile
+from detector.data.formats.labels import Entry, Format
 from detector.data.page import TextBox
 from detector.errors import DataError
 from detector.names import is_utf8, readable
 from detector.storage.atomic import write_atomically
 
 
-def read_words_json(path: Path) -> dict[str, Annotation]:
+def _claims(file: LabelFile) -> bool:
+    return (
+        file.is_json and isinstance(file.tree, dict) and isinstance(file.tree.get("images"), dict)
+    )
+
+
+def _read(files: Sequence[LabelFile]) -> Iterator[Entry]:
+    for file in files:
+        try:
+            found = parse_words(file.tree)
+        except ValueError as error:
+            raise DataError(
+                f"not a words JSON: {error}",
+                where=file.name,
+                remedy='write it as {"images": {NAME: {"words": {ID: {"points": [[x, y], ...]}}}}}',
+            ) from error
+        yield from (Entry(name, annotation, file) for name, annotation in found.items())
+
+
+WORDS_JSON = Format("words", "words JSON", _claims, _read)
+
+
+def parse_words(tree: object) -> dict[str, Annotation]:
     """The annotation of each image by name; words that are no boxes are among its faults.
 
-    Raises:
-        DataError: the file cannot be read, is not JSON, or has not the shape shown above.
-    """
-    try:
-        return parse_words_json(read_bytes(path).decode("utf-8-sig"))
-    except ValueError as error:
-        raise DataError(
-            f"not a words JSON: {error}",
-            where=str(path),
-            remedy='write it as {"images": {NAME: {"words": {ID: {"points": [[x, y], ...]}}}}}',
-        ) from error
-
-
-def parse_words_json(content: str) -> dict[str, Annotation]:
-    """The annotation of each image by name.
+    Args:
+        tree: what the JSON says.
 
     Raises:
-        ValueError: the text is not JSON, an object names a key twice, or images or words are not
-            where they belong.
+        ValueError: images or words are not where they belong.
     """
-    tree = json.loads(content, object_pairs_hook=_refuse_duplicates)
     images = _mapping(tree, "images", "the file")
     return {name: _parse_image(name, entry) for name, entry in images.items()}
 
@@ -98,12 +108,7 @@ def _parse_image(name: str, entry: object) -> Annotation:
     words = _mapping(entry, "words", name)
     annotation = Annotation(declared_size=_declared_size(entry))
     for word_id, word in words.items():
-        place = f"{name} {word_id}"
-        try:
-            annotation.boxes.append(_parse_word(word))
-            annotation.places.append(place)
-        except BadEntryError as fault:
-            annotation.faults.append((place, str(fault)))
+        annotation.add(f"{name} {word_id}", partial(_parse_word, word))
     return annotation
 
 
@@ -121,7 +126,7 @@ def _parse_word(word: object) -> TextBox:
         raise BadEntryError(f"the transcription {readable(text)} is no valid Unicode")
     if text is not None and text.strip() == DONT_CARE:
         return TextBox(points, ignore=True)
-    return TextBox(points, text, ignore=bool(word.get("illegibility", False)))
+    return TextBox(points, text, ignore=truth(word.get("illegibility"), "illegibility"))
 
 
 def _format_word(box: TextBox) -> dict[str, Any]:
@@ -147,12 +152,3 @@ def _mapping(tree: object, key: str, where: str) -> dict[str, Any]:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    tree = dict(pairs)
-    if len(tree) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
-    return tree

@@ -1,0 +1,115 @@
+"""COCO's JSON of a whole data set, and that of COCO-Text.
+
+    {"images": [{"id", "file_name", "width", "height"}],
+     "annotations": [{"image_id", "segmentation": [[x, y, ...]], "bbox": [x, y, w, h]}]}
+
+A box has the outline of its segmentation, or its bbox. COCO has no place for a transcription; it is
+taken from where CVAT, AIHub, LabelMe's converters and COCO-Text put it. Crowds and illegible text
+are don't care.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import shapely
+
+from detector.data.formats.annotation import (
+    Annotation,
+    BadEntryError,
+    numbers,
+    outline,
+    rectangle,
+    text_box,
+    truth,
+)
+from detector.data.formats.label_file import LabelFile
+from detector.data.formats.labels import Entry, Format
+from detector.data.page import TextBox
+
+_TEXT_KEYS = ("text", "transcription", "utf8_string", "annotation.text", "caption", "rec")
+_OUTLINE_KEYS = ("segmentation", "polygon", "mask")
+_BOX_KEYS = ("bbox", "annotation.bbox")
+
+
+def _claims_coco(file: LabelFile) -> bool:
+    return _has(file, images=list, annotations=list)
+
+
+def _claims_coco_text(file: LabelFile) -> bool:
+    return _has(file, imgs=dict, anns=dict)
+
+
+def _has(file: LabelFile, **parts: type) -> bool:
+    if not file.is_json or not isinstance(file.tree, dict):
+        return False
+    if not all(isinstance(file.tree.get(key), kind) for key, kind in parts.items()):
+        return False
+    images = next(iter(file.tree[key] for key in parts))
+    first = next(iter(images.values() if isinstance(images, dict) else images), {"file_name": ""})
+    return isinstance(first, Mapping) and "file_name" in first
+
+
+def _read_coco(files: Sequence[LabelFile]) -> Iterator[Entry]:
+    for file in files:
+        yield from _entries(file, file.tree["images"], file.tree["annotations"])
+
+
+def _read_coco_text(files: Sequence[LabelFile]) -> Iterator[Entry]:
+    for file in files:
+        yield from _entries(file, file.tree["imgs"].values(), file.tree["anns"].values())
+
+
+def _entries(file: LabelFile, images: Any, annotations: Any) -> Iterator[Entry]:
+    of_image: dict[Any, list[tuple[int, Any]]] = defaultdict(list)
+    for number, entry in enumerate(annotations, start=1):
+        if isinstance(entry, Mapping):
+            of_image[entry.get("image_id")].append((number, entry))
+    for image in images:
+        size = (image.get("width"), image.get("height"))
+        annotation = Annotation(
+            declared_size=size if all(isinstance(s, int) for s in size) else None
+        )
+        for number, entry in of_image[image.get("id")]:
+            annotation.add(f"annotation {entry.get('id', number)}", partial(_parse, entry))
+        yield Entry(str(image.get("file_name")), annotation, file)
+
+
+def _parse(entry: Mapping[str, Any]) -> TextBox:
+    ignore = truth(entry.get("iscrowd"), "iscrowd") or entry.get("legibility") == "illegible"
+    return text_box(_points(entry), _text(entry), ignore)
+
+
+def _points(entry: Mapping[str, Any]) -> Any:
+    for key in _OUTLINE_KEYS:
+        drawn = entry.get(key)
+        if isinstance(drawn, Mapping):
+            raise BadEntryError(f"{key} is a mask of pixels, not an outline")
+        if drawn:
+            parts = drawn if isinstance(drawn[0], list) else [drawn]
+            outlines = [outline(numbers(part)) for part in parts]
+            return outlines[0] if len(outlines) == 1 else _around(outlines)
+    for key in _BOX_KEYS:
+        if entry.get(key):
+            left, top, width, height = numbers(entry[key], 4)
+            return rectangle(left, top, left + width, top + height)
+    raise BadEntryError("has neither a segmentation nor a bbox")
+
+
+def _around(outlines: Sequence[Any]) -> Any:
+    hull = shapely.MultiPoint(np.concatenate(outlines)).convex_hull
+    if not isinstance(hull, shapely.Polygon):
+        raise BadEntryError("its parts lie on a line")
+    return np.array(hull.exterior.coords)[:-1]
+
+
+def _text(entry: Mapping[str, Any]) -> Any:
+    attributes = entry.get("attributes")
+    places = [entry, attributes] if isinstance(attributes, Mapping) else [entry]
+    return next((place[key] for place in places for key in _TEXT_KEYS if key in place), None)
+
+
+COCO = Format("coco", "COCO", _claims_coco, _read_coco)
+COCO_TEXT = Format("coco_text", "COCO-Text", _claims_coco_text, _read_coco_text)

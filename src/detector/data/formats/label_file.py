@@ -1,0 +1,80 @@
+"""A file that may hold labels. What it holds is read once, and by nobody who does not ask."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from detector.data.images import read_bytes
+from detector.errors import DataError
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """A file that may hold labels.
+
+    Attributes:
+        path: of the file.
+        name: the path below the data set's root, with `/` between folders.
+        image: the image that the file is named after; None where it is named after none.
+    """
+
+    path: Path
+    name: str
+    image: Path | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The content; a byte order mark is no part of it, and lines end with a line feed.
+
+        Raises:
+            DataError: it cannot be read, or is neither UTF-8 nor marked as UTF-16.
+        """
+        content = read_bytes(self.path)
+        is_utf_16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+        try:
+            text = content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}",
+                where=self.name,
+                remedy="save the file as UTF-8",
+            ) from error
+        # Old Macs ended lines with a carriage return alone. Not splitlines(): a text may hold any
+        # of Unicode's rarer line ends.
+        return text.replace("\r\n", "\n") if "\n" in text else text.replace("\r", "\n")
+
+    @property
+    def lines(self) -> list[tuple[int, str]]:
+        """The lines that are not blank, each with its number."""
+        numbered = enumerate(self.text.split("\n"), start=1)
+        return [(number, line) for number, line in numbered if line.strip()]
+
+    @cached_property
+    def tree(self) -> Any:
+        """What its JSON says.
+
+        Raises:
+            DataError: it cannot be read or is no JSON, or an object names a key twice.
+        """
+        try:
+            return json.loads(self.text, object_pairs_hook=_refuse_duplicates)
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"not JSON: {error}", where=self.name, remedy="export the labels again"
+            ) from error
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it is to hold one JSON value, by its name."""
+        return self.path.suffix.lower() == ".json"
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return tree

@@ -1,0 +1,64 @@
+"""labelme's JSON beside each image: `{"imagePath": "a.jpg", "shapes": [{"label", "points"}]}`.
+
+A shape's text is its description where shapes have one, else its label. Where all shapes of a data
+set have the same label, it names a class, and no text is known.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import PureWindowsPath
+from typing import Any
+
+from detector.data.formats.annotation import (
+    Annotation,
+    BadEntryError,
+    numbers,
+    outline,
+    rectangle,
+    text_box,
+)
+from detector.data.formats.label_file import LabelFile
+from detector.data.formats.labels import Entry, Format
+from detector.data.page import TextBox
+
+_FEWEST = 3
+"""Shapes of one label that make it a class."""
+
+
+def _claims(file: LabelFile) -> bool:
+    return (
+        file.is_json and isinstance(file.tree, dict) and isinstance(file.tree.get("shapes"), list)
+    )
+
+
+def _read(files: Sequence[LabelFile]) -> Iterator[Entry]:
+    shapes = [s for file in files for s in file.tree["shapes"] if isinstance(s, Mapping)]
+    labels = {str(shape.get("label")) for shape in shapes}
+    is_class = len(shapes) >= _FEWEST and len(labels) == 1
+    has_descriptions = any(shape.get("description") for shape in shapes)
+    key = "description" if has_descriptions else None if is_class else "label"
+    for file in files:
+        width, height = file.tree.get("imageWidth"), file.tree.get("imageHeight")
+        annotation = Annotation(declared_size=(width, height) if width and height else None)
+        for number, shape in enumerate(file.tree["shapes"], start=1):
+            annotation.add(f"shape {number}", partial(_parse, shape, key))
+        # Written on Windows, it has backslashes, which PureWindowsPath reads beside slashes.
+        named = PureWindowsPath(str(file.tree.get("imagePath") or "")).name
+        yield Entry(named if file.image is None else "", annotation, file)
+
+
+def _parse(shape: Any, text_key: str | None) -> TextBox:
+    if not isinstance(shape, Mapping) or not isinstance(shape.get("points"), list):
+        raise BadEntryError("has no points")
+    kind = shape.get("shape_type", "polygon")
+    points = numbers(shape["points"])
+    if kind == "rectangle" and len(points) == 4:
+        points_of = rectangle(*points)
+    elif kind in {"polygon", "rectangle", "rotation", "linestrip", None}:
+        points_of = outline(points)
+    else:
+        raise BadEntryError(f"is a {kind}, which outlines no text")
+    return text_box(points_of, shape.get(text_key) if text_key else None)
+
+
+LABELME = Format("labelme", "labelme", _claims, _read)

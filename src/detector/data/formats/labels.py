@@ -1,0 +1,40 @@
+"""What a format gives of its files: the annotation of each image, by what the file calls it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from detector.data.formats.annotation import Annotation
+from detector.data.formats.label_file import LabelFile
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The annotation of one image.
+
+    Attributes:
+        image: what the file calls the image: a name, a path, or a name without its ending. Empty
+            where the file's own name says whose labels it holds.
+        annotation: its boxes.
+        file: that it stands in.
+    """
+
+    image: str
+    annotation: Annotation
+    file: LabelFile
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way in which labels are written.
+
+    Attributes:
+        key: its name in `data.format` and `--format`.
+        title: its name in messages.
+        claims: whether a file is of this format, by its content.
+        read: the entries of all its files together, since some things are only known of all.
+    """
+
+    key: str
+    title: str
+    claims: Callable[[LabelFile], bool]
+    read: Callable[[Sequence[LabelFile]], Iterable[Entry]]

@@ -1,0 +1,135 @@
+"""Which files of a folder hold labels, and in which format: by their content, never by their place.
+Nothing is guessed: files that two formats fit are an error that says how to choose."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from detector.data.formats.aihub import AIHUB
+from detector.data.formats.coco import COCO, COCO_TEXT
+from detector.data.formats.doctr import DOCTR
+from detector.data.formats.label_file import LabelFile
+from detector.data.formats.label_studio import LABEL_STUDIO
+from detector.data.formats.labelme import LABELME
+from detector.data.formats.labels import Entry, Format
+from detector.data.formats.lines import DIALECTS, Dialect, dialect_of, looks_like_lines
+from detector.data.formats.lines import SUFFIXES as LINE_SUFFIXES
+from detector.data.formats.ppocr_label import PPOCR_LABEL
+from detector.data.formats.receipts_json import CORD, FUNSD, WILD_RECEIPT
+from detector.data.formats.words_json import WORDS_JSON
+from detector.data.formats.xml_labels import CTW1500_XML, CVAT
+from detector.errors import DataError
+from detector.wording import counted
+
+FORMATS = (
+    WORDS_JSON,
+    PPOCR_LABEL,
+    LABELME,
+    COCO,
+    COCO_TEXT,
+    DOCTR,
+    LABEL_STUDIO,
+    CVAT,
+    FUNSD,
+    CORD,
+    WILD_RECEIPT,
+    AIHUB,
+    CTW1500_XML,
+)
+_BY_KEY: dict[str, Format | Dialect] = {f.key: f for f in (*DIALECTS, *FORMATS)}
+FORMAT_KEYS = tuple(sorted(_BY_KEY))
+"""What `data.format` may be."""
+SUFFIXES = frozenset({".txt", ".gt", ".json", ".jsonl", ".xml"})
+"""Lower-case file name endings of files that may hold labels."""
+
+
+@dataclass
+class Recognised:
+    """What the files of a folder hold.
+
+    Attributes:
+        by_format: the files of each format.
+        unread: files that hold no labels, with the reason where one of them ought to.
+    """
+
+    by_format: dict[Format | Dialect, list[LabelFile]] = field(default_factory=dict)
+    unread: list[tuple[LabelFile, str | None]] = field(default_factory=list)
+
+    def entries(self) -> list[Entry]:
+        """The annotations of all images."""
+        return [entry for kind, files in self.by_format.items() for entry in kind.read(files)]
+
+    def format_of(self, file: LabelFile) -> Format | Dialect:
+        """The format of one of the files."""
+        return next(kind for kind, files in self.by_format.items() if file in files)
+
+    def describe(self) -> str:
+        """What was recognised, in words."""
+        return " and ".join(
+            f"{kind.title} ({counted(len(files), 'file')})"
+            for kind, files in self.by_format.items()
+        )
+
+
+def recognise(files: Sequence[LabelFile], key: str | None = None) -> Recognised:
+    """Look at all files and find the format of each.
+
+    Args:
+        files: of one split.
+        key: the format that they are to be of; others are left out.
+
+    Raises:
+        DataError: two formats fit a file, or there is no format of that name.
+    """
+    found = Recognised()
+    lines: list[LabelFile] = []
+    for file in files:
+        try:
+            kinds = [kind for kind in FORMATS if kind.claims(file)]
+            is_lines = not kinds and looks_like_lines(file)
+        except DataError as error:
+            found.unread.append((file, error.problem))
+            continue
+        if len(kinds) > 1:
+            raise _fits_several(file, [kind.title for kind in kinds])
+        if kinds:
+            found.by_format.setdefault(kinds[0], []).append(file)
+        elif is_lines or (file.image and file.path.suffix.lower() in LINE_SUFFIXES):
+            lines.append(file)
+        else:
+            found.unread.append((file, None))
+    if lines:
+        kind = _BY_KEY.get(key or "")
+        found.by_format[kind if isinstance(kind, Dialect) else dialect_of(lines)] = lines
+    return found if key is None else _only(found, require_format(key))
+
+
+def require_format(key: str) -> Format | Dialect:
+    """The format of a name.
+
+    Raises:
+        DataError: there is none.
+    """
+    if key not in _BY_KEY:
+        raise DataError(
+            f"there is no format {key!r}",
+            where="data.format",
+            remedy=f"one of {', '.join(FORMAT_KEYS)}; or leave it out, and the files say it",
+        )
+    return _BY_KEY[key]
+
+
+def _only(found: Recognised, kind: Format | Dialect) -> Recognised:
+    others = [
+        (file, None) for other, files in found.by_format.items() if other != kind for file in files
+    ]
+    return Recognised(
+        {kind: found.by_format[kind]} if kind in found.by_format else {}, [*found.unread, *others]
+    )
+
+
+def _fits_several(file: LabelFile, titles: Sequence[str]) -> DataError:
+    return DataError(
+        f"may be {' or '.join(titles)}",
+        where=file.name,
+        remedy="set data.format to the one that it is",
+    )
