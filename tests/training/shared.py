@@ -47,7 +47,7 @@ def leave_memory_for_one_crop(patch: pytest.MonkeyPatch) -> None:
 
 def run(trial: dict[str, Any]) -> None:
     rank = int(os.environ["RANK"])
-    folds = open_folds(Path(trial["root"]), Manifest.from_json(trial["manifest"]), None)
+    folds = open_folds(Path(trial["root"]), Manifest.from_json(trial["manifest"]))
     folder = Path(trial["folder"])
     with pytest.MonkeyPatch.context() as patch:
         if trial.get("sigterm") == rank:
