@@ -87,3 +87,19 @@ def test_copy_that_fails_leaves_nothing_behind(
     with pytest.raises(FileNotFoundError):
         write_data_set(pages, tmp_path / "out/copy", "icdar")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_bad_box_costs_that_box_and_its_place_is_dont_care(
+    root: Path, write_page: WritePage, tmp_path: Path
+) -> None:
+    star = "20,20,40,40,10,30,45,25,15,45"
+    lines = ["# polygons", "2,2,30,2,30,10,2,10,TOTAL", star, "900,2,930,2,930,10,far", "nonsense"]
+    write_page(name="a", text="\n".join(lines), size=(64, 48))
+    report = check_data(root)
+    assert (report.pages, report.dropped_boxes) == ((), 3)
+    write_data_set(report.kept, tmp_path / "clean", "icdar")
+    (page,) = check_data(tmp_path / "clean").pages
+    total, region = page.boxes
+    assert (total.text, region.ignore) == ("TOTAL", True)
+    assert region.points.min() == 10
+    assert region.points.max() == 45

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detector.cli.finite import finite
+from detector.cli.labelled import HeldOut, LabelFormat
 from detector.cli.progress import counting
 from detector.config.schema import DataConfig, FoldsConfig
 from detector.console import plain_console
@@ -42,18 +43,6 @@ GroupColumn = Annotated[
         help="Column of index.csv whose pages stay together; by default `group` or the only one "
         "that ends in `_group`.",
     ),
-]
-LabelFormat = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="FORMAT",
-        help="In which format the labels are, where their files leave it open (`data.format`).",
-    ),
-]
-HeldOut = Annotated[
-    str | None,
-    typer.Option(metavar="PART", help="Which part is held out, where several may be: val, test, …"),
 ]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")]
 
@@ -96,7 +85,12 @@ def convert(
         OutputFormat.ICDAR
     ),
     drop_bad: Annotated[
-        bool, typer.Option("--drop-bad", help="Leave out the pages that have errors.")
+        bool,
+        typer.Option(
+            "--drop-bad",
+            help="Leave out boxes that have errors, whose places become don't care, and pages of "
+            "which nothing is left.",
+        ),
     ] = False,
     group_column: GroupColumn = None,
     label_format: LabelFormat = None,
@@ -112,8 +106,11 @@ def convert(
     if not drop_bad:
         refuse_errors(report.problems, source)
     _print_report(report)
-    write_data_set(report.pages, target, to.value)
-    plain_console().print(f"wrote {counted(len(report.pages), 'page')} to {target}")
+    write_data_set(report.kept, target, to.value)
+    left_out = (
+        f", without {counted(report.dropped_boxes, 'bad box')}" if report.dropped_boxes else ""
+    )
+    plain_console().print(f"wrote {counted(len(report.kept), 'page')} to {target}{left_out}")
 
 
 @app.command()
@@ -188,7 +185,7 @@ def _print_report(report: "CheckReport") -> None:
             )
         console.print(table)
     if report.labels:
-        console.print(f"labels: {report.labels}", highlight=False, markup=False)
+        console.print(f"labels: {report.labels}", highlight=False)
     facts = report.counts()
     grouped = (
         f"{counted(facts['groups'], 'group')} by {report.group_column}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from detector.cli.labelled import Everything, Labelled
+from detector.cli.labelled import Everything, HeldOut, LabelFormat, Labelled
 from detector.cli.predict import Model, RunBy
 from detector.cli.progress import with_bar
 from detector.console import plain_console
@@ -30,12 +30,15 @@ def show_errors(
     ] = Path("errors"),
     worst: Annotated[int, typer.Option(min=0, help="How many pages to draw.")] = 10,
     everything: Everything = False,
+    label_format: LabelFormat = None,
+    held_out: HeldOut = None,
 ) -> None:
     """Show the kinds of text that a model misses, and draw the pages that cost most.
 
     Each picture has the truth at the left and the finds at the right: missed words red, split ones
     orange, merging finds violet, false ones blue.
     """
+    from detector.data.data_set import Reading
     from detector.data.images import read_image
     from detector.data.opening import pages_to_measure
     from detector.evaluation.mistakes import as_json, by_kind, worst_first
@@ -44,9 +47,8 @@ def show_errors(
 
     detector = Detector(model, engine)
     max_pixels = detector.card.max_pixels()
-    ordered = worst_first(
-        with_bar(pages_to_measure(data, everything), "looking for mistakes"), detector, max_pixels
-    )
+    pages = pages_to_measure(data, everything, Reading(None, label_format, held_out))
+    ordered = worst_first(with_bar(pages, "looking for mistakes"), detector, max_pixels)
 
     console = plain_console()
     for name, rows in by_kind(ordered).items():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from detector.cli.labelled import Everything, Labelled
+from detector.cli.labelled import Everything, HeldOut, LabelFormat, Labelled
 from detector.cli.progress import note, with_bar
 from detector.console import plain_console
 from detector.errors import DataError
@@ -76,14 +76,17 @@ def evaluate_model(
     model: Model,
     engine: RunBy = Engine.ONNXRUNTIME,
     everything: Everything = False,
+    label_format: LabelFormat = None,
+    held_out: HeldOut = None,
 ) -> None:
     """Score a model on labelled pages: the held-out ones, or all where none is marked."""
+    from detector.data.data_set import Reading
     from detector.data.fit import require_text
     from detector.data.opening import pages_to_measure
     from detector.evaluation.scoring import score_pages
     from detector.export.detector import Detector
 
-    pages = pages_to_measure(data, everything)
+    pages = pages_to_measure(data, everything, Reading(None, label_format, held_out))
     require_text(pages, "labelled")
     detector = Detector(model, engine)
     max_pixels = detector.card.max_pixels()

@@ -59,6 +59,22 @@ def box_problems(
     return found
 
 
+def as_dont_care(box: TextBox, size: tuple[float, float]) -> TextBox | None:
+    """A region that holds a bad box and counts for nothing; None where it has no area on the page.
+
+    Args:
+        box: of any outline.
+        size: width and height of the upright image.
+    """
+    page = shapely.box(0, 0, *size)
+    region = shapely.MultiPoint(box.points).convex_hull.intersection(page)
+    if not isinstance(region, shapely.Polygon) or region.area < _MIN_AREA:
+        return None
+    ring = np.asarray(region.exterior.coords, np.float64)[:-1]
+    # Clockwise on a screen, where y grows downwards.
+    return TextBox(ring if region.exterior.is_ccw else ring[::-1], ignore=True)
+
+
 def _outside(bounds: NDArray[np.float64], size: tuple[float, float]) -> float:
     """By how many pixels a bounding box leaves the image; infinity if it is nowhere inside."""
     left, top, right, bottom = bounds.tolist()

@@ -28,12 +28,17 @@ class CheckReport:
     Attributes:
         problems: everything, by file.
         pages: those without an error, by name; each has all its boxes.
+        kept: the pages again, and those whose boxes alone have errors, with the bad ones made don't
+            care or taken away.
+        dropped_boxes: how many these are.
         group_column: the column of index.csv that groups pages, if any.
         labels: the formats that were recognised, in words.
     """
 
     problems: tuple[Problem, ...]
     pages: tuple[Page, ...]
+    kept: tuple[Page, ...]
+    dropped_boxes: int
     group_column: str | None
     labels: str
 
@@ -88,13 +93,18 @@ def check_data(
     problems = list(data_set.problems)
     bad = {problem.file for problem in problems if problem.level == "error"}
     pages: list[Page] = []
+    kept: list[Page] = []
+    dropped = 0
     by_content: dict[str, list[Page]] = defaultdict(list)
     for done, found in enumerate(_inspect_all(data_set.labelled, max_pixels), start=1):
         problems += found.problems
         by_content[found.sha256].append(found.page)
-        is_bad = any(problem.level == "error" for problem in found.problems)
-        if not is_bad and found.page.name not in bad:
-            pages.append(found.page)
+        if found.kept is not None and found.page.name not in bad:
+            page, count = found.kept
+            kept.append(page)
+            dropped += count
+            if not count:
+                pages.append(page)
         if on_progress is not None:
             on_progress(done, len(data_set.labelled))
     for same in by_content.values():
@@ -102,14 +112,24 @@ def check_data(
     problems += no_text_at_all(pages)
     problems += likely_misfits(pages, max_pixels)
     problems.sort(key=lambda problem: problem.file)
-    return CheckReport(tuple(problems), tuple(pages), data_set.group_column, data_set.labels)
+    return CheckReport(
+        tuple(problems),
+        tuple(pages),
+        tuple(kept),
+        dropped,
+        data_set.group_column,
+        data_set.labels,
+    )
 
 
 @dataclass(frozen=True)
 class _Inspected:
+    """A page; `kept` is what can be used of it, with the number of its bad boxes."""
+
     page: Page
     sha256: str
     problems: list[Problem]
+    kept: tuple[Page, int] | None
 
 
 def _inspect_all(labelled: Sequence[LabelledImage], max_pixels: int) -> Iterator[_Inspected]:
@@ -129,8 +149,9 @@ def _inspect(labelled: LabelledImage, max_pixels: int) -> _Inspected:
         size = (width, height)
     except DataError as error:
         problems.append(Problem("error", page.name, error.problem))
+    kept = None if problems else labelled.without_bad_boxes(size)
     problems += labelled.problems(size)
-    return _Inspected(page, hashlib.sha256(content).hexdigest(), problems)
+    return _Inspected(page, hashlib.sha256(content).hexdigest(), problems, kept)
 
 
 def _duplicate_problems(same: Sequence[Page]) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detector.data.boxes import box_problems
+from detector.data.boxes import as_dont_care, box_problems
 from detector.data.fit import certain_misfit
 from detector.data.formats import layout
 from detector.data.formats.annotation import Annotation
@@ -61,6 +61,27 @@ class LabelledImage:
     annotation: Annotation
     annotation_file: str
     mends: Counter[str] = field(default_factory=Counter)
+
+    def without_bad_boxes(self, size: tuple[float, float]) -> tuple[Page, int] | None:
+        """The page with its bad boxes made don't care, where they have an area, or taken away, and
+        how many they are; None where more is wrong with the page, or nothing is left of its text.
+
+        Args:
+            size: width and height of the upright image.
+        """
+        annotation = self.annotation
+        found = box_problems(annotation.boxes, size)
+        bad = {i for i, level, _ in found if level == "error"}
+        count = len(bad) + len(annotation.faults)
+        if count != sum(problem.level == "error" for problem in self.problems(size)):
+            return None
+        boxes = [
+            as_dont_care(box, size) if i in bad else box for i, box in enumerate(annotation.boxes)
+        ]
+        kept = tuple(box for box in boxes if box is not None)
+        if not kept and count:
+            return None
+        return replace(self.page, boxes=kept), count
 
     def problems(self, size: tuple[float, float]) -> list[Problem]:
         """What is wrong with the annotation.

@@ -2,7 +2,7 @@
 
 from detector.config.schema import Config, DataConfig
 from detector.console import say
-from detector.data.data_set import DataSet, Reading
+from detector.data.data_set import AS_FOUND, DataSet, Reading
 from detector.data.fit import likely_misfits
 from detector.data.folds import Folds, make_folds, open_folds
 from detector.data.page import Page
@@ -28,15 +28,19 @@ def reading_of(data: DataConfig) -> Reading:
     return Reading(data.group_column, data.format, data.held_out)
 
 
-def pages_to_measure(data: str, everything: bool = False) -> list[Page]:
+def pages_to_measure(
+    data: str, everything: bool = False, reading: Reading = AS_FOUND
+) -> list[Page]:
     """The held-out pages of a data set; all of them where none is marked, or if `everything`.
 
     Args:
         data: a folder or an s3:// URL.
+        everything: whether every page is taken.
+        reading: what of the data set is decided already.
 
     Raises:
         DataError: the data set cannot be read.
     """
-    pages = DataSet.read(data).pages()
+    pages = DataSet.read(data, reading).pages()
     held_out = [page for page in pages if page.held_out]
     return pages if everything or not held_out else held_out

@@ -147,8 +147,8 @@ def _require_no_polygons(quads: Sequence[str], example: LabelFile) -> None:
             f"{len(longer)} of {len(quads)} lines begin with more than 8 numbers, as polygons do, "
             f"and the others with 8: {longer[0][:70]!r}",
             where=example.name,
-            remedy="say `--format polygons` (data.format=polygons) if all numbers at the beginning of "
-            "a line are its outline, or `--format icdar` if its text begins after the eighth",
+            remedy="say `--format polygons` (data.format=polygons) if all numbers before the text "
+            "are its outline, or `--format icdar` if its text begins after the eighth",
         )
 
 
