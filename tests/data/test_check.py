@@ -35,7 +35,7 @@ def test_sound_data_set_has_no_problems(root: Path, write_page: WritePage) -> No
         "boxes": 5,
         "ignored_boxes": 1,
         "group_column": None,
-        "labels": "ICDAR 2015: 8 numbers, text (1 file)",
+        "labels": "ICDAR 2015: 8 numbers, text (2 files)",
         "groups": 0,
         "errors": 0,
         "skipped": 0,

@@ -17,9 +17,9 @@ from detector.data.formats.annotation import Annotation
 from detector.data.formats.label_file import LabelFile
 from detector.data.formats.labels import Entry
 from detector.data.formats.matching import ImageNames
-from detector.data.formats.recognise import Recognised, recognise
+from detector.data.formats.recognise import Recognised, in_words, recognise
 from detector.data.images import image_size, is_stored_sideways
-from detector.data.mend import in_words, mended
+from detector.data.mend import mended, mends_in_words
 from detector.data.page import Page, TextBox
 from detector.data.problem import Problem, refuse_errors
 from detector.data.source import fetch
@@ -156,8 +156,8 @@ class DataSet:
             problems.append(Problem("error", ".", "no image has an annotation"))
         if groups.column is not None:
             problems += _group_problems([item.page for item in labelled], groups.column)
-        labels = "; ".join(dict.fromkeys(part.labels for part in parts if part.labels))
-        return cls(root, labelled, problems, groups.column, labels)
+        files = sum((part.files for part in parts), Counter[str]())
+        return cls(root, labelled, problems, groups.column, in_words(files))
 
     def pages(self) -> list[Page]:
         """The pages, if nothing but the images' pixels could be wrong with the data set.
@@ -204,14 +204,16 @@ def _read_split(
     ]
     problems += _without_labels(root, split, [path for path in images if path not in found], found)
     problems += _mended(labelled)
-    return _Part(labelled, problems, recognised.describe())
+    return _Part(labelled, problems, recognised.files())
 
 
 @dataclass(frozen=True)
 class _Part:
+    """What one part of a data set holds; `files` counts those of each format."""
+
     labelled: list["LabelledImage"]
     problems: list[Problem]
-    labels: str
+    files: Counter[str]
 
 
 def _by_image(
@@ -236,8 +238,9 @@ def _labelled_twice(
     root: Path, recognised: Recognised, first: Entry, second: Entry, image: Path
 ) -> Problem:
     if recognised.format_of(first.file) != recognised.format_of(second.file):
+        kinds = in_words(recognised.files())
         raise DataError(
-            f"its labels are of two kinds, {recognised.describe()}, and both label {image.name}",
+            f"its labels are of two kinds, {kinds}, and both label {image.name}",
             where=str(root),
             remedy="remove one of them, or name the one to take with `--format` (data.format): "
             + ", ".join(kind.key for kind in recognised.by_format),
@@ -289,7 +292,7 @@ def _mended(labelled: Sequence["LabelledImage"]) -> list[Problem]:
     return [
         Problem("warning", file, reason)
         for file, counts in by_file.items()
-        for reason in in_words(counts)
+        for reason in mends_in_words(counts)
     ]
 
 

@@ -43,7 +43,7 @@ def mended(boxes: Sequence[TextBox]) -> tuple[list[TextBox], Counter[str]]:
     return found, counts
 
 
-def in_words(counts: Counter[str]) -> Iterator[str]:
+def mends_in_words(counts: Counter[str]) -> Iterator[str]:
     """What was mended, for a person."""
     for what, count in sorted(counts.items()):
         noun = "an outline" if count == 1 else f"{count} outlines"

@@ -1,7 +1,8 @@
 """Which files of a folder hold labels, and in which format: by their content, never by their place.
 Nothing is guessed: files that two formats fit are an error that says how to choose."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from detector.data.formats.aihub import AIHUB
@@ -62,12 +63,14 @@ class Recognised:
         """The format of one of the files."""
         return next(kind for kind, files in self.by_format.items() if file in files)
 
-    def describe(self) -> str:
-        """What was recognised, in words."""
-        return " and ".join(
-            f"{kind.title} ({counted(len(files), 'file')})"
-            for kind, files in self.by_format.items()
-        )
+    def files(self) -> Counter[str]:
+        """How many files there are of each format, by its title."""
+        return Counter({kind.title: len(files) for kind, files in self.by_format.items()})
+
+
+def in_words(files: Mapping[str, int]) -> str:
+    """What was recognised, by how many files there are of each format's title."""
+    return " and ".join(f"{title} ({counted(count, 'file')})" for title, count in files.items())
 
 
 def recognise(files: Sequence[LabelFile], key: str | None = None) -> Recognised:
