@@ -62,6 +62,48 @@ def test_overlays_of_one_name_are_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_folders_patterns_and_pages_of_a_tiff_are_images(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    with Image.open(data / "images/page.png") as page:
+        page.save(tmp_path / "scan.tiff", save_all=True, append_images=[page.rotate(180)] * 2)
+    result = invoke("predict", data / "images", tmp_path / "*.tiff", "--model", model)
+    found = json.loads(result.stdout)["images"]
+    scan = tmp_path / "scan.tiff"
+    assert list(found) == [str(data / "images/page.png"), *(f"{scan}#{i}" for i in (1, 2, 3))]
+    tops = [min(y for _, y in boxes[0]["points"]) for boxes in found.values()]
+    np.testing.assert_allclose(tops, [100, 100, 372, 372], atol=3)
+
+
+def test_a_bad_image_costs_that_image(model: Path, data: Path, tmp_path: Path) -> None:
+    (data / "images/cut.png").write_bytes((data / "images/page.png").read_bytes()[:90])
+    lines = tmp_path / "found.jsonl"
+    result = invoke("predict", data / "images", "--model", model, "--jsonl", lines)
+    assert result.exit_code == 1
+    assert "images/cut.png: cannot be decoded" in result.stderr
+    assert "1 of 2 images could not be read" in result.stderr
+    (line,) = lines.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["image"] == str(data / "images/page.png")
+    assert len(json.loads(line)["outlines"]) == 1
+
+
+def test_a_picture_never_overwrites_its_image(model: Path, data: Path) -> None:
+    image = data / "images/page.png"
+    before = image.read_bytes()
+    words = ["predict", image, "--model", model, "--overlay", image.parent]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert "would overwrite an image" in str(result.exception)
+    assert image.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("named", "said"), [("nothing-*.png", "nothing fits this pattern"), ("gt", "holds no image")]
+)
+def test_a_place_without_images_is_refused(named: str, said: str, model: Path, data: Path) -> None:
+    result = CliRunner().invoke(app, ["predict", str(data / named), "--model", str(model)])
+    assert said in str(result.exception)
+
+
 def test_evaluate_scores_a_perfect_model_perfectly(model: Path, data: Path) -> None:
     result = invoke("evaluate", "--data", data, "--model", model)
     assert result.exit_code == 0

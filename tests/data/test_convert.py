@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -27,7 +28,7 @@ def _content(pages: Sequence[Page]) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("to", ["icdar", "words"])
+@pytest.mark.parametrize("to", get_args(Format))
 @pytest.mark.parametrize("splits", [("", ""), ("train", "val"), ("train", "test")])
 def test_copy_holds_the_same_pages(
     to: Format, splits: tuple[str, str], root: Path, write_page: WritePage, tmp_path: Path

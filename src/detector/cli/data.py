@@ -52,6 +52,9 @@ class OutputFormat(StrEnum):
 
     ICDAR = "icdar"
     WORDS = "words"
+    PPOCR_LABEL = "ppocr_label"
+    LABELME = "labelme"
+    COCO = "coco"
 
 
 @app.command()

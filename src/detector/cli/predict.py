@@ -1,5 +1,6 @@
 """`detsweep predict` and `detsweep evaluate`: what an exported model finds, and how well."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +13,13 @@ from detector.console import plain_console
 from detector.errors import DataError
 from detector.export.engine import Engine
 from detector.names import require_utf8
-from detector.storage.output import write_output
+from detector.storage.output import open_lines, write_output
 from detector.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from detector.data.pictures import Picture
     from detector.detecting.postprocess import Detections
     from detector.evaluation.cleval.counts import DatasetScore
     from detector.evaluation.iou_counts import IoUCounts
@@ -28,12 +32,21 @@ RunBy = Annotated[Engine, typer.Option("--engine", help="What runs the network."
 
 def predict_images(
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE", help="Image files, such as photos of receipts.")
+        list[Path],
+        typer.Argument(metavar="IMAGE", help="Image files, folders of them, or patterns."),
     ],
     model: Model,
     engine: RunBy = Engine.ONNXRUNTIME,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the outlines as JSON.")
+    ] = None,
+    lines_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--jsonl",
+            metavar="FILE",
+            help="Write a line of JSON for each image, as soon as it is done; - prints them.",
+        ),
     ] = None,
     csv_file: Annotated[
         Path | None,
@@ -43,32 +56,52 @@ def predict_images(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder for a picture of each image's outlines."),
     ] = None,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(min=1, help="Refuse images with more pixels; by default the model says it."),
+    ] = None,
 ) -> None:
-    """Find the text of images; outlines are in each image's own pixels, upright."""
-    from detector.data.images import read_image
-    from detector.detecting.written import as_csv, as_json
+    """Find the text of images; outlines are in each image's own pixels, upright.
+
+    Each page of a TIFF is an image. One that cannot be read is named and left out; then the exit
+    code is 1.
+    """
+    from detector.data.pictures import find_pictures
+    from detector.detecting.written import as_csv, as_json, as_line
     from detector.evaluation.overlay import draw_overlay, encode_png
     from detector.export.detector import Detector
 
-    _require_distinct(images, overlay)
-    for file in images:
-        require_utf8(str(file), "IMAGE")
+    pictures = find_pictures(images)
+    _require_distinct(pictures, overlay)
+    for picture in pictures:
+        require_utf8(picture.name, \"IMAGE\")
     detector = Detector(model, engine)
     found: dict[str, Detections] = {}
-    for path in with_bar(images, "finding text", "image"):
-        image = read_image(path, detector.card.max_pixels())
-        found[str(path)] = detections = detector(image)
-        if overlay is not None:
-            picture = encode_png(draw_overlay(image, detections.polygons))
-            write_output(overlay / f"{path.stem}.png", picture)
-    if overlay is not None:
+    failed: list[Picture] = []
+    with open_lines(lines_file) as write_line:
+        for picture in with_bar(pictures, "finding text", "image"):
+            try:
+                image = picture.read(max_pixels or detector.card.max_pixels())
+            except DataError as error:
+                failed.append(picture)
+                note(f"error: {error}")
+                continue
+            found[picture.name] = detections = detector(image)
+            write_line(as_line(picture.name, detections))
+            if overlay is not None:
+                drawn = encode_png(draw_overlay(image, detections.polygons))
+                write_output(overlay / f"{picture.stem}.png", drawn)
+    if overlay is not None and found:
         note(f"pictures are in {overlay}")
-    if json_file is not None:
-        write_output(json_file, as_json(found).encode())
     if csv_file is not None:
         write_output(csv_file, as_csv(found).encode())
-    if json_file is None and csv_file is None:
+    if json_file is not None:
+        write_output(json_file, as_json(found).encode())
+    elif csv_file is None and lines_file is None:
         typer.echo(as_json(found), nl=False)
+    if failed:
+        note(f"{len(failed)} of {counted(len(pictures), 'image')} could not be read, see above")
+        raise typer.Exit(1)
 
 
 def evaluate_model(
@@ -106,13 +139,24 @@ def evaluate_model(
     console.print(f"{scores.ms_per_page:.1f} ms a page, from pixels to outlines")
 
 
-def _require_distinct(images: list[Path], overlay: Path | None) -> None:
-    """Overlays are named after their images, so two of one name would overwrite each other."""
-    stems = [path.stem for path in images]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
-    if overlay is not None and twice is not None:
+def _require_distinct(pictures: "Sequence[Picture]", overlay: Path | None) -> None:
+    """Overlays are named after their images, so two of one name would overwrite each other, and one
+    may overwrite its own image."""
+    if overlay is None:
+        return
+    times = Counter(picture.stem for picture in pictures)
+    stem, count = times.most_common(1)[0]
+    if count > 1:
         raise DataError(
-            f"two images are named {twice!r}",
+            f"two images are named {stem!r}",
             where="--overlay",
             remedy="predict them in two calls, with a folder each",
         )
+    sources = {picture.path.resolve() for picture in pictures}
+    for picture in pictures:
+        if (overlay / f"{picture.stem}.png").resolve() in sources:
+            raise DataError(
+                f"the picture of {picture.path} would overwrite an image",
+                where="--overlay",
+                remedy="name another folder",
+            )

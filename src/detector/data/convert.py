@@ -1,4 +1,4 @@
-"""Writing a clean copy of a data set, in either format, in one layout and without leftovers."""
+"""Writing a clean copy of a data set, in one format and one layout, without leftovers."""
 
 import csv
 import io
@@ -9,17 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from detector.data.formats.coco import format_coco
 from detector.data.formats.icdar import write_icdar
+from detector.data.formats.labelme import format_labelme
 from detector.data.formats.layout import GROUND_TRUTH, IMAGES, INDEX, split_of
+from detector.data.formats.ppocr_label import format_line
 from detector.data.formats.words_json import write_words_json
 from detector.data.images import image_size
 from detector.data.page import Page
 from detector.errors import DataError
 from detector.storage.atomic import write_atomically
 
-Format = Literal["icdar", "words"]
+Format = Literal["icdar", "words", "ppocr_label", "labelme", "coco"]
 
 WORDS_JSON = "words.json"
+COCO_JSON = "annotations.json"
+LABEL_TXT = "Label.txt"
 
 
 def write_data_set(pages: Sequence[Page], target: Path, to: Format) -> None:
@@ -28,7 +33,7 @@ def write_data_set(pages: Sequence[Page], target: Path, to: Format) -> None:
     Args:
         pages: of one data set, checked.
         target: a folder that does not exist yet, or is empty. It appears whole or not at all.
-        to: "icdar" for a text file beside each image, "words" for one words JSON a split.
+        to: "icdar" and "labelme" write a file for each image, the others one for each split.
 
     Raises:
         DataError: the target is in use, or the format cannot hold a box.
@@ -61,12 +66,22 @@ def _write_split(pages: Sequence[Page], folder: Path, to: Format) -> None:
     (folder / IMAGES).mkdir(parents=True)
     for page in pages:
         shutil.copyfile(page.image, folder / IMAGES / page.image.name)
-    if to == "words":
-        images = {page.image.name: (image_size(page.image), page.boxes) for page in pages}
-        write_words_json(folder / WORDS_JSON, images)
+    if to == "icdar":
+        for page in pages:
+            write_icdar(folder / GROUND_TRUTH / f"{page.image.stem}.txt", page.boxes)
         return
-    for page in pages:
-        write_icdar(folder / GROUND_TRUTH / f"{page.image.stem}.txt", page.boxes)
+    images = {page.image.name: (image_size(page.image), page.boxes) for page in pages}
+    if to == "words":
+        write_words_json(folder / WORDS_JSON, images)
+    elif to == "coco":
+        write_atomically(folder / COCO_JSON, format_coco(images).encode())
+    elif to == "ppocr_label":
+        lines = (format_line(f"{IMAGES}/{name}", boxes) for name, (_, boxes) in images.items())
+        write_atomically(folder / LABEL_TXT, "".join(lines).encode())
+    else:
+        for name, (size, boxes) in images.items():
+            content = format_labelme(name, size, boxes)
+            write_atomically(folder / IMAGES / f"{Path(name).stem}.json", content.encode())
 
 
 def _write_index(pages: Sequence[Page], path: Path) -> None:

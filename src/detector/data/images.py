@@ -24,12 +24,13 @@ IMAGE_SUFFIXES = frozenset(
 # An explicit list keeps out formats that run other programs to decode (EPS starts Ghostscript).
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "PPM")
 _SIDEWAYS = frozenset({5, 6, 7, 8})
+_OF_PAGES = frozenset({".tif", ".tiff"})
 
 # `_open` has its own limit with its own error; Pillow's would warn first and stop at a fixed size.
 Image.MAX_IMAGE_PIXELS = None
 
 
-def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_image(path: Path, max_pixels: int = MAX_PIXELS, frame: int = 0) -> NDArray[np.uint8]:
     """The pixels of an image file, upright: (H, W, 3) uint8 RGB.
 
     See `decode_image` for what is done to other kinds of image.
@@ -37,19 +38,34 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     Raises:
         DataError: there is no such file, or `decode_image` refuses its content.
     """
-    return decode_image(read_bytes(path), str(path), max_pixels)
+    return decode_image(read_bytes(path), str(path), max_pixels, frame)
 
 
-def decode_image(content: bytes, where: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def page_count(path: Path) -> int:
+    """How many pages a TIFF has; 1 of any other image, and of one that cannot be read."""
+    if path.suffix.lower() not in _OF_PAGES:
+        return 1
+    try:
+        with _open(path, str(path), max_pixels=None) as image:
+            return int(getattr(image, "n_frames", 1))
+    # Pillow's decoders raise almost any exception on damaged bytes; who reads it will say so.
+    except Exception:
+        return 1
+
+
+def decode_image(
+    content: bytes, where: str, max_pixels: int = MAX_PIXELS, frame: int = 0
+) -> NDArray[np.uint8]:
     """The pixels of an encoded image, upright: (H, W, 3) uint8 RGB.
 
     The EXIF orientation is applied. Grey, CMYK, palette and 1-bit images become RGB, 16-bit grey is
-    scaled to 8 bits, and transparency is laid over white. Of several frames the first is taken.
+    scaled to 8 bits, and transparency is laid over white.
 
     Args:
         content: the bytes of the file.
         where: what to call the image in an error.
         max_pixels: more than this is refused from the header, before anything is decoded.
+        frame: which page of a file that has several.
 
     Raises:
         DataError: the bytes are not an image of a known format, are truncated or damaged, or hold
@@ -57,6 +73,9 @@ def decode_image(content: bytes, where: str, max_pixels: int = MAX_PIXELS) -> ND
     """
     with _open(BytesIO(content), where, max_pixels) as image:
         try:
+            if frame:
+                image.seek(frame)
+                _require_few_pixels(image, where, max_pixels)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return np.array(_to_rgb(image))
@@ -125,15 +144,20 @@ def _open(source: Path | BytesIO, where: str, max_pixels: int | None) -> Image.I
         raise DataError("no such image file", where=where, remedy="check the path") from error
     except Exception as error:
         raise _damaged(error, where) from error
+    if max_pixels is not None:
+        _require_few_pixels(image, where, max_pixels)
+    return image
+
+
+def _require_few_pixels(image: Image.Image, where: str, max_pixels: int) -> None:
     width, height = image.size
-    if max_pixels is not None and width * height > max_pixels:
+    if width * height > max_pixels:
         image.close()
         raise DataError(
             f"{width}x{height} is {width * height:,} pixels, more than the {max_pixels:,} allowed",
             where=where,
-            remedy="scale the image down, or raise data.max_pixels",
+            remedy="scale the image down, or raise --max-pixels (data.max_pixels of a training)",
         )
-    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -19,14 +19,26 @@ def as_json(found: Mapping[str, Detections]) -> str:
     >>> json.loads(as_json(found))["images"]["a.jpg"][0]["score"]
     0.5
     """
-    images = {
-        name: [
-            {"points": _hundredths(outline.points), "score": round(outline.score, 4)}
-            for outline in detections
-        ]
-        for name, detections in found.items()
-    }
+    images = {name: _outlines(detections) for name, detections in found.items()}
     return json.dumps({"images": images}, indent=1, ensure_ascii=False) + "\n"
+
+
+def as_line(name: str, detections: Detections) -> str:
+    """The outlines of one image as a line of JSON.
+
+    >>> quad = np.array([[0, 0], [9, 0], [9, 4], [0, 4]], np.float32)
+    >>> json.loads(as_line("a.jpg", Detections([quad], np.array([0.5], np.float32))))["image"]
+    'a.jpg'
+    """
+    line = {"image": name, "outlines": _outlines(detections)}
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _outlines(detections: Detections) -> list[dict[str, object]]:
+    return [
+        {"points": _hundredths(outline.points), "score": round(outline.score, 4)}
+        for outline in detections
+    ]
 
 
 def _hundredths(points: NDArray[np.float32]) -> list[list[float]]:

@@ -2,7 +2,10 @@
 
 import stat
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from detector.errors import StoreError
 from detector.storage.atomic import write_atomically
@@ -27,11 +30,49 @@ def write_output(path: Path, content: bytes) -> None:
     try:
         _write(path, content)
     except OSError as error:
-        raise StoreError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(path),
-            remedy="name a file in a folder that you may write to, on a disk with room",
-        ) from error
+        raise _not_writable(path, error) from error
+
+
+@contextmanager
+def open_lines(path: Path | None) -> Iterator[Callable[[str], None]]:
+    """What writes one line after the other to where a person has said; whoever reads along has each
+    at once. Nothing is written where no place is named.
+
+    Raises:
+        StoreError: the file cannot be opened.
+    """
+    if path is None:
+        yield _ignored
+    elif path == STDOUT:
+        yield lambda line: write_output(STDOUT, line.encode())
+    else:
+        with _opened(path) as stream:
+
+            def write(line: str) -> None:
+                stream.write(line)
+                stream.flush()
+
+            yield write
+
+
+def _ignored(_line: str) -> None:
+    pass
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        path.resolve().parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise _not_writable(path, error) from error
+
+
+def _not_writable(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot be written: {error.strerror or error}",
+        where=str(path),
+        remedy="name a file in a folder that you may write to, on a disk with room",
+    )
 
 
 def _write(path: Path, content: bytes) -> None:

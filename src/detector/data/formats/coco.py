@@ -8,6 +8,7 @@ taken from where CVAT, AIHub, LabelMe's converters and COCO-Text put it. Crowds 
 are don't care.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -68,7 +69,7 @@ def _entries(file: LabelFile, images: Any, annotations: Any) -> Iterator[Entry]:
         if isinstance(entry, Mapping):
             of_image[entry.get("image_id")].append((number, entry))
     for image in images:
-        size = (image.get("width"), image.get("height"))
+        size = (image.get("width") or None, image.get("height") or None)
         annotation = Annotation(
             declared_size=size if all(isinstance(s, int) for s in size) else None
         )
@@ -109,6 +110,41 @@ def _text(entry: Mapping[str, Any]) -> Any:
     attributes = entry.get("attributes")
     places = [entry, attributes] if isinstance(attributes, Mapping) else [entry]
     return next((place[key] for place in places for key in _TEXT_KEYS if key in place), None)
+
+
+def format_coco(images: Mapping[str, tuple[tuple[int, int], Sequence[TextBox]]]) -> str:
+    """The JSON of a data set, which is read back (the text of ignored boxes apart).
+
+    Args:
+        images: by image name, the width and height in pixels, and the boxes.
+    """
+    rows: list[dict[str, object]] = []
+    for image_id, (_, boxes) in enumerate(images.values(), start=1):
+        rows += [_format_box(len(rows) + i, image_id, box) for i, box in enumerate(boxes, start=1)]
+    tree = {
+        "images": [
+            {"id": image_id, "file_name": name, "width": width, "height": height}
+            for image_id, (name, ((width, height), _)) in enumerate(images.items(), start=1)
+        ],
+        "annotations": rows,
+        "categories": [{"id": 1, "name": "text", "supercategory": ""}],
+    }
+    return json.dumps(tree, ensure_ascii=False, indent=1) + "\n"
+
+
+def _format_box(box_id: int, image_id: int, box: TextBox) -> dict[str, object]:
+    left, top = box.points.min(axis=0).tolist()
+    right, bottom = box.points.max(axis=0).tolist()
+    return {
+        "id": box_id,
+        "image_id": image_id,
+        "category_id": 1,
+        "segmentation": [box.points.ravel().tolist()],
+        "bbox": [left, top, right - left, bottom - top],
+        "area": float(shapely.Polygon(box.points).area),
+        "iscrowd": int(box.ignore),
+        "attributes": {"text": None if box.ignore else box.text},
+    }
 
 
 COCO = Format("coco", "COCO", _claims_coco, _read_coco)

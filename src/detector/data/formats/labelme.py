@@ -4,12 +4,14 @@ A shape's text is its description where shapes have one, else its label. Where a
 set have the same label, it names a class, and no text is known.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import PureWindowsPath
 from typing import Any
 
 from detector.data.formats.annotation import (
+    DONT_CARE,
     Annotation,
     BadEntryError,
     numbers,
@@ -23,6 +25,8 @@ from detector.data.page import TextBox
 
 _FEWEST = 3
 """Shapes of one label that make it a class."""
+_NO_TEXT = "text"
+"""The class of shapes whose text is not known."""
 
 
 def _claims(file: LabelFile) -> bool:
@@ -33,8 +37,8 @@ def _claims(file: LabelFile) -> bool:
 
 def _read(files: Sequence[LabelFile]) -> Iterator[Entry]:
     shapes = [s for file in files for s in file.tree["shapes"] if isinstance(s, Mapping)]
-    labels = {str(shape.get("label")) for shape in shapes}
-    is_class = len(shapes) >= _FEWEST and len(labels) == 1
+    labels = {str(shape.get("label")) for shape in shapes} - {DONT_CARE}
+    is_class = labels == {_NO_TEXT} or (len(shapes) >= _FEWEST and len(labels) == 1)
     has_descriptions = any(shape.get("description") for shape in shapes)
     key = "description" if has_descriptions else None if is_class else "label"
     for file in files:
@@ -58,7 +62,40 @@ def _parse(shape: Any, text_key: str | None) -> TextBox:
         points_of = outline(points)
     else:
         raise BadEntryError(f"is a {kind}, which outlines no text")
-    return text_box(points_of, shape.get(text_key) if text_key else None)
+    ignore = str(shape.get("label")).strip() == DONT_CARE
+    return text_box(points_of, shape.get(text_key) if text_key else None, ignore)
+
+
+def format_labelme(image: str, size: tuple[int, int], boxes: Sequence[TextBox]) -> str:
+    """The JSON of an image, which is read back (the text of ignored boxes apart).
+
+    Args:
+        image: its path, as seen from the file.
+        size: its width and height in pixels.
+        boxes: its text, which becomes the description of a shape; the label of what is don't care
+            is `###`.
+    """
+    shapes = [
+        {
+            "label": DONT_CARE if box.ignore else _NO_TEXT,
+            "description": box.text or "",
+            "points": box.points.tolist(),
+            "shape_type": "polygon",
+            "group_id": None,
+            "flags": {},
+        }
+        for box in boxes
+    ]
+    tree = {
+        "version": "5.5.0",
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": image,
+        "imageData": None,
+        "imageHeight": size[1],
+        "imageWidth": size[0],
+    }
+    return json.dumps(tree, ensure_ascii=False, indent=1) + "\n"
 
 
 LABELME = Format("labelme", "labelme", _claims, _read)

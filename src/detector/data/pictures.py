@@ -1,0 +1,79 @@
+"""The pictures that a person names: files, folders of them, patterns, and the pages of a TIFF."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.data.images import IMAGE_SUFFIXES, page_count, read_image
+from detector.errors import DataError
+
+_WILD = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One page of an image file.
+
+    Attributes:
+        path: of the file.
+        page: from 1 on; None where the file holds one.
+    """
+
+    path: Path
+    page: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What results call it: the path as it was named, and the page."""
+        return str(self.path) if self.page is None else f"{self.path}#{self.page}"
+
+    @property
+    def stem(self) -> str:
+        """What files of results are named after it."""
+        return self.path.stem if self.page is None else f"{self.path.stem}-{self.page}"
+
+    def read(self, max_pixels: int) -> NDArray[np.uint8]:
+        """Its pixels, upright: (H, W, 3) uint8 RGB.
+
+        Raises:
+            DataError: see `read_image`.
+        """
+        return read_image(self.path, max_pixels, (self.page or 1) - 1)
+
+
+def find_pictures(named: Sequence[Path]) -> list[Picture]:
+    """What files, folders and patterns mean, in their order; a folder's images by name.
+
+    Raises:
+        DataError: a folder holds no image, or nothing fits a pattern.
+    """
+    return [picture for path in named for file in _files(path) for picture in _pages(file)]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES]
+        files = [p for p in files if p.name[0] != "."]
+        if not files:
+            raise DataError(
+                "holds no image", where=str(path), remedy="name a folder of images, or image files"
+            )
+        return files
+    # A shell that finds nothing passes a pattern on; that of Windows passes on all of them.
+    if not path.exists() and _WILD & set(str(path)):
+        found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        if not found:
+            raise DataError("nothing fits this pattern", where=str(path), remedy="check the path")
+        return [file for file in found if file.is_file()]
+    return [path]
+
+
+def _pages(file: Path) -> Iterator[Picture]:
+    count = page_count(file)
+    if count == 1:
+        yield Picture(file)
+    else:
+        yield from (Picture(file, page) for page in range(1, count + 1))
