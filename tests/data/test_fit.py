@@ -175,3 +175,43 @@ def test_a_data_set_with_such_labels_is_refused(root: Path, write_page: WritePag
     write_page(name="a", text=quads((0.1, 0.1), (0.1, 0.4), (0.5, 0.6), size=(0.2, 0.1)))
     with pytest.raises(DataError, match="coordinates from 0 to 1"):
         DataSet.read(root).pages()
+
+
+def _warnings(root: Path) -> str:
+    return " ".join(problem.reason for problem in check_data(root).of_level("warning"))
+
+
+def _rows(quad: str, count: int = 12) -> str:
+    numbers = [int(value) for value in quad.split(",")]
+    rows = ([*zip(numbers[::2], numbers[1::2], strict=True)] for _ in range(count))
+    return "\n".join(
+        ",".join(f"{x},{y + 20 * i}" for x, y in row) + ",TOTAL" for i, row in enumerate(rows)
+    )
+
+
+def test_boxes_of_a_pixel_are_said_to_be_too_small(root: Path, write_page: WritePage) -> None:
+    write_page(name="a", text=_rows("10,10,60,10,60,11,10,11", 3), size=(200, 300))
+    assert "3 boxes of 3 are less than 2 pixels thick" in _warnings(root)
+
+
+@pytest.mark.parametrize(
+    ("quad", "said"),
+    [
+        ("60,10,60,20,10,20,10,10", "from top to bottom"),
+        ("60,20,10,20,10,10,60,10", "from right to left"),
+        ("10,20,10,10,60,10,60,20", "from top to bottom"),
+    ],
+)
+def test_outlines_that_begin_at_another_corner_are_said(
+    quad: str, said: str, root: Path, write_page: WritePage
+) -> None:
+    write_page(name="a", text=_rows(quad), size=(200, 300))
+    assert (
+        f"12 of 12 long outlines begin at a corner from which their text runs {said}"
+        in _warnings(root)
+    )
+
+
+def test_usual_outlines_are_no_matter(root: Path, write_page: WritePage) -> None:
+    write_page(name="a", text=_rows("10,10,60,10,60,20,10,20"), size=(200, 300))
+    assert "long outlines" not in _warnings(root)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from detector.data.data_set import AS_FOUND, DataSet, LabelledImage, Reading
-from detector.data.fit import likely_misfits, no_text_at_all
+from detector.data.fit import likely_misfits, no_text_at_all, odd_outlines
 from detector.data.images import MAX_PIXELS, decode_image, read_bytes
 from detector.data.page import Page
 from detector.data.problem import Level, Problem
@@ -110,6 +110,7 @@ def check_data(
     for same in by_content.values():
         problems += _duplicate_problems(same)
     problems += no_text_at_all(pages)
+    problems += odd_outlines(pages)
     problems += likely_misfits(pages, max_pixels)
     problems.sort(key=lambda problem: problem.file)
     return CheckReport(

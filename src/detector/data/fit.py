@@ -15,12 +15,14 @@ from statistics import median
 
 import cv2
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from detector.data.images import MAX_PIXELS, read_image
 from detector.data.page import Page, TextBox, taken_evenly
 from detector.data.problem import Problem
 from detector.errors import DataError
+from detector.wording import counted
 
 SAMPLED = 24
 """Pages that are looked at. Their labels were made in one way, and hundreds would say no more."""
@@ -39,6 +41,11 @@ _OF_TEXT = 2.0
 for their own labels, and 1.1 to 1.5 for those of other pages."""
 _OTHERS = 4
 _DARK = 1e-3
+_THINNEST = 2.0
+"""Pixels; for a long box it is its height."""
+_LONG = 1.5
+_FEWEST_QUADS = 10
+_NEARLY_ALL = 0.9
 
 Points = NDArray[np.float64]
 Reading = Callable[[Points, tuple[int, int]], Points]
@@ -113,6 +120,51 @@ def no_text_at_all(pages: Sequence[Page]) -> list[Problem]:
     boxes = sum(len(page.boxes) for page in pages)
     what = f"no box of {boxes} is text: all are don't care" if boxes else "no page has a box"
     return [Problem("warning", ".", f"{what}: there is no text to train on or to score")]
+
+
+def odd_outlines(pages: Sequence[Page]) -> list[Problem]:
+    """What is odd about the outlines of a whole data set, whatever its pages show."""
+    boxes = [box for page in pages for box in page.boxes if not box.ignore]
+    if not boxes:
+        return []
+    reasons = [_too_thin(boxes), _other_first_corner(boxes)]
+    return [Problem("warning", ".", reason) for reason in reasons if reason]
+
+
+def _too_thin(boxes: Sequence[TextBox]) -> str | None:
+    polygons = shapely.polygons([shapely.LinearRing(box.points) for box in boxes])
+    thickness = 2 * shapely.area(polygons) / shapely.length(polygons)
+    count = int((thickness < _THINNEST).sum())
+    if not count:
+        return None
+    few = f"{counted(count, 'box')} of {len(boxes)}"
+    return f"{few} are less than {_THINNEST:g} pixels thick: too small for text to be learned from"
+
+
+def _other_first_corner(boxes: Sequence[TextBox]) -> str | None:
+    """Whether most quads begin at another corner than the top left of a text that reads from left
+    to right: CLEval splits a text along its outline's first edge."""
+    quads = np.array([box.points for box in boxes if len(box.points) == 4])
+    if not len(quads):
+        return None
+    edges = np.roll(quads, -1, axis=1) - quads
+    lengths = np.linalg.norm(edges[:, :2], axis=2)
+    # Of single characters no edge tells where the text goes.
+    is_long = lengths.max(axis=1) > _LONG * lengths.min(axis=1)
+    first = edges[is_long, 0]
+    if len(first) < _FEWEST_QUADS:
+        return None
+    directions = {
+        "from top to bottom": np.abs(first[:, 1]) > np.abs(first[:, 0]),
+        "from right to left": first[:, 0] < -np.abs(first[:, 1]),
+    }
+    for name, is_so in directions.items():
+        if is_so.mean() > _NEARLY_ALL:
+            return (
+                f"{is_so.sum()} of {len(first)} long outlines begin at a corner from which their "
+                f"text runs {name}: an outline has to begin at its text's own top left"
+            )
+    return None
 
 
 def require_text(pages: Sequence[Page], purpose: str) -> None:
