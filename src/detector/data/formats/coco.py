@@ -69,10 +69,9 @@ def _entries(file: LabelFile, images: Any, annotations: Any) -> Iterator[Entry]:
         if isinstance(entry, Mapping):
             of_image[entry.get("image_id")].append((number, entry))
     for image in images:
-        size = (image.get("width") or None, image.get("height") or None)
-        annotation = Annotation(
-            declared_size=size if all(isinstance(s, int) for s in size) else None
-        )
+        width, height = image.get("width"), image.get("height")
+        is_known = isinstance(width, int) and isinstance(height, int) and width > 0 < height
+        annotation = Annotation(declared_size=(width, height) if is_known else None)
         for number, entry in of_image[image.get("id")]:
             annotation.add(f"annotation {entry.get('id', number)}", partial(_parse, entry))
         yield Entry(str(image.get("file_name")), annotation, file)

@@ -86,7 +86,7 @@ def format_labelme(image: str, size: tuple[int, int], boxes: Sequence[TextBox]) 
         }
         for box in boxes
     ]
-    tree = {
+    tree: dict[str, object] = {
         "version": "5.5.0",
         "flags": {},
         "shapes": shapes,
