@@ -74,7 +74,7 @@ def predict_images(
     pictures = find_pictures(images)
     _require_distinct(pictures, overlay)
     for picture in pictures:
-        require_utf8(picture.name, \"IMAGE\")
+        require_utf8(picture.name, "IMAGE")
     detector = Detector(model, engine)
     found: dict[str, Detections] = {}
     failed: list[Picture] = []
