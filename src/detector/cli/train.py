@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from detector.cli.completing import Overrides
-from detector.cli.progress import epoch_bar, spinning
+from detector.cli.progress import epoch_bar, note, spinning
 from detector.config.loading import load_config
 from detector.config.metrics import LOSS, METRIC, PRECISION, RECALL, SECONDS
 from detector.config.schema import Config
@@ -16,6 +16,7 @@ from detector.errors import StoreError
 from detector.evaluation.ahead import compiling_ahead
 from detector.extras import need
 from detector.storage.atomic import what_keeps_from_writing
+from detector.wording import counted
 
 Data = Annotated[
     str | None,
@@ -67,7 +68,9 @@ def _train(config: Config, run_dir: Path, fold: int | None) -> None:
     if obstacle:
         raise StoreError(obstacle, where=str(run_dir), remedy="name another folder by --run-dir")
     require_needs(config)
-    folds = with_taught_pages(config, split_pages(config))
+    with spinning(f"reading {config.data.path}"):
+        pages = split_pages(config)
+    folds = with_taught_pages(config, pages)
     is_first = Processes.of_environment().is_first
     hmeans: list[float] = []
 
@@ -84,6 +87,8 @@ def _train(config: Config, run_dir: Path, fold: int | None) -> None:
         return True
 
     with open_tracker(config, run_dir, run_dir.name, run_dir.parent.name) as tracker:
+        if is_first:
+            note(f"building the network, to train on {counted(len(folds.training(fold)), 'page')}")
         with epoch_bar() as on_step:
             result = train(config, folds, fold, run_dir, show, tracker, on_step)
         if result.status == "finished" and is_first:
