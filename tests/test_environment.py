@@ -1,5 +1,9 @@
 """Environment variables that hold no number: one line that names the variable, before any work."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from detector.data.processes import Processes
@@ -35,6 +39,25 @@ def test_a_bad_value_is_one_line_that_names_its_variable(
 @pytest.mark.parametrize(("value", "count"), [("", None), (" ", None), ("4", 4), ("4,2", 4)])
 def test_what_openmp_takes_is_taken(value: str, count: int | None) -> None:
     assert threads({"OMP_NUM_THREADS": value}) == count
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({}, "passive"),
+        ({"OMP_WAIT_POLICY": "active"}, "active"),
+        ({"GOMP_SPINCOUNT": "10"}, "None"),
+    ],
+)
+def test_threads_that_wait_sleep_unless_a_person_wants_something_else(
+    given: dict[str, str], asked: str
+) -> None:
+    program = "import detector, os; print(os.environ.get('OMP_WAIT_POLICY'))"
+    environ = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ | given, capture_output=True, check=True
+    )
+    assert done.stdout.decode().strip() == asked
 
 
 @pytest.mark.parametrize("variable", ["RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"])

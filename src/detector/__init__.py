@@ -14,6 +14,7 @@ What is named here is the public interface. It is loaded when it is first asked 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from detector.environment import let_waiting_threads_sleep
 from detector.errors import (
     ConfigError,
     DataError,
@@ -65,6 +66,7 @@ __all__ = [
 ]
 
 report_nothing()
+let_waiting_threads_sleep()
 
 _HOMES = {
     "DataSet": "detector.data.data_set",
