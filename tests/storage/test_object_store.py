@@ -14,6 +14,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     ParamValidationError,
     ReadTimeoutError,
+    SSLError,
 )
 from botocore.parsers import ResponseParserError
 from s3fs.errors import translate_boto_error
@@ -56,6 +57,7 @@ THERE = [
     PermissionError(errno.EACCES, "no"),
     NotADirectoryError(errno.ENOTDIR, "a file"),
     NoCredentialsError(),
+    SSLError(endpoint_url="https://s3", error="self-signed certificate"),
     ParamValidationError(report="a bad name"),
     refusal(403, "AccessDenied"),
     refusal(404, "NoSuchBucket"),

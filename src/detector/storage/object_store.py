@@ -125,6 +125,9 @@ def is_outage(error: BaseException) -> bool:
         status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code = cause.response.get("Error", {}).get("Code")
         return status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS or code in _LATER
+    # A certificate that is not trusted, or a server without TLS, does not mend itself.
+    if isinstance(error, _loaded("botocore.exceptions", "SSLError")):
+        return False
     # First, since some of them are an OSError too, without a number.
     unreachable = (
         *_loaded("botocore.exceptions", "HTTPClientError", "ConnectionError"),
