@@ -60,6 +60,8 @@ def test_what_is_right_is_let_through_and_leaves_nothing(asked: AskedRun, tmp_pa
         ("baseline", "nan", "nan is no H-Mean"),
         ("baseline", "old.onnx", "old.onnx: there is no such baseline"),
         ("overrides", ["models.optimizer.lr=x"], "models.optimizer.lr"),
+        ("overrides", [*overrides(1), "data.format=cocco"], "there is no format 'cocco'"),
+        ("overrides", [*overrides(1), "data.held_out=dev"], "no dev/ to hold out, only train, val"),
         ("sweep_yaml", SWEEP.replace("val/hmean", "val/hmaen"), "no training logs 'val/hmaen'"),
         (
             "overrides",

@@ -8,6 +8,7 @@ from functools import cached_property
 from detector.config.loading import apply_params, load_config, values_by_key
 from detector.config.schema import Config
 from detector.data.formats.layout import find_splits
+from detector.data.formats.recognise import require_format
 from detector.data.source import fetch
 from detector.ensemble.names import require_preference
 from detector.errors import SweepError
@@ -95,6 +96,8 @@ class AskedRun:
             )
         self._look_at_needs()
         require_preference(self.prefer, self.config.folds.trained)
+        if self.config.data.format is not None:
+            require_format(self.config.data.format)
         if not self.data.startswith("s3://"):  # whose copy is the first step's
             find_splits(fetch(self.data), self.config.data.held_out)
         self._look_at_store()
