@@ -322,6 +322,13 @@ def test_quads_beside_polygons_are_refused_and_a_format_decides(
     assert [len(box.points) for box in pages[0].boxes] == [4, 10]
 
 
+def test_a_quad_with_a_damaged_number_is_no_rectangle(
+    labelled: Callable[[Files], list[TextBox]],
+) -> None:
+    with pytest.raises(DataError, match="field 5 of the 8 coordinates is 'l40', not a number"):
+        labelled({"gt/a.txt": "10,10,40,10,l40,20,10,20,TOTAL\n"})
+
+
 def test_a_script_before_some_texts_only_is_refused(
     labelled: Callable[[Files], list[TextBox]],
 ) -> None:

@@ -230,8 +230,10 @@ def test_the_caller_ends_a_run_early(tiny: Config, folds: Folds, tmp_path: Path)
 def test_a_folder_of_another_configuration_is_refused(
     whole: Path, tiny: Config, folds: Folds
 ) -> None:
+    before = (whole / "config.yaml").read_bytes()
     with pytest.raises(TrainingError, match="another configuration"):
         train(apply_params(tiny, {"seed": 5}), folds, 0, whole, every_epoch)
+    assert (whole / "config.yaml").read_bytes() == before
 
 
 def test_a_loss_that_is_not_a_number_names_the_pages(

@@ -100,6 +100,21 @@ def config_from_tree(tree: Mapping[str, Any]) -> Config:
         raise _as_config_error(error) from error
 
 
+def stored_config(content: bytes, where: str) -> Config:
+    """A configuration as a run wrote it, with every key: one that was cut short would go on with
+    other values.
+
+    Raises:
+        ConfigError: it is damaged, or of a version with other keys.
+    """
+    tree = tree_from_yaml(content, where)
+    config = config_from_tree(tree)
+    missing = _flat(config.to_dict()).keys() - _flat(tree).keys()
+    if missing:
+        raise ConfigError(f"it says nothing of {', '.join(sorted(missing)[:3])}", where=where)
+    return config
+
+
 def tree_from_yaml(content: bytes, where: str) -> dict[str, Any]:
     """The nested mapping of a preset's file or a stored configuration, unchecked.
 

@@ -22,7 +22,7 @@ from typing import Annotated
 import yaml
 from pydantic import StringConstraints
 
-from detector.config.loading import config_from_tree, tree_from_yaml
+from detector.config.loading import stored_config
 from detector.config.schema import Config
 from detector.console import say
 from detector.data.folds import Folds, Manifest, open_folds
@@ -130,9 +130,7 @@ class Run:
             ConfigError: it is damaged, or of another version of detsweep.
         """
         try:
-            return config_from_tree(
-                tree_from_yaml(self._read(_CONFIG, "prepare"), "a configuration")
-            )
+            return stored_config(self._read(_CONFIG, "prepare"), "a configuration")
         except ConfigError as error:
             raise ConfigError(
                 f"damaged, or of another version of detsweep: {error.where}: {error.problem}",

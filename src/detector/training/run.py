@@ -106,11 +106,12 @@ class TrainingRun:
         require_text(pages, "training")
         require_text(self._validation.pages, "validation")
         self._folder = TrainingFolder(run_dir, config, folds.digest(), fold)
-        if self._is_first:
-            self._folder.write_config()
         self._parts = build_parts(config, pages, self._fabric, folds.taught)
         self._progress = Progress()
         self._resume()
+        # Not before: the folder of another training has its own.
+        if self._is_first:
+            self._folder.write_config()
 
     def train(self, on_epoch: OnEpoch, interrupt: Interrupt) -> TrainResult:
         """Train what is left; see `train`."""
