@@ -104,3 +104,21 @@ def test_a_bad_box_costs_that_box_and_its_place_is_dont_care(
     assert (total.text, region.ignore) == ("TOTAL", True)
     assert region.points.min() == 10
     assert region.points.max() == 45
+
+
+@pytest.mark.parametrize("text", ["*", "TEMPORARY"])
+def test_a_text_that_ppocrlabel_reads_as_another_thing_is_refused(
+    text: str, root: Path, write_page: WritePage, tmp_path: Path
+) -> None:
+    write_page(name="a", text=f"2,2,30,2,30,10,2,10,{text}")
+    with pytest.raises(DataError, match="another meaning"):
+        write_data_set(DataSet.read(root).pages(), tmp_path / "copy", "ppocr_label")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_page_whose_labels_do_not_fit_it_is_left_out(root: Path, write_page: WritePage) -> None:
+    write_page(name="a", size=(64, 48))
+    lines = [f"2,{y},30,{y},30,{y + 5},2,{y + 5},x" for y in (2, 30, 45, 55)]
+    write_page(name="b", text="\n".join(lines), size=(64, 48))
+    report = check_data(root)
+    assert [page.image.stem for page in report.kept] == ["a"]

@@ -1,15 +1,17 @@
 """Formats of labels: what each is recognised by, what its entries mean, and what is refused."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from detector.data.data_set import DataSet, Reading
 from detector.data.page import TextBox
-from detector.errors import DataError
+from detector.errors import DataError, DetsweepError
 
 WritePage = Callable[..., Path]
 Files = dict[str, object]
@@ -304,7 +306,7 @@ def test_outlines_of_one_size_without_a_header_are_polygons(
     assert [(len(box.points), box.text) for box in boxes] == [(10, "SHOP"), (10, "12,000")]
 
 
-@pytest.mark.parametrize("text", ["1,250.00", "12,000", "27,JALAN DEDAP"])
+@pytest.mark.parametrize("text", ["1,250.00", "12,000", "12,50", "1.250,00", "27,JALAN DEDAP"])
 def test_amounts_behind_a_quad_stay_text(
     text: str, labelled: Callable[[Files], list[TextBox]]
 ) -> None:
@@ -362,6 +364,98 @@ def test_an_entry_that_is_no_box_is_an_error_of_its_own(
 ) -> None:
     with pytest.raises(DataError, match=r"annotations\.json:annotation 1: has neither"):
         labelled(_coco(text="TOTAL"))
+
+
+_ODD: list[object] = [None, 5, "x", [], {}, 10**400, [None], {"x": None}]
+
+
+def _with_each_node_replaced(tree: object, by: object) -> Iterator[object]:
+    yield by
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from ({**tree, key: other} for other in _with_each_node_replaced(value, by))
+    elif isinstance(tree, list):
+        for i, value in enumerate(tree):
+            for other in _with_each_node_replaced(value, by):
+                yield [*tree[:i], other, *tree[i + 1 :]]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (_, files) in _EACH_FORMAT.items() if ".json" in str(files)]
+)
+def test_whatever_stands_anywhere_in_a_json_ends_in_boxes_or_an_error(
+    name: str, root: Path, labelled: Callable[[Files], list[TextBox]]
+) -> None:
+    ((place, tree),) = _EACH_FORMAT[name][1].items()
+    labelled({place: tree})
+    for odd in _ODD:
+        for other in _with_each_node_replaced(tree, odd):
+            (root / place).write_text(json.dumps(other), encoding="utf-8")
+            with suppress(DetsweepError):
+                DataSet.read(root).pages()
+
+
+def test_a_region_of_label_studio_with_a_label_and_a_text_is_one_box(
+    labelled: Callable[[Files], list[TextBox]],
+) -> None:
+    files = _label_studio(x=10, y=20, width=30, height=20, rotation=0)
+    results = files["project.json"][0]["annotations"][0]["result"]  # type: ignore[index]
+    results.insert(1, {**results[0], "type": "labels"})
+    assert [box.text for box in labelled(files)] == ["TOTAL"]
+
+
+def test_annotations_of_coco_whose_image_is_not_there_are_said(
+    labelled: Callable[[Files], list[TextBox]],
+) -> None:
+    files = _coco(bbox=[10, 10, 30, 10])
+    tree: Any = files["annotations.json"]
+    tree["annotations"].append({"image_id": "7", "bbox": [10, 30, 30, 10]})
+    tree["annotations"].append({"image_id": 99, "bbox": [10, 30, 30, 10]})
+    with pytest.raises(DataError, match="image_id 99 of 1 annotation: no such image"):
+        labelled(files)
+
+
+def test_a_box_of_coco_turns_as_cvat_says(labelled: Callable[[Files], list[TextBox]]) -> None:
+    (box,) = labelled(_coco(bbox=[10, 20, 30, 10], attributes={"rotation": 90}))
+    np.testing.assert_allclose(box.points, [[30, 10], [30, 40], [20, 40], [20, 10]], atol=1e-9)
+
+
+def test_what_cord_says_not_to_care_about_is_dont_care(
+    labelled: Callable[[Files], list[TextBox]],
+) -> None:
+    tree: Any = dict(_EACH_FORMAT["CORD"][1]["json/a.json"])  # type: ignore[call-overload]
+    quad = tree["valid_line"][0]["words"][0]["quad"]
+    boxes = labelled({"json/a.json": {**tree, "dontcare": [[quad]]}})
+    assert [box.ignore for box in boxes] == [False, True]
+
+
+def test_quoted_texts_keep_their_quotes_and_marks(
+    labelled: Callable[[Files], list[TextBox]],
+) -> None:
+    boxes = labelled({"gt/a.txt": f'{_FLAT},"###"\n{_FLAT},"say ""hi"""\n'})
+    assert [(box.text, box.ignore) for box in boxes] == [(None, True), ('say "hi"', False)]
+
+
+def test_a_text_without_a_script_is_kept_by_mlt(
+    root: Path, labelled: Callable[[Files], list[TextBox]]
+) -> None:
+    labelled({"gt/a.txt": f"{_FLAT},1,250.00\n"})
+    (box,) = DataSet.read(root, Reading(format="icdar_mlt")).pages()[0].boxes
+    assert box.text == "1,250.00"
+
+
+def test_a_width_and_a_height_are_no_corner(labelled: Callable[[Files], list[TextBox]]) -> None:
+    with pytest.raises(DataError, match="are they a width and a height"):
+        labelled({"gt/a.txt": '60, 40, 30, 10, "TOTAL"\n'})
+
+
+def test_a_note_beside_the_labels_is_left_out(
+    root: Path, labelled: Callable[[Files], list[TextBox]]
+) -> None:
+    note = "1. These are receipts.\n2. They were scanned.\n"
+    assert len(labelled({"gt/a.txt": f"{_FLAT},x", "readme.txt": note, "empty.txt": ""})) == 1
+    skipped = [p.file for p in DataSet.read(root).problems if p.level == "skip"]
+    assert skipped[:2] == ["empty.txt", "readme.txt"]
 
 
 def test_names_differ_by_case_and_by_code_points(root: Path, write_page: WritePage) -> None:

@@ -70,6 +70,8 @@ class LabelledImage:
             size: width and height of the upright image.
         """
         annotation = self.annotation
+        if certain_misfit(annotation.boxes, size, lambda: is_stored_sideways(self.page.image)):
+            return None
         found = box_problems(annotation.boxes, size)
         bad = {i for i, level, _ in found if level == "error"}
         count = len(bad) + len(annotation.faults)

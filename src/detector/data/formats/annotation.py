@@ -16,6 +16,9 @@ DONT_CARE = "###"
 Place = int | str
 """A line number, or the id of a word."""
 
+MALFORMED = (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError)
+"""What a reader meets in a file whose values are not where they belong."""
+
 _LARGEST_COORDINATE = 1e9
 
 
@@ -38,12 +41,15 @@ class Annotation:
     is_relative: bool = False
 
     def add(self, place: Place, read: Callable[[], TextBox]) -> None:
-        """Add the box that `read` gives; a BadEntryError of it is a fault."""
+        """Add the box that `read` gives. Whatever it cannot read is a fault: entries come from
+        other programs, and may hold anything anywhere."""
         try:
             self.boxes.append(read())
             self.places.append(place)
         except BadEntryError as fault:
             self.faults.append((place, str(fault)))
+        except MALFORMED as error:
+            self.faults.append((place, f"not written as its format has it: {error}"))
 
 
 class BadEntryError(ValueError):
@@ -56,6 +62,8 @@ def outline(values: Sequence[float]) -> NDArray[np.float64]:
     Raises:
         BadEntryError: there are fewer than 3 points, or a value is not finite or beyond any image.
     """
+    if len(values) % 2:
+        raise BadEntryError(f"{len(values)} numbers, where x and y come in pairs")
     if len(values) < 6:
         raise BadEntryError(f"{len(values) // 2} points where an outline has at least 3")
     # Written so that NaN fails too, and an int too large for a float is never converted.
@@ -65,12 +73,16 @@ def outline(values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> NDArray[np.float64]:
-    """(4, 2) points, clockwise from the top left, of two corners in any order.
+    """(4, 2) points, clockwise from the top left.
 
     Raises:
-        BadEntryError: a value is not finite or beyond any image.
+        BadEntryError: a value is not finite or beyond any image, or the corners are another pair.
     """
-    (left, right), (top, bottom) = sorted((left, right)), sorted((top, bottom))
+    if right < left or bottom < top:
+        raise BadEntryError(
+            f"its right or bottom, {right:g}, {bottom:g}, lies before its left or top, {left:g}, "
+            f"{top:g}: are they a width and a height?"
+        )
     return outline([left, top, right, top, right, bottom, left, bottom])
 
 
@@ -135,8 +147,8 @@ def _flat(values: Any) -> list[float]:
         if isinstance(values, bool) or values is None:
             raise ValueError
         return [float(values)]
-    except (TypeError, ValueError) as error:
-        raise BadEntryError(f"{values!r} is not a number") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadEntryError(f"{str(values)[:40]!r} is not a number") from error
 
 
 def truth(value: object, key: str) -> bool:

@@ -23,15 +23,19 @@ from detector.data.formats.annotation import (
     numbers,
     outline,
     rectangle,
+    rotated,
     text_box,
     truth,
 )
 from detector.data.formats.label_file import LabelFile
 from detector.data.formats.labels import Entry, Format
 from detector.data.page import TextBox
+from detector.wording import counted
 
 _TEXT_KEYS = ("text", "transcription", "utf8_string", "annotation.text", "caption", "rec")
-_OUTLINE_KEYS = ("segmentation", "polygon", "mask")
+_OUTLINE_KEYS = ("segmentation", "polygon", "mask", "points")
+_UNREADABLE = frozenset({"xxx"})
+"""What AIHub writes for text that cannot be read."""
 _BOX_KEYS = ("bbox", "annotation.bbox")
 
 
@@ -66,20 +70,26 @@ def _read_coco_text(files: Sequence[LabelFile]) -> Iterator[Entry]:
 def _entries(file: LabelFile, images: Any, annotations: Any) -> Iterator[Entry]:
     of_image: dict[Any, list[tuple[int, Any]]] = defaultdict(list)
     for number, entry in enumerate(annotations, start=1):
-        if isinstance(entry, Mapping):
-            of_image[entry.get("image_id")].append((number, entry))
+        # Some exports write ids as text in one place and as numbers in the other.
+        of_image[str(entry.get("image_id"))].append((number, entry))
     for image in images:
         width, height = image.get("width"), image.get("height")
         is_known = isinstance(width, int) and isinstance(height, int) and width > 0 < height
         annotation = Annotation(declared_size=(width, height) if is_known else None)
-        for number, entry in of_image[image.get("id")]:
+        for number, entry in of_image.pop(str(image.get("id")), []):
             annotation.add(f"annotation {entry.get('id', number)}", partial(_parse, entry))
         yield Entry(str(image.get("file_name")), annotation, file)
+    for image_id, entries in of_image.items():
+        # Nobody has an image of this name, so it is said.
+        yield Entry(
+            f"image_id {image_id} of {counted(len(entries), 'annotation')}", Annotation(), file
+        )
 
 
 def _parse(entry: Mapping[str, Any]) -> TextBox:
+    text = _text(entry)
     ignore = truth(entry.get("iscrowd"), "iscrowd") or entry.get("legibility") == "illegible"
-    return text_box(_points(entry), _text(entry), ignore)
+    return text_box(_points(entry), text, ignore or text in _UNREADABLE)
 
 
 def _points(entry: Mapping[str, Any]) -> Any:
@@ -94,6 +104,10 @@ def _points(entry: Mapping[str, Any]) -> Any:
     for key in _BOX_KEYS:
         if entry.get(key):
             left, top, width, height = numbers(entry[key], 4)
+            turn = _attributes(entry).get("rotation")
+            if turn:  # CVAT turns a box about its centre.
+                centre = (left + width / 2, top + height / 2)
+                return rotated(*centre, width, height, float(np.deg2rad(numbers(turn)[0])))
             return rectangle(left, top, left + width, top + height)
     raise BadEntryError("has neither a segmentation nor a bbox")
 
@@ -106,9 +120,13 @@ def _around(outlines: Sequence[Any]) -> Any:
 
 
 def _text(entry: Mapping[str, Any]) -> Any:
-    attributes = entry.get("attributes")
-    places = [entry, attributes] if isinstance(attributes, Mapping) else [entry]
+    places = [entry, _attributes(entry)]
     return next((place[key] for place in places for key in _TEXT_KEYS if key in place), None)
+
+
+def _attributes(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    attributes = entry.get("attributes")
+    return attributes if isinstance(attributes, Mapping) else {}
 
 
 def format_coco(images: Mapping[str, tuple[tuple[int, int], Sequence[TextBox]]]) -> str:

@@ -24,6 +24,9 @@ from detector.data.formats.label_file import LabelFile
 from detector.data.formats.labels import Entry, Format
 from detector.data.page import TextBox
 
+_SHAPES = frozenset({"points", "width", "radiusX", "rle", "format"})
+"""One of these keys is in the value of each region."""
+_NO_OUTLINES = _SHAPES - {"points", "width"}
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 """What Label Studio puts before the name of a file that was uploaded to it."""
 
@@ -41,29 +44,38 @@ def _claims(file: LabelFile) -> bool:
 def _read(files: Sequence[LabelFile]) -> Iterator[Entry]:
     for file in files:
         for number, task in enumerate(file.tree, start=1):
-            yield Entry(_image_of(task), _annotation(task, number), file)
+            annotation = _annotation(task, number)
+            if annotation is not None:
+                yield Entry(_image_of(task), annotation, file)
 
 
-def _annotation(task: Mapping[str, Any], number: int) -> Annotation:
-    annotation = Annotation()
+def _annotation(task: Mapping[str, Any], number: int) -> Annotation | None:
+    """The annotation that is marked as the truth, or the last one; None where there is none."""
     versions = task.get("annotations") or task.get("completions") or []
     kept = [v for v in versions if isinstance(v, Mapping) and not v.get("was_cancelled")]
-    results = [r for r in kept[-1].get("result", []) if isinstance(r, Mapping)] if kept else []
+    if not kept:
+        return None
+    chosen = next((v for v in kept if v.get("ground_truth")), kept[-1])
+    results = [r for r in chosen.get("result", []) if isinstance(r, Mapping)]
     texts = {r.get("id"): _text(r["value"]) for r in results if "text" in r.get("value", {})}
-    for result in results:
+    annotation = Annotation()
+    seen: set[str] = set()
+    for place_in_task, result in enumerate(results, start=1):
         value = result.get("value", {})
-        if "points" in value or "width" in value:
-            region = result.get("id")
-            if region in texts and result.get("type") == "textarea":
-                continue  # It repeats the region that it is the text of.
+        region = str(result.get("id", place_in_task))
+        # A region's label and its text repeat where it lies.
+        if region not in seen and _SHAPES & value.keys():
+            seen.add(region)
             place = f"task {task.get('id', number)} {region}"
-            annotation.add(place, partial(_parse, result, texts.get(region)))
+            annotation.add(place, partial(_parse, result, texts.get(result.get("id"))))
     return annotation
 
 
 def _parse(result: Mapping[str, Any], text: str | None) -> TextBox:
     size = numbers([result.get("original_width"), result.get("original_height")], 2)
     value = result["value"]
+    if _NO_OUTLINES & value.keys():
+        raise BadEntryError(f"is a {result.get('type')}, which outlines no text")
     if "points" in value:
         points = np.array(numbers(value["points"])).reshape(-1, 2) / 100 * size
     else:
@@ -91,9 +103,7 @@ def _text(value: Mapping[str, Any]) -> str | None:
 
 def _image_of(task: Mapping[str, Any]) -> str:
     data = task["data"]
-    urls = [value for value in data.values() if isinstance(value, str)] if data else []
-    if not urls:
-        raise BadEntryError("names no image")
+    urls = [value for value in data.values() if isinstance(value, str)]
     parts = urlsplit(urls[0])
     # Files that Label Studio serves from a folder have their path in `?d=`.
     path = parts.query.removeprefix("d=") if parts.query.startswith("d=") else parts.path

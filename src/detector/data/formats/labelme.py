@@ -18,6 +18,7 @@ from detector.data.formats.annotation import (
     outline,
     rectangle,
     text_box,
+    truth,
 )
 from detector.data.formats.label_file import LabelFile
 from detector.data.formats.labels import Entry, Format
@@ -57,12 +58,14 @@ def _parse(shape: Any, text_key: str | None) -> TextBox:
     kind = shape.get("shape_type", "polygon")
     points = numbers(shape["points"])
     if kind == "rectangle" and len(points) == 4:
-        points_of = rectangle(*points)
+        (left, right), (top, bottom) = sorted(points[::2]), sorted(points[1::2])
+        points_of = rectangle(left, top, right, bottom)
     elif kind in {"polygon", "rectangle", "rotation", "linestrip", None}:
         points_of = outline(points)
     else:
         raise BadEntryError(f"is a {kind}, which outlines no text")
-    ignore = str(shape.get("label")).strip() == DONT_CARE
+    is_marked = truth(shape.get("difficult"), "difficult")  # by X-AnyLabeling
+    ignore = is_marked or str(shape.get("label")).strip() == DONT_CARE
     return text_box(points_of, shape.get(text_key) if text_key else None, ignore)
 
 

@@ -42,7 +42,9 @@ _TRAIN = frozenset({"train", "training", "train2017"})
 _HELD_OUT = frozenset(
     {"val", "valid", "validation", "dev", "test", "testing", "held_out", "held-out", "val2017"}
 )
-_NOT_LABELS = frozenset({INDEX, "folds.json", "filestate.txt", "rec_gt.txt", "classes.txt"})
+_NOT_LABELS = frozenset(
+    {INDEX, "folds.json", "filestate.txt", "rec_gt.txt", "classes.txt", "class_list.txt"}
+)
 """Files that tools, this one among them, leave beside labels; in lower case."""
 
 

@@ -49,7 +49,8 @@ _NEAR = 3.0
 """How many times the length of an outline's first part the rest of it may be away."""
 _MOST = 0.5
 """The share of all lines that a dialect has to fit; the others are single mistakes."""
-_AMOUNT = re.compile(r"[-+]?\d{1,3}(?:,\d{3})*(?:\.\d+)?")
+_AMOUNT = re.compile(r"[-+]?\d{1,3}(?:,\d{3})*(?:\.\d+)?|[-+]?\d{1,3}(?:\.\d{3})*,\d{1,2}")
+"""A text of numbers with commas: 1,250.00 or 1.250,00."""
 _TOTAL_TEXT = re.compile(
     r"x:\s*\[\[(?P<x>[^\]]*)\]\],\s*y:\s*\[\[(?P<y>[^\]]*)\]\],\s*ornt:\s*\[[^\]]*\],"
     r"\s*transcriptions:\s*\[u?(?P<quote>['\"])(?P<text>.*)(?P=quote)\]\s*$"
@@ -94,7 +95,10 @@ def looks_like_lines(file: LabelFile) -> bool:
     if file.path.suffix.lower() not in SUFFIXES:
         return False
     lines = [line for _, line in file.lines]
-    return sum(_begins_like_a_box(line) for line in lines) >= _MOST * len(lines)
+    if file.image is None:
+        # A note that begins with a number is no label file that has lost its image.
+        return bool(lines) and sum(map(_is_of_any, lines)) > _MOST * len(lines)
+    return sum(map(_begins_like_a_box, lines)) >= _MOST * len(lines)
 
 
 def dialect_of(files: Sequence[LabelFile]) -> Dialect:
@@ -129,6 +133,10 @@ def _has_header(file: LabelFile) -> bool:
 def _begins_like_a_box(line: str) -> bool:
     first = re.split(r"[,\s]", line.strip(), maxsplit=1)[0]
     return is_number(first) or bool(_TOTAL_TEXT.match(line.strip())) or line == POLYGONS_HEADER
+
+
+def _is_of_any(line: str) -> bool:
+    return line == POLYGONS_HEADER or any(dialect.fits(line) for dialect in DIALECTS)
 
 
 def _size_of_all(quads: Sequence[str]) -> int | None:
@@ -187,7 +195,9 @@ def _as_all_are_written(dialect: Dialect, lines: Sequence[str]) -> Dialect:
 
 def _unquoted(box: TextBox) -> TextBox:
     found = _QUOTED.match(box.text or "")
-    return replace(box, text=found[1].replace('\\"', '"')) if found else box
+    if not found:
+        return box
+    return text_box(box.points, found[1].replace('\\"', '"').replace('""', '"'), box.ignore)
 
 
 def _stripped(box: TextBox) -> TextBox:
@@ -196,7 +206,9 @@ def _stripped(box: TextBox) -> TextBox:
 
 def _parse_mlt(line: str) -> TextBox:
     fields = line.split(",")
-    return parse_line(",".join([*fields[:_QUAD], *fields[_QUAD + 1 :]]), has_polygons=False)
+    if _has_script(line):
+        del fields[_QUAD]
+    return parse_line(",".join(fields), has_polygons=False)
 
 
 def _polygons_of(size: int) -> Dialect:

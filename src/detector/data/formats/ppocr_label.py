@@ -11,6 +11,8 @@ from functools import partial
 from typing import Any
 
 from detector.data.formats.annotation import (
+    DONT_CARE,
+    MALFORMED,
     Annotation,
     BadEntryError,
     numbers,
@@ -21,17 +23,20 @@ from detector.data.formats.annotation import (
 from detector.data.formats.label_file import LabelFile
 from detector.data.formats.labels import Entry, Format
 from detector.data.page import TextBox
+from detector.errors import DataError
 
+_LOOKED_AT = 20
+"""Lines: the first may be damaged."""
 _DONT_CARE = "*"
 _NOT_YET_READ = frozenset({"待识别", "TEMPORARY"})
 """What PPOCRLabel writes for text that nobody has transcribed."""
 
 
 def _claims(file: LabelFile) -> bool:
-    if file.is_json or not file.lines:
+    if file.is_json:
         return False
-    _, tab, labels = file.lines[0][1].partition("\t")
-    return bool(tab) and labels.lstrip().startswith("[") and _is_of_boxes(labels)
+    parts = [line.partition("\t") for _, line in file.lines[:_LOOKED_AT]]
+    return any(labels.lstrip().startswith("[") and _is_of_boxes(labels) for _, _, labels in parts)
 
 
 def _is_of_boxes(text: str) -> bool:
@@ -48,8 +53,8 @@ def _read(files: Sequence[LabelFile]) -> Iterator[Entry]:
             image, _, labels = line.partition("\t")
             annotation = Annotation()
             try:
-                boxes = json.loads(labels)
-            except ValueError as error:
+                boxes = list(json.loads(labels))
+            except MALFORMED as error:
                 annotation.faults.append((number, f"not JSON behind the name: {error}"))
                 boxes = []
             for box in boxes:
@@ -68,7 +73,19 @@ def _parse(box: Any) -> TextBox:
 
 
 def format_line(image: str, boxes: Sequence[TextBox]) -> str:
-    """The line of an image, which `_read` reads back (the text of ignored boxes apart)."""
+    """The line of an image, which `_read` reads back (the text of ignored boxes apart).
+
+    Raises:
+        DataError: a text would be read back as another thing.
+    """
+    reserved = {_DONT_CARE, DONT_CARE, *_NOT_YET_READ}
+    for box in boxes:
+        if not box.ignore and box.text in reserved:
+            raise DataError(
+                f"PPOCRLabel has another meaning for the text {box.text!r}",
+                where=image,
+                remedy="write words JSON instead (`--to words`), or change the text",
+            )
     entries = [
         {
             "transcription": "###" if box.ignore else box.text or "",

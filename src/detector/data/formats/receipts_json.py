@@ -51,14 +51,24 @@ def _read_cord(files: Sequence[LabelFile]) -> Iterator[Entry]:
         for number, line in enumerate(file.tree["valid_line"], start=1):
             for word in _words_of(line):
                 annotation.add(f"line {number}", partial(_parse_cord, word))
+        for number, region in enumerate(_nested(file.tree.get("dontcare")), start=1):
+            annotation.add(f"dontcare {number}", partial(_parse_cord, {"quad": region}, True))
         yield Entry("", annotation, file)
 
 
-def _parse_cord(word: Mapping[str, Any]) -> TextBox:
+def _parse_cord(word: Mapping[str, Any], ignore: bool = False) -> TextBox:
     quad = word.get("quad")
     if not isinstance(quad, Mapping):
         raise BadEntryError("has no quad")
-    return text_box(outline(numbers([quad.get(corner) for corner in _CORNERS])), word.get("text"))
+    points = outline(numbers([quad.get(corner) for corner in _CORNERS]))
+    return text_box(points, word.get("text"), ignore)
+
+
+def _nested(regions: Any) -> list[Any]:
+    """Quads, which CORD has in lists of lists."""
+    if isinstance(regions, list):
+        return [quad for region in regions for quad in _nested(region)]
+    return [] if regions is None else [regions]
 
 
 def _words_of(part: Any) -> list[Mapping[str, Any]]:
@@ -81,7 +91,7 @@ def _read_wildreceipt(files: Sequence[LabelFile]) -> Iterator[Entry]:
             if not isinstance(image, dict):
                 annotation.faults.append((number, "not JSON"))
                 image = {}
-            for box in image.get("annotations", ()):
+            for box in image.get("annotations") or ():
                 annotation.add(number, partial(_parse_wildreceipt, box))
             yield Entry(str(image.get("file_name", "")), annotation, file)
 

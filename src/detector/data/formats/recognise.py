@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from detector.data.formats.aihub import AIHUB
+from detector.data.formats.annotation import MALFORMED
 from detector.data.formats.coco import COCO, COCO_TEXT
 from detector.data.formats.doctr import DOCTR
 from detector.data.formats.label_file import LabelFile
@@ -56,8 +57,12 @@ class Recognised:
     unread: list[tuple[LabelFile, str | None]] = field(default_factory=list)
 
     def entries(self) -> list[Entry]:
-        """The annotations of all images."""
-        return [entry for kind, files in self.by_format.items() for entry in kind.read(files)]
+        """The annotations of all images.
+
+        Raises:
+            DataError: a file is not written as its format has it.
+        """
+        return [entry for kind, files in self.by_format.items() for entry in _entries(kind, files)]
 
     def format_of(self, file: LabelFile) -> Format | Dialect:
         """The format of one of the files."""
@@ -66,6 +71,33 @@ class Recognised:
     def files(self) -> Counter[str]:
         """How many files there are of each format, by its title."""
         return Counter({kind.title: len(files) for kind, files in self.by_format.items()})
+
+
+def _entries(kind: Format | Dialect, files: Sequence[LabelFile]) -> list[Entry]:
+    try:
+        return list(kind.read(files))
+    except MALFORMED as error:
+        raise DataError(
+            f"not written as {kind.title} has it: {error}",
+            where=_first_malformed(kind, files).name,
+            remedy="export the labels again, or mend the file",
+        ) from error
+
+
+def _first_malformed(kind: Format | Dialect, files: Sequence[LabelFile]) -> LabelFile:
+    for file in files:
+        try:
+            list(kind.read([file]))
+        except MALFORMED:
+            return file
+    return files[0]
+
+
+def _claims(kind: Format, file: LabelFile) -> bool:
+    try:
+        return kind.claims(file)
+    except MALFORMED:
+        return False
 
 
 def in_words(files: Mapping[str, int]) -> str:
@@ -87,7 +119,7 @@ def recognise(files: Sequence[LabelFile], key: str | None = None) -> Recognised:
     lines: list[LabelFile] = []
     for file in files:
         try:
-            kinds = [kind for kind in FORMATS if kind.claims(file)]
+            kinds = [kind for kind in FORMATS if _claims(kind, file)]
             is_lines = not kinds and looks_like_lines(file)
         except DataError as error:
             found.unread.append((file, error.problem))

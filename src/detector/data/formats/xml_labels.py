@@ -47,7 +47,7 @@ def _read_cvat(files: Sequence[LabelFile]) -> Iterator[Entry]:
         root = _root(file)
         for image in root.findall("image") if root is not None else []:
             width, height = image.get("width"), image.get("height")
-            size = (int(width), int(height)) if width and height else None
+            size = (round(float(width)), round(float(height))) if width and height else None
             annotation = Annotation(declared_size=size)
             for number, shape in enumerate(image, start=1):
                 if shape.tag in {"box", "polygon", "polyline", "points", "mask", "ellipse"}:
