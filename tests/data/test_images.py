@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from detector.data.images import decode_image, image_size, read_image
 from detector.errors import DataError
@@ -176,3 +176,12 @@ def test_pixel_limit_is_told_from_the_header_alone() -> None:
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
     with pytest.raises(DataError, match="more than the 100,000,000 allowed"):
         decode_image(bomb, "bomb")
+
+
+def test_odd_exif_values_keep_no_image_from_being_turned(tmp_path: Path) -> None:
+    orientation = struct.pack("<HHII", _ORIENTATION, 3, 1, 6)
+    resolution_as_text = struct.pack("<HHI4s", ExifTags.Base.XResolution, 2, 4, b"72\0\0")
+    table = struct.pack("<H", 2) + orientation + resolution_as_text + struct.pack("<I", 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + table
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_image(tmp_path / "a.jpg").shape == (64, 48, 3)

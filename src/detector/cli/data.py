@@ -28,6 +28,8 @@ app = typer.Typer(
 
 _DEFAULTS = DataConfig()
 _FOLD_DEFAULTS = FoldsConfig()
+_SHOWN = 200
+"""Problems in a table; a format that is read wrongly has one a box."""
 _LEVEL_STYLES = {"error": "bold red", "skip": "yellow", "warning": "cyan"}
 
 Source = Annotated[
@@ -179,7 +181,10 @@ def _print_report(report: "CheckReport") -> None:
     console = plain_console()
     if report.problems:
         table = Table("level", "file", "line", "reason")
-        for problem in report.problems:
+        shown = sorted(
+            report.problems, key=lambda problem: list(_LEVEL_STYLES).index(problem.level)
+        )
+        for problem in shown[:_SHOWN]:
             table.add_row(
                 Text(problem.level, _LEVEL_STYLES[problem.level]),
                 problem.file,
@@ -187,6 +192,8 @@ def _print_report(report: "CheckReport") -> None:
                 problem.reason,
             )
         console.print(table)
+        if len(shown) > _SHOWN:
+            console.print(f"and {len(shown) - _SHOWN} more, which --json lists")
     if report.labels:
         console.print(f"labels: {report.labels}", highlight=False)
     facts = report.counts()

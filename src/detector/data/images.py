@@ -4,12 +4,13 @@ and prediction see the same pixels; nothing here knows of annotations.
 Pillow decodes, because it refuses a truncated file where OpenCV fills the rest with grey.
 """
 
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from detector.errors import DataError
 
@@ -24,6 +25,16 @@ IMAGE_SUFFIXES = frozenset(
 # An explicit list keeps out formats that run other programs to decode (EPS starts Ghostscript).
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "PPM")
 _SIDEWAYS = frozenset({5, 6, 7, 8})
+_TURNS: Mapping[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By the orientation that EXIF gives. TIFFs are turned by Pillow itself."""
 _OF_PAGES = frozenset({".tif", ".tiff"})
 
 # `_open` has its own limit with its own error; Pillow's would warn first and stop at a fixed size.
@@ -77,8 +88,7 @@ def decode_image(
                 image.seek(frame)
                 _require_few_pixels(image, where, max_pixels)
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return np.array(_to_rgb(image))
+            return np.array(_to_rgb(_upright(image)))
         # Pillow's decoders raise almost any exception on damaged bytes.
         except Exception as error:
             raise _damaged(error, where) from error
@@ -158,6 +168,16 @@ def _require_few_pixels(image: Image.Image, where: str, max_pixels: int) -> None
             where=where,
             remedy="scale the image down, or raise --max-pixels (data.max_pixels of a training)",
         )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF data says; as it is stored, where that cannot be read. (Pillow's
+    own `exif_transpose` writes the data again, and fails at values of other things.)"""
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # Damaged data raises almost anything.
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
