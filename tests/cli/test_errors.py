@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from detector.cli.main import app
-from detector.errors import DataError, ExportError
+from detector.errors import DataError, StoreError
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_model_is_within_noise_of_itself(model: Path, data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("baseline", "error"), [("97.14", DataError), ("s3x://bucket/model.onnx", ExportError)]
+    ("baseline", "error"), [("97.14", DataError), ("s3x://bucket/model.onnx", StoreError)]
 )
 def test_what_is_no_baseline_is_refused(
     model: Path, data: Path, baseline: str, error: type[Exception]

@@ -96,6 +96,18 @@ def test_a_picture_never_overwrites_its_image(model: Path, data: Path) -> None:
     assert image.read_bytes() == before
 
 
+@pytest.mark.parametrize("option", ["--json", "--jsonl", "--csv", "--overlay"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    option: str, model: Path, data: Path
+) -> None:
+    image = data / "images/page.png"
+    place = image if option == "--overlay" else image / "found"
+    words = ["predict", image, "--model", model, option, place]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert "is a file, and no folder" in str(result.exception)
+    assert "finding text" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("named", "said"), [("nothing-*.png", "nothing fits this pattern"), ("gt", "holds no image")]
 )

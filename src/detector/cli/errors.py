@@ -12,7 +12,7 @@ from detector.cli.predict import Model, RunBy
 from detector.cli.progress import with_bar
 from detector.console import plain_console
 from detector.export.engine import Engine
-from detector.storage.output import write_output
+from detector.storage.output import require_output, write_output
 
 if TYPE_CHECKING:
     from detector.evaluation.mistakes import PageMistakes, TextKind
@@ -45,6 +45,7 @@ def show_errors(
     from detector.evaluation.overlay import draw_mistakes, encode_png
     from detector.export.detector import Detector
 
+    require_output(folder=out)
     detector = Detector(model, engine)
     max_pixels = detector.card.max_pixels()
     pages = pages_to_measure(data, everything, Reading(None, label_format, held_out))

@@ -13,7 +13,7 @@ from detector.console import plain_console
 from detector.errors import DataError
 from detector.export.engine import Engine
 from detector.names import require_utf8
-from detector.storage.output import open_lines, write_output
+from detector.storage.output import open_lines, require_output, write_output
 from detector.wording import counted
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ def predict_images(
 
     pictures = find_pictures(images)
     _require_distinct(pictures, overlay)
+    for file in (json_file, lines_file, csv_file):
+        require_output(file)
+    require_output(folder=overlay)
     for picture in pictures:
         require_utf8(picture.name, "IMAGE")
     detector = Detector(model, engine)

@@ -58,7 +58,7 @@ def require_baseline(baseline: str) -> None:
         baseline: see `compare_with_baseline`.
 
     Raises:
-        DataError, ExportError: as by `compare_with_baseline`.
+        DataError, ExportError, StoreError: as by `compare_with_baseline`.
     """
     if as_hmean(baseline) is not None:
         return

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import TextIO
 
 from detector.errors import StoreError
-from detector.storage.atomic import write_atomically
+from detector.storage.atomic import (
+    what_keeps_from_changing,
+    what_keeps_from_writing,
+    write_atomically,
+)
 
 STDOUT = Path("-")
 
@@ -31,6 +35,22 @@ def write_output(path: Path, content: bytes) -> None:
         _write(path, content)
     except OSError as error:
         raise _not_writable(path, error) from error
+
+
+def require_output(file: Path | None = None, folder: Path | None = None) -> None:
+    """Refuse a place that nothing can be written to, before the work whose result it is for.
+
+    Raises:
+        StoreError: with the reason.
+    """
+    obstacle = None
+    # A device or a pipe is written through.
+    if file not in {None, STDOUT} and (file.is_file() or file.is_dir() or not file.exists()):
+        obstacle = what_keeps_from_changing(file)
+    elif folder is not None:
+        obstacle = what_keeps_from_writing(folder)
+    if obstacle:
+        raise StoreError(obstacle, where=str(file or folder), remedy="name another place")
 
 
 @contextmanager
