@@ -506,6 +506,19 @@ def test_a_file_of_all_labels_says_by_its_name_which_part_it_is_of(
     ]
 
 
+def test_one_file_of_all_labels_may_lie_beside_the_parts(root: Path, write_page: WritePage) -> None:
+    lines = []
+    for part in ("train", "val"):
+        for name in ("a", part):
+            write_page(part, name)
+            (root / part / f"gt/{name}.txt").unlink()
+            box = [{"transcription": f"{part} {name}", "points": _QUAD}]
+            lines.append(f"{part}/images/{name}.jpg\t{json.dumps(box)}\n")
+    (root / "Label.txt").write_text("".join(lines), encoding="utf-8")
+    pages = DataSet.read(root).pages()
+    assert [page.boxes[0].text for page in pages] == ["train a", "train train", "val a", "val val"]
+
+
 def test_of_several_parts_a_person_says_which_is_held_out(
     root: Path, write_page: WritePage
 ) -> None:

@@ -191,15 +191,21 @@ def _read_split(
         problems.append(Problem("warning", folder, reason if split.held_out else "holds no image"))
     names = ImageNames(images)
     files = [
-        LabelFile(path, layout.relative(path, root), names.of_label_file(path.name))
-        for path in layout.find_label_files(split)
+        LabelFile(
+            path,
+            layout.relative(path, root),
+            # Images of two parts may have one name, so that such a name tells nothing.
+            None if is_shared else names.of_label_file(path.name),
+            is_shared,
+        )
+        for path, is_shared in layout.find_label_files(split)
     ]
     recognised = recognise(files, format_key)
     problems += [
         Problem("error" if reason else "skip", file.name, reason or "holds no labels")
         for file, reason in recognised.unread
     ]
-    found, more = _by_image(root, recognised, names)
+    found, more = _by_image(root, split, recognised, names)
     problems += more
     labelled = [
         _labelled(root, split, groups, path, found[path]) for path in images if path in found
@@ -219,13 +225,15 @@ class _Part:
 
 
 def _by_image(
-    root: Path, recognised: Recognised, names: ImageNames
+    root: Path, split: layout.Split, recognised: Recognised, names: ImageNames
 ) -> tuple[dict[Path, Entry], list[Problem]]:
     """The labels of each image, and what labels none or one that has some already."""
     found: dict[Path, Entry] = {}
     problems: list[Problem] = []
     for entry in recognised.entries():
         image = names.named(entry.image) if entry.image else entry.file.image
+        if entry.file.is_shared and (image is None or not layout.may_be_of(entry.image, split)):
+            continue
         if image is None:
             reason = "no such image" if entry.image else "annotates no image"
             problems.append(Problem("error", entry.file.name, reason, entry.image or None))

@@ -18,11 +18,13 @@ class LabelFile:
         path: of the file.
         name: the path below the data set's root, with `/` between folders.
         image: the image that the file is named after; None where it is named after none.
+        is_shared: whether it may hold labels of other parts of the data set too.
     """
 
     path: Path
     name: str
     image: Path | None = None
+    is_shared: bool = False
 
     @cached_property
     def text(self) -> str:

@@ -55,7 +55,8 @@ class Split:
     Attributes:
         images: the folder of its images.
         labels: folders whose files may be its labels.
-        shared: folders whose files may be its labels where their names hold that of the split.
+        shared: folders whose files may be labels of all parts; one that has the name of a part in
+            its own is of that part.
         name: that of its folder; empty in a flat data set.
         held_out: whether its pages are kept from all training.
     """
@@ -130,6 +131,11 @@ def split_of(name: str) -> str:
     return next((part for part in PurePosixPath(name).parts[:-1] if _is_split(part)), "")
 
 
+def may_be_of(name: str, split: Split) -> bool:
+    """Whether a label file that all parts share may mean an image of this one."""
+    return split_of(name).lower() in {"", split.name.lower()}
+
+
 def find_images(root: Path, split: Split) -> tuple[list[Path], list[Problem]]:
     """The image files of a split by name, and what else lies beside them."""
     images: list[Path] = []
@@ -163,13 +169,16 @@ def find_images(root: Path, split: Split) -> tuple[list[Path], list[Problem]]:
     return images, problems + _name_clashes(root, images)
 
 
-def find_label_files(split: Split) -> Iterator[Path]:
-    """The files that may hold the labels of a split."""
+def find_label_files(split: Split) -> Iterator[tuple[Path, bool]]:
+    """The files that may hold the labels of a split, and whether each may hold those of others."""
     for folder in split.labels:
-        yield from _label_files(folder)
+        yield from ((path, False) for path in _label_files(folder))
     for folder in split.shared:
-        # COCO's instances_train.json beside train/
-        yield from (p for p in _label_files(folder) if split.name.lower() in _words(p.stem))
+        for path in _label_files(folder):
+            # COCO's instances_train.json beside train/
+            parts = [word for word in _words(path.stem) if _is_split(word)]
+            if not parts or split.name.lower() in parts:
+                yield path, not parts
 
 
 def _label_files(folder: Path) -> Iterator[Path]:

@@ -20,7 +20,7 @@ from detector.data.formats.labels import Entry, Format
 from detector.data.page import TextBox
 from detector.errors import DataError
 
-_TEXT_ATTRIBUTES = frozenset({"text", "transcription", "value", "label"})
+_TEXT_ATTRIBUTES = frozenset({"text", "transcription", "transcript", "value", "label", "ocr"})
 
 
 def _root(file: LabelFile) -> ElementTree.Element | None:
@@ -50,7 +50,7 @@ def _read_cvat(files: Sequence[LabelFile]) -> Iterator[Entry]:
             size = (round(float(width)), round(float(height))) if width and height else None
             annotation = Annotation(declared_size=size)
             for number, shape in enumerate(image, start=1):
-                if shape.tag in {"box", "polygon", "polyline", "points", "mask", "ellipse"}:
+                if shape.tag != "tag":
                     place = f"{image.get('name')} shape {number}"
                     annotation.add(place, partial(_parse_cvat, shape))
             yield Entry(image.get("name", ""), annotation, file)
