@@ -122,3 +122,13 @@ def test_a_page_whose_labels_do_not_fit_it_is_left_out(root: Path, write_page: W
     write_page(name="b", text="\n".join(lines), size=(64, 48))
     report = check_data(root)
     assert [page.image.stem for page in report.kept] == ["a"]
+
+
+def test_what_the_index_of_a_flat_data_set_holds_out_stays_held_out(
+    root: Path, write_page: WritePage, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        write_page(name=name)
+    (root / "index.csv").write_text("name,split\na,train\nb,test\n", encoding="utf-8")
+    write_data_set(DataSet.read(root).pages(), tmp_path / "copy", "icdar")
+    assert [page.held_out for page in DataSet.read(tmp_path / "copy").pages()] == [False, True]

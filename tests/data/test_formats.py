@@ -280,6 +280,21 @@ def test_index_of_a_flat_data_set_needs_no_split(root: Path, write_page: WritePa
     assert [page.group for page in DataSet.read(root).pages()] == ["x", "y"]
 
 
+def test_index_of_a_flat_data_set_may_say_what_is_held_out(
+    root: Path, write_page: WritePage
+) -> None:
+    for name in ("a", "b", "c"):
+        write_page(name=name)
+    index = root / "index.csv"
+    index.write_text("Name;Split\na.jpg;train\nb.jpg;val\nc.jpg;train\n", encoding="utf-8")
+    assert [page.held_out for page in DataSet.read(root).pages()] == [False, True, False]
+    index.write_text("name,split\na,train\nb,val\nc,test\n", encoding="utf-8")
+    with pytest.raises(DataError, match="2 parts that may be held out: test, val"):
+        DataSet.read(root)
+    pages = DataSet.read(root, Reading(held_out="test")).pages()
+    assert [page.held_out for page in pages] == [False, False, True]
+
+
 def test_asking_for_a_column_that_is_not_there_is_an_error(
     root: Path, write_page: WritePage
 ) -> None:

@@ -85,11 +85,15 @@ def _write_split(pages: Sequence[Page], folder: Path, to: Format) -> None:
 
 
 def _write_index(pages: Sequence[Page], path: Path) -> None:
-    """Write the groups, where there are any."""
-    if all(page.group is None for page in pages):
+    """Write the groups, and what of a flat data set is held out, where there is either."""
+    if not any(page.group or (page.held_out and not split_of(page.name)) for page in pages):
         return
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["split", "name", "group"])
-    writer.writerows([split_of(page.name), page.image.name, page.group or ""] for page in pages)
+    writer.writerows([_part(page), page.image.name, page.group or ""] for page in pages)
     write_atomically(path, table.getvalue().encode())
+
+
+def _part(page: Page) -> str:
+    return split_of(page.name) or ("val" if page.held_out else "")

@@ -150,10 +150,13 @@ class DataSet:
         """
         root = fetch(str(source))
         splits = layout.find_splits(root, reading.held_out)
+        is_flat = [split.name for split in splits] == [""]
+        by_index = layout.held_out_by_index(root, reading.held_out) if is_flat else frozenset()
         groups = layout.read_groups(root, splits, reading.group_column)
         parts = [_read_split(root, split, groups, reading.format) for split in splits]
         labelled = [item for part in parts for item in part.labelled]
         problems = [*groups.problems, *(p for part in parts for p in part.problems)]
+        labelled = [_held_out(item, by_index) for item in labelled]
         if not labelled:
             problems.append(Problem("error", ".", "no image has an annotation"))
         if groups.column is not None:
@@ -213,6 +216,12 @@ def _read_split(
     problems += _without_labels(root, split, [path for path in images if path not in found], found)
     problems += _mended(labelled)
     return _Part(labelled, problems, recognised.files())
+
+
+def _held_out(item: LabelledImage, names: Collection[str]) -> LabelledImage:
+    if item.page.image.stem not in names:
+        return item
+    return replace(item, page=replace(item.page, held_out=True))
 
 
 @dataclass(frozen=True)

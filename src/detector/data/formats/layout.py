@@ -106,17 +106,7 @@ def find_splits(root: Path, held_out: str | None = None) -> list[Split]:
         if images is None:
             raise _layout_error(root, "holds no images, and no folder of them")
         return [Split(images, _label_folders(root, images), (), "", held_out=False)]
-    names = {folder.name for folder in parts if _is_held_out(folder.name)}
-    if held_out is None and len(names) > 1:
-        raise DataError(
-            f"has {len(names)} parts that may be held out: {', '.join(sorted(names))}",
-            where=str(root),
-            remedy="name the one to measure by, as in `--held-out test` (data.held_out=test); the "
-            "others are trained on",
-        )
-    chosen = _chosen_part(root, [folder.name for folder in parts], held_out) or next(
-        iter(names), ""
-    )
+    chosen = _chosen_part(root, [folder.name for folder in parts], held_out)
     if all(folder.name == chosen for folder in parts):
         raise _layout_error(root, f"holds {chosen}/ alone, which is held out: nothing to train on")
     return [_split(root, folder, folder.name == chosen) for folder in parts]
@@ -202,14 +192,25 @@ def _split(root: Path, folder: Path, held_out: bool) -> Split:
     return Split(images, labels, (root, *of_all), folder.name, held_out)
 
 
-def _chosen_part(root: Path, names: Sequence[str], held_out: str | None) -> str | None:
-    if held_out is not None and held_out not in names:
+def _chosen_part(where: Path, names: Sequence[str], held_out: str | None) -> str:
+    """The part that is held out: the one that a person names, or the only one that may be."""
+    if held_out is not None:
+        if held_out not in names:
+            raise DataError(
+                f"there is no {held_out}/ to hold out, only {', '.join(names)}",
+                where=str(where),
+                remedy="name one of them",
+            )
+        return held_out
+    candidates = sorted({name for name in names if _is_held_out(name)})
+    if len(candidates) > 1:
         raise DataError(
-            f"there is no {held_out}/ to hold out, only {', '.join(names)}",
-            where=str(root),
-            remedy="name one of them",
+            f"has {len(candidates)} parts that may be held out: {', '.join(candidates)}",
+            where=str(where),
+            remedy="name the one to measure by, as in `--held-out test` (data.held_out=test); the "
+            "others are trained on",
         )
-    return held_out
+    return next(iter(candidates), "")
 
 
 def _split_folders(folder: Path) -> list[Path]:
@@ -245,6 +246,27 @@ def _folders(folder: Path) -> list[Path]:
 
 def _has_images(folder: Path) -> bool:
     return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+
+
+def held_out_by_index(root: Path, held_out: str | None) -> frozenset[str]:
+    """Names, without file name ending, of the pages of a flat data set that the column `split` of
+    index.csv holds out.
+
+    Args:
+        root: its folder.
+        held_out: the part that is held out; None takes the only one that may be.
+
+    Raises:
+        DataError: index.csv is not readable, or it is not clear which part is held out.
+    """
+    path = root / INDEX
+    header, rows = _read_csv(path) if path.is_file() else ([], [])
+    if not {"split", "name"} <= set(header):
+        return frozenset()
+    parts = [row["split"] for row in rows if _is_split(row["split"])]
+    chosen = _chosen_part(path, sorted(set(parts)), held_out) if parts else ""
+    of_chosen = (row["name"] for row in rows if chosen and row["split"] == chosen)
+    return frozenset(page_stem(name) for name in of_chosen)
 
 
 def read_groups(root: Path, splits: list[Split], column: str | None) -> Groups:
