@@ -185,3 +185,9 @@ def test_odd_exif_values_keep_no_image_from_being_turned(tmp_path: Path) -> None
     exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + table
     Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=exif)
     assert read_image(tmp_path / "a.jpg").shape == (64, 48, 3)
+
+
+def test_a_pdf_is_to_be_rendered(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7\n")
+    with pytest.raises(DataError, match="render its pages as images first"):
+        read_image(tmp_path / "a.pdf")

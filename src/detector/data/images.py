@@ -24,6 +24,12 @@ IMAGE_SUFFIXES = frozenset(
 
 # An explicit list keeps out formats that run other programs to decode (EPS starts Ghostscript).
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "PPM")
+_OTHER_KINDS = {
+    ".pdf": "render its pages as images first, as with `pdftoppm -r 200 -png FILE page`",
+    ".heic": "save it as JPEG or PNG first",
+    ".heif": "save it as JPEG or PNG first",
+}
+"""What to do with files that are not images to Pillow, by their names' endings."""
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _TURNS: Mapping[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -197,8 +203,6 @@ def _damaged(error: Exception, where: str) -> DataError:
         problem = "not an image of a known format"
     else:
         problem = f"cannot be decoded: {error}"
-    return DataError(
-        problem,
-        where=where,
-        remedy="restore the file, or save it again as an 8-bit JPEG, PNG, TIFF, BMP or WebP",
-    )
+    usual = "restore the file, or save it again as an 8-bit JPEG, PNG, TIFF, BMP or WebP"
+    remedy = _OTHER_KINDS.get(Path(where).suffix.lower(), usual)
+    return DataError(problem, where=where, remedy=remedy)
