@@ -111,7 +111,11 @@ def stored_config(content: bytes, where: str) -> Config:
     config = config_from_tree(tree)
     missing = _flat(config.to_dict()).keys() - _flat(tree).keys()
     if missing:
-        raise ConfigError(f"it says nothing of {', '.join(sorted(missing)[:3])}", where=where)
+        raise ConfigError(
+            f"it says nothing of {', '.join(sorted(missing)[:3])}",
+            where=where,
+            remedy="put it back from a copy, or go on with the version that wrote it",
+        )
     return config
 
 

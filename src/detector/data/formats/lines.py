@@ -284,7 +284,7 @@ def _fits_td500(line: str) -> bool:
 
 def _fits_icdar_2013(line: str) -> bool:
     fields = re.split(r",\s*|\s+", line.strip(), maxsplit=4)
-    # Eight coordinates of which one is damaged are no rectangle and a text of numbers.
+    # A quad with one damaged number is no rectangle with a text of numbers.
     is_damaged_quad = sum(map(is_number, line.split(",")[:_QUAD])) == _QUAD - 1
     if leading_numbers(fields) < 4 or is_damaged_quad:
         return False
