@@ -52,6 +52,17 @@ def test_the_worst_page_comes_first_with_what_is_missed_on_it(
     assert Image.open(out / "01-c.png").size == (512, 512)
 
 
+def test_pictures_of_an_earlier_call_are_taken_away_and_nothing_else(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "errors"
+    words = ["errors", "--data", data, "--model", model, "--out", out, "--worst"]
+    assert invoke(*words, 3).exit_code == 0
+    (out / "mine.png").write_bytes(b"mine")
+    assert invoke(*words, 1).exit_code == 0
+    assert sorted(path.name for path in out.glob("*.png")) == ["01-c.png", "mine.png"]
+
+
 def test_the_tables_say_how_much_of_each_kind_of_text_is_found(
     model: Path, data: Path, tmp_path: Path
 ) -> None:

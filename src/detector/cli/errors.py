@@ -17,6 +17,8 @@ from detector.storage.output import require_output, write_output
 if TYPE_CHECKING:
     from detector.evaluation.mistakes import PageMistakes, TextKind
 
+_INDEX = "errors.json"
+
 
 def show_errors(
     data: Labelled,
@@ -55,12 +57,20 @@ def show_errors(
     for name, rows in by_kind(ordered).items():
         console.print(_kinds_table(f"By {name}", rows))
     console.print(_pages_table(ordered[:worst]))
+    _remove_earlier(out)
     for rank, page in enumerate(ordered[:worst], start=1):
         image = read_image(page.page.image, max_pixels)
         drawn = draw_mistakes(image, page.predictions, page.page.boxes, page.mistakes)
         write_output(out / f"{rank:02d}-{Path(page.page.name).stem}.png", encode_png(drawn))
-    write_output(out / "errors.json", as_json(ordered).encode())
+    write_output(out / _INDEX, as_json(ordered).encode())
     console.print(f"pictures and errors.json are in {out}", highlight=False, soft_wrap=True)
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Take away the pictures of an earlier call, which would be taken for this one's."""
+    if (folder / _INDEX).is_file():
+        for picture in folder.glob("[0-9][0-9]-*.png"):
+            picture.unlink()
 
 
 def _kinds_table(title: str, rows: "Sequence[TextKind]") -> Table:
