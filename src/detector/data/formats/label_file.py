@@ -67,6 +67,11 @@ class LabelFile:
                 f"not JSON: {error}", where=self.name, remedy="export the labels again"
             ) from error
 
+    def forget(self) -> None:
+        """Let go of the content: of a large data set it fills the memory."""
+        for name in ("text", "tree"):
+            self.__dict__.pop(name, None)
+
     @property
     def is_json(self) -> bool:
         """Whether it is to hold one JSON value, by its name."""

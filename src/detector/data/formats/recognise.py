@@ -75,7 +75,10 @@ class Recognised:
 
 def _entries(kind: Format | Dialect, files: Sequence[LabelFile]) -> list[Entry]:
     try:
-        return list(kind.read(files))
+        entries = list(kind.read(files))
+        for file in files:
+            file.forget()
+        return entries
     except MALFORMED as error:
         raise DataError(
             f"not written as {kind.title} has it: {error}",
