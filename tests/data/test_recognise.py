@@ -81,6 +81,16 @@ _EACH_FORMAT: dict[str, tuple[str, Files]] = {
         },
     ),
     "CTW1500": ("CTW1500", {"gt/a.txt": f"{_FLAT},####TOTAL\n"}),
+    "RCTW-17": ("RCTW-17", {"gt/a.txt": f'{_FLAT},0,"TOTAL"\n'}),
+    "COCO of Label Studio": (
+        "COCO",
+        {
+            "result.json": {
+                "images": [{"id": 0, "file_name": "images\\/0a1b2c3d-a.jpg"}],
+                "annotations": [{"image_id": 0, "bbox": [10, 10, 30, 10], "text": "TOTAL"}],
+            }
+        },
+    ),
     "CTW1500 in XML": (
         "CTW1500 in XML",
         {
@@ -241,6 +251,9 @@ _WITHOUT_TEXT: dict[str, Files] = {
     "YOLO, outlines": {"labels/a.txt": "0 0.1 0.2 0.4 0.2 0.4 0.4 0.1 0.4\n"},
     "YOLO, boxes": {"labels/a.txt": "0 0.25 0.3 0.3 0.2\n"},
     "TD500": {"gt/a.gt": "0 0 10 10 30 10 0.0\n"},
+    "CTW1500, offsets": {
+        "gt/a.txt": "10,10,40,20,0,0,30,0,30,10,0,10" + ",0,10" * 10,
+    },
 }
 
 
@@ -254,6 +267,7 @@ def test_formats_without_transcriptions_have_outlines(
 
 
 _DONT_CARE: dict[str, Files] = {
+    "RCTW-17": {"gt/a.txt": f'{_FLAT},1,"TOTAL"\n'},
     "ICDAR MLT": {"gt/a.txt": f"{_FLAT},Latin,###\n"},
     "Total-Text": {
         "gt/a.txt": "x: [[10 40 40 10]], y: [[10 10 20 20]], ornt: [u'#'], transcriptions: [u'#']"
@@ -283,6 +297,14 @@ def test_text_turned_in_label_studio_and_td500_turns_clockwise(
     (box,) = labelled(_label_studio(x=50, y=20, width=20, height=20, rotation=90))
     # 20 pixels wide and 10 high, about its top left at (50, 10).
     np.testing.assert_allclose(box.points, [[50, 10], [50, 30], [40, 30], [40, 10]], atol=1e-9)
+
+
+def test_an_xml_in_utf_16_is_read(root: Path, labelled: Callable[[Files], list[TextBox]]) -> None:
+    (text,) = _EACH_FORMAT["CVAT, box"][1].values()
+    labelled({"annotations.xml": str(text)})
+    declared = f'<?xml version="1.0" encoding="utf-16"?>\n{text}'
+    (root / "annotations.xml").write_text(declared, encoding="utf-16")
+    assert DataSet.read(root).pages()[0].boxes[0].text == "TOTAL"
 
 
 def test_a_class_of_labelme_is_no_transcription(

@@ -4,7 +4,6 @@ A region and its transcription are results of one `id`. A rectangle turns clockw
 top left corner.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
@@ -27,8 +26,6 @@ from detector.data.page import TextBox
 _SHAPES = frozenset({"points", "width", "radiusX", "rle", "format"})
 """One of these keys is in the value of each region."""
 _NO_OUTLINES = _SHAPES - {"points", "width"}
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
-"""What Label Studio puts before the name of a file that was uploaded to it."""
 
 
 def _claims(file: LabelFile) -> bool:
@@ -107,7 +104,7 @@ def _image_of(task: Mapping[str, Any]) -> str:
     parts = urlsplit(urls[0])
     # Files that Label Studio serves from a folder have their path in `?d=`.
     path = parts.query.removeprefix("d=") if parts.query.startswith("d=") else parts.path
-    return _UPLOADED.sub("", PurePosixPath(unquote(path)).name)
+    return PurePosixPath(unquote(path)).name
 
 
 LABEL_STUDIO = Format("label_studio", "Label Studio", _claims, _read)

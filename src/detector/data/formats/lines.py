@@ -55,6 +55,7 @@ _TOTAL_TEXT = re.compile(
     r"x:\s*\[\[(?P<x>[^\]]*)\]\],\s*y:\s*\[\[(?P<y>[^\]]*)\]\],\s*ornt:\s*\[[^\]]*\],"
     r"\s*transcriptions:\s*\[u?(?P<quote>['\"])(?P<text>.*)(?P=quote)\]\s*$"
 )
+_BOX_AND_OFFSETS = 32
 _CTW1500_MARK = "####"
 _BLANKS = re.compile(r"\s+")
 _QUOTED = re.compile(r'\s*"(.*)"\s*$')
@@ -241,6 +242,37 @@ def _parse_ctw1500(line: str) -> TextBox:
     return text_box(outline(numbers(values)), text)
 
 
+def _parse_rctw(line: str) -> TextBox:
+    fields = line.split(",", _QUAD + 1)
+    quoted = _QUOTED.match(fields[_QUAD + 1])
+    text = quoted[1] if quoted else fields[_QUAD + 1]
+    points = outline(numbers(list(fields[:_QUAD]), _QUAD))
+    return text_box(points, text, ignore=fields[_QUAD].strip() == "1")
+
+
+def _fits_rctw(line: str) -> bool:
+    fields = line.split(",", _QUAD + 1)
+    is_long = len(fields) == _QUAD + 2 and leading_numbers(fields) > _QUAD
+    return is_long and fields[_QUAD].strip() in {"0", "1"} and fields[_QUAD + 1].strip()[:1] == '"'
+
+
+def _parse_offsets(line: str) -> TextBox:
+    left, top, _, _, *offsets = numbers(list(line.split(",")), _BOX_AND_OFFSETS)
+    points = np.array(offsets).reshape(-1, 2) + np.array([left, top])
+    return TextBox(outline(points.ravel().tolist()))
+
+
+def _fits_offsets(line: str) -> bool:
+    fields = line.split(",")
+    if len(fields) != _BOX_AND_OFFSETS or leading_numbers(fields) < _BOX_AND_OFFSETS:
+        return False
+    left, top, right, bottom, *offsets = map(float, fields)
+    reach = np.array(offsets).reshape(-1, 2).max(axis=0)
+    return bool(
+        left < right and top < bottom and (reach <= [right - left + 1, bottom - top + 1]).all()
+    )
+
+
 def _parse_td500(line: str) -> TextBox:
     _, difficult, x, y, width, height, angle = numbers(_BLANKS.split(line.strip()), 7)
     return TextBox(
@@ -317,6 +349,13 @@ _UNMISTAKABLE = (
         lambda line: f",{_CTW1500_MARK}" in line and leading_numbers(line.split(",")) >= _QUAD,
         _parse_ctw1500,
     ),
+    Dialect(
+        "ctw1500_offsets",
+        "CTW1500: left, top, right, bottom, 14 offsets of x and y",
+        _fits_offsets,
+        _parse_offsets,
+    ),
+    Dialect("rctw", 'RCTW-17: 8 numbers, difficult, "text"', _fits_rctw, _parse_rctw),
     Dialect(
         "td500",
         "MSRA-TD500: index, difficult, x, y, width, height, angle",

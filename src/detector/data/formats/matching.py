@@ -1,12 +1,15 @@
 """Which image a label file means. Names are compared as people read them: a file that came from
 another system may be written in other cases, or with other code points for the same letters."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 
 from detector.data.images import IMAGE_SUFFIXES
 
+_UPLOADED = re.compile(r"[0-9a-f]{8}-")
+"""What Label Studio puts before the name of a file that was uploaded to it."""
 _PREFIXES = ("gt_", "poly_gt_", "res_")
 """What ICDAR's and Total-Text's label files have before the name of their image."""
 
@@ -35,7 +38,10 @@ class ImageNames:
         """
         last = PureWindowsPath(name).name
         found = self._exact.get(last) or self._by_name.get(_plain(last))
-        return found or self._by_stem.get(_plain(page_stem(last)))
+        found = found or self._by_stem.get(_plain(page_stem(last)))
+        if found is None and (uploaded := _UPLOADED.match(last)):
+            return self.named(last[uploaded.end() :])
+        return found
 
     def of_label_file(self, name: str) -> Path | None:
         """The image that a label file is named after: a.txt, gt_a.txt or a.jpg.json."""

@@ -1,5 +1,6 @@
 """Labels in XML: CVAT's «for images 1.1», and CTW1500's training part."""
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from xml.etree import ElementTree
@@ -20,6 +21,7 @@ from detector.data.formats.labels import Entry, Format
 from detector.data.page import TextBox
 from detector.errors import DataError
 
+_DECLARATION = re.compile(r"^\s*<\?xml.*?\?>", re.DOTALL)
 _TEXT_ATTRIBUTES = frozenset({"text", "transcription", "transcript", "value", "label", "ocr"})
 
 
@@ -30,7 +32,8 @@ def _root(file: LabelFile) -> ElementTree.Element | None:
         # Entities that stand for entities fill the memory.
         raise DataError("declares a document type", where=file.name, remedy="take it out")
     try:
-        return ElementTree.fromstring(file.text.encode())  # no entities, see above
+        # The text is decoded already, whatever encoding its first line declares.
+        return ElementTree.fromstring(_DECLARATION.sub("", file.text))  # no entities, see above
     except ElementTree.ParseError as error:
         raise DataError(
             f"not XML: {error}", where=file.name, remedy="export the labels again"
