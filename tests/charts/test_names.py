@@ -123,6 +123,7 @@ def test_a_name_that_looks_like_a_number_or_a_truth_stays_text(secret: str, user
         "s3": {"existingSecret": secret},
         "postgresql": {"existingSecret": "1e3", "user": user, "database": user},
         "priorityClassName": "100",
+        "dashboard": {"existingSecret": "08"},
         "serviceAccount": {"name": "007"},
         "imagePullSecrets": [{"name": "12"}],
     }
@@ -134,7 +135,7 @@ def test_a_name_that_looks_like_a_number_or_a_truth_stays_text(secret: str, user
         for container in containers(spec):
             for variable in container.get("env", []):
                 if "valueFrom" in variable:
-                    assert variable["valueFrom"]["secretKeyRef"]["name"] in {secret, "1e3"}
+                    assert variable["valueFrom"]["secretKeyRef"]["name"] in {secret, "1e3", "08"}
 
 
 def _pattern(definition: str) -> str:

@@ -154,14 +154,14 @@ def place(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     for name in ("page", "other", "third"):
         Image.fromarray(pixels).save(folder / "data" / "images" / f"{name}.png")
         label = folder / "data" / "gt" / f"{name}.txt"
-        label.write_text("10,20,50,20,50,30,10,30,TOTAL\n")
+        label.write_text("10,20,50,20,50,30,10,30,TOTAL\n", encoding="utf-8")
     shutil.copy(model, folder / "model.onnx")
-    (folder / "sweep.yaml").write_text(SWEEP)
+    (folder / "sweep.yaml").write_text(SWEEP, encoding="utf-8")
     (folder / "a folder").mkdir()
     (folder / "empty").touch()
     for name in ("binary", "binary.yaml", "binary.onnx"):
         (folder / name).write_bytes(bytes(range(256)) * 4)
-    (folder / "broken.yaml").write_text("method: [grid\n")
+    (folder / "broken.yaml").write_text("method: [grid\n", encoding="utf-8")
     backend = open_backend(f"sqlite:///{folder}/detsweep.db")
     return folder, backend.create(read_sweep(PROGRAM, "f")).id
 

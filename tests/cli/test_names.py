@@ -29,7 +29,9 @@ def data(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     pixels = np.full((512, 256, 3), 255, np.uint8)
     pixels[100:140, 40:200] = 0
     Image.fromarray(pixels).save(folder / "images" / f"{name}.png")
-    (folder / "gt" / f"{name}.txt").write_text("40,100,200,100,200,140,40,140,TOTAL\n")
+    (folder / "gt" / f"{name}.txt").write_text(
+        "40,100,200,100,200,140,40,140,TOTAL\n", encoding="utf-8"
+    )
     return folder
 
 
@@ -37,7 +39,7 @@ def test_a_data_set(data: Path, name: str, tmp_path: Path) -> None:
     labels = data / "gt" / f"{name}.txt"
     copied = detsweep("data", "convert", data, tmp_path / "copy" / name)
     assert f"copy/{name}" in copied.output
-    labels.write_text(f"40,100,200,100,{name},140,40,140,TOTAL\n")
+    labels.write_text(f"40,100,200,100,{name},140,40,140,TOTAL\n", encoding="utf-8")
     checked = detsweep("data", "check", data)
     assert f"gt/{name}.txt" in checked.output
     assert f"{name!r}, not a number" in checked.output

@@ -117,7 +117,7 @@ def test_null_stands_for_no_text_where_a_key_may_have_none() -> None:
 @pytest.mark.parametrize("text", ["yes", "1e3", "2024-01-31", "0o17", "1_000", "~", ".inf"])
 def test_text_in_a_preset_file_stays_text(text: str, tmp_path: Path) -> None:
     preset = tmp_path / "own.yaml"
-    preset.write_text(f"data: {{path: {text}}}\ntrainer: {{precision: 32}}\n")
+    preset.write_text(f"data: {{path: {text}}}\ntrainer: {{precision: 32}}\n", encoding="utf-8")
     config = load_config([f"preset={preset}"])
     assert (config.data.path, config.trainer.precision) == (text, "32")
 

@@ -48,7 +48,7 @@ class Begun:
     def __init__(self, folder: Path):
         self.folder, self.store = folder, folder / "store"
         draw_receipts(folder / "data", train=6, held_out=2, seed=1)
-        (folder / "sweep.yaml").write_text(SWEEP)
+        (folder / "sweep.yaml").write_text(SWEEP, encoding="utf-8")
         self.backend = f"sqlite:///{folder}/sweep.db"
         self.words = overrides(epochs=1)
         run = Run(str(self.store))

@@ -158,7 +158,7 @@ def test_children_are_started_without_passwords_in_their_words(tmp_path: Path) -
         [sys.executable, str(file)],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert "spawn_main" in done.stdout
