@@ -29,7 +29,7 @@ from detector.sweepfile.spec import read_sweep
 from tests.cli.shell import Ended, detsweep, pipelines
 from tests.tiny_run import SWEEP
 
-TRIED = int(os.environ.get("DETSWEEP_BAD_VALUES", "60"))
+TRIED = int(os.environ.get("DETSWEEP_BAD_VALUES", "40"))
 LIMIT_S = 300
 """Loading torch on a machine that is busy takes a minute."""
 NOT_UTF8 = os.fsdecode(b"caf\xe9")
