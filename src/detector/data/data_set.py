@@ -32,7 +32,7 @@ class Reading:
     """What of a data set is decided by a person, where its files leave it open.
 
     Attributes:
-        group_column: the column of index.csv that groups pages (see `layout.read_groups`).
+        group_column: the column of index.csv that groups pages (see `layout.read_index`).
         format: a key of `recognise.FORMAT_KEYS`; None takes what the files show.
         held_out: the part that is held out, where several may be.
     """
@@ -150,19 +150,16 @@ class DataSet:
         """
         root = fetch(str(source))
         splits = layout.find_splits(root, reading.held_out)
-        is_flat = [split.name for split in splits] == [""]
-        by_index = layout.held_out_by_index(root, reading.held_out) if is_flat else frozenset()
-        groups = layout.read_groups(root, splits, reading.group_column)
-        parts = [_read_split(root, split, groups, reading.format) for split in splits]
+        index = layout.read_index(root, splits, reading.group_column, reading.held_out)
+        parts = [_read_split(root, split, index, reading.format) for split in splits]
         labelled = [item for part in parts for item in part.labelled]
-        problems = [*groups.problems, *(p for part in parts for p in part.problems)]
-        labelled = [_held_out(item, by_index) for item in labelled]
+        problems = [*index.problems, *(p for part in parts for p in part.problems)]
         if not labelled:
             problems.append(Problem("error", ".", "no image has an annotation"))
-        if groups.column is not None:
-            problems += _group_problems([item.page for item in labelled], groups.column)
+        if index.column is not None:
+            problems += _group_problems([item.page for item in labelled], index.column)
         files = sum((part.files for part in parts), Counter[str]())
-        return cls(root, labelled, problems, groups.column, in_words(files))
+        return cls(root, labelled, problems, index.column, in_words(files))
 
     def pages(self) -> list[Page]:
         """The pages, if nothing but the images' pixels could be wrong with the data set.
@@ -185,7 +182,7 @@ class DataSet:
 
 
 def _read_split(
-    root: Path, split: layout.Split, groups: layout.Groups, format_key: str | None
+    root: Path, split: layout.Split, index: layout.Index, format_key: str | None
 ) -> "_Part":
     images, problems = layout.find_images(root, split)
     if not images:
@@ -211,17 +208,11 @@ def _read_split(
     found, more = _by_image(root, split, recognised, names)
     problems += more
     labelled = [
-        _labelled(root, split, groups, path, found[path]) for path in images if path in found
+        _labelled(root, split, index, path, found[path]) for path in images if path in found
     ]
     problems += _without_labels(root, split, [path for path in images if path not in found], found)
     problems += _mended(labelled)
     return _Part(labelled, problems, recognised.files())
-
-
-def _held_out(item: LabelledImage, names: Collection[str]) -> LabelledImage:
-    if item.page.image.stem not in names:
-        return item
-    return replace(item, page=replace(item.page, held_out=True))
 
 
 @dataclass(frozen=True)
@@ -269,15 +260,15 @@ def _labelled_twice(
 
 
 def _labelled(
-    root: Path, split: layout.Split, groups: layout.Groups, path: Path, entry: Entry
+    root: Path, split: layout.Split, index: layout.Index, path: Path, entry: Entry
 ) -> "LabelledImage":
     boxes, mends = mended(_in_pixels(entry.annotation, path))
     page = Page(
         name=layout.relative(path, root),
         image=path,
         boxes=tuple(boxes),
-        held_out=split.held_out,
-        group=groups.by_page.get((split.name, path.stem)),
+        held_out=split.held_out or path.stem in index.held_out,
+        group=index.groups.get((split.name, path.stem)),
     )
     annotation = replace(entry.annotation, boxes=boxes, is_relative=False)
     return LabelledImage(page, annotation, entry.file.name, mends)

@@ -69,18 +69,19 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Groups:
-    """The groups that index.csv gives.
+class Index:
+    """What index.csv says of pages, by their names without file name ending.
 
     Attributes:
-        column: the column that was taken; None where pages have no groups.
-        by_page: the group of each page, by split (empty in a flat data set) and name without
-            file name ending.
+        column: the column of groups that was taken; None where pages have no groups.
+        groups: the group of each page, by split (empty in a flat data set) and name.
+        held_out: names of the pages of a flat data set that are held out.
         problems: what is worth knowing about the choice.
     """
 
     column: str | None = None
-    by_page: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    groups: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    held_out: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()
 
 
@@ -248,37 +249,19 @@ def _has_images(folder: Path) -> bool:
     return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
 
 
-def held_out_by_index(root: Path, held_out: str | None) -> frozenset[str]:
-    """Names, without file name ending, of the pages of a flat data set that the column `split` of
-    index.csv holds out.
-
-    Args:
-        root: its folder.
-        held_out: the part that is held out; None takes the only one that may be.
-
-    Raises:
-        DataError: index.csv is not readable, or it is not clear which part is held out.
-    """
-    path = root / INDEX
-    header, rows = _read_csv(path) if path.is_file() else ([], [])
-    if not {"split", "name"} <= set(header):
-        return frozenset()
-    parts = [row["split"] for row in rows if _is_split(row["split"])]
-    chosen = _chosen_part(path, sorted(set(parts)), held_out) if parts else ""
-    of_chosen = (row["name"] for row in rows if chosen and row["split"] == chosen)
-    return frozenset(page_stem(name) for name in of_chosen)
-
-
-def read_groups(root: Path, splits: list[Split], column: str | None) -> Groups:
-    """The groups that index.csv gives to pages.
+def read_index(root: Path, splits: list[Split], column: str | None, held_out: str | None) -> Index:
+    """What index.csv says of pages.
 
     Args:
         root: the data set's folder.
         splits: what `find_splits` found there.
-        column: the column to take; None takes `group`, or the only one that ends in `_group`.
+        column: the column of groups; None takes `group`, or the only one that ends in `_group`.
+        held_out: the part of a flat data set that is held out, by the column `split`; None takes
+            the only one that may be.
 
     Raises:
-        DataError: a column is asked for and index.csv does not have it, or it is not readable.
+        DataError: a column is asked for and index.csv does not have it, it is not readable, or it
+            is not clear which part is held out.
     """
     path = root / INDEX
     if not path.is_file():
@@ -288,24 +271,36 @@ def read_groups(root: Path, splits: list[Split], column: str | None) -> Groups:
                 where=str(root),
                 remedy="add the file, or leave data.group_column unset",
             )
-        return Groups()
+        return Index()
     header, rows = _read_csv(path)
+    is_flat = [split.name for split in splits] == [""]
+    by_split = is_flat and {"split", "name"} <= set(header)
+    kept_out = _held_out_rows(path, rows, held_out) if by_split else frozenset()
     chosen, problems = _choose_column(header, column, path)
     if chosen is None:
-        return Groups(problems=problems)
+        return Index(held_out=kept_out, problems=problems)
     if "name" not in header:
         raise DataError(
             f"has no column 'name', only {', '.join(header)}",
             where=str(path),
             remedy="name the image in each row",
         )
-    is_flat = [split.name for split in splits] == [""]
-    by_page = {
+    groups = {
         ("" if is_flat else row.get("split") or "", page_stem(row["name"])): row[chosen]
         for row in rows
         if row[chosen]
     }
-    return Groups(chosen, by_page, problems)
+    return Index(chosen, groups, kept_out, problems)
+
+
+def _held_out_rows(
+    path: Path, rows: Sequence[Mapping[str, str]], held_out: str | None
+) -> frozenset[str]:
+    parts = {row["split"] for row in rows if _is_split(row["split"])}
+    if not parts:
+        return frozenset()
+    chosen = _chosen_part(path, sorted(parts), held_out)
+    return frozenset(page_stem(row["name"]) for row in rows if chosen and row["split"] == chosen)
 
 
 def relative(path: Path, root: Path) -> str:
