@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from detector.config.keys import Key, all_keys
-from detector.config.loading import load_config, preset_names, preset_summary
+from detector.config.loading import preset_names, preset_networks, preset_summary
 from detector.config.schema import PP_LCNET_V3
 from detector.model.published import CHECKPOINT, PUBLISHED
 
@@ -83,9 +83,7 @@ def _of_key(key: Key, begun: str) -> Sequence[str]:
 
 def _networks(begun: str) -> Sequence[str]:
     """Those of the presets; where a name begins otherwise, timm's, which takes seconds to load."""
-    usual = {PP_LCNET_V3} | {
-        load_config([f"preset={name}"]).models.encoder.model_name for name in preset_names()
-    }
+    usual = {PP_LCNET_V3, *preset_networks()}
     found = sorted(name for name in usual if name.startswith(begun))
     if found or find_spec("timm") is None:
         return found

@@ -29,6 +29,11 @@ def preset_names() -> list[str]:
     )
 
 
+def preset_networks() -> set[str]:
+    """The backbones that the presets name."""
+    return {load_config([f"preset={name}"]).models.encoder.model_name for name in preset_names()}
+
+
 def preset_summary(name: str) -> str:
     """What a preset that comes with detsweep is for: the comment that its file begins with.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from detector.config.loading import load_config, preset_names
+from detector.config.loading import preset_networks
 from detector.config.schema import Config
 from detector.errors import ConfigError, DetsweepError
 from detector.model.published import CHECKPOINT, require_start
@@ -51,9 +51,8 @@ def require_needs(config: Config, swept: Collection[str] = ()) -> None:
 
 def _network(config: Config) -> Lack | None:
     name = config.models.encoder.model_name
-    usual = {load_config([f"preset={p}"]).models.encoder.model_name for p in preset_names()}
     # timm takes seconds to import, and knows what presets name.
-    if name in usual or find_spec("timm") is None:
+    if name in preset_networks() or find_spec("timm") is None:
         return None
     from detector.model.encoder import require_known  # noqa: PLC0415
 
