@@ -48,9 +48,7 @@ def _claims_coco_text(file: LabelFile) -> bool:
 
 
 def _has(file: LabelFile, **parts: type) -> bool:
-    if not file.is_json or not isinstance(file.tree, dict):
-        return False
-    if not all(isinstance(file.tree.get(key), kind) for key, kind in parts.items()):
+    if not file.has(**parts):
         return False
     images = next(iter(file.tree[key] for key in parts))
     first = next(iter(images.values() if isinstance(images, dict) else images), {"file_name": ""})

@@ -1,13 +1,17 @@
 """A file that may hold labels. What it holds is read once, and by nobody who does not ask."""
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from detector.data.images import read_bytes
 from detector.errors import DataError
+
+_DECLARATION = re.compile(r"^\s*<\?xml.*?\?>", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class LabelFile:
         # of Unicode's rarer line ends.
         return text.replace("\r\n", "\n") if "\n" in text else text.replace("\r", "\n")
 
-    @property
+    @cached_property
     def lines(self) -> list[tuple[int, str]]:
         """The lines that are not blank, each with its number."""
         numbered = enumerate(self.text.split("\n"), start=1)
@@ -69,13 +73,43 @@ class LabelFile:
 
     def forget(self) -> None:
         """Let go of the content: of a large data set it fills the memory."""
-        for name in ("text", "tree"):
+        for name in ("text", "lines", "tree", "xml"):
             self.__dict__.pop(name, None)
+
+    @cached_property
+    def xml(self) -> ElementTree.Element | None:
+        """The root of its XML; None where it is to hold none, by its name.
+
+        Raises:
+            DataError: it cannot be read or is no XML, or declares a document type.
+        """
+        if self.path.suffix.lower() != ".xml":
+            return None
+        if "<!DOCTYPE" in self.text or "<!ENTITY" in self.text:
+            # Entities that stand for entities fill the memory.
+            raise DataError("declares a document type", where=self.name, remedy="take it out")
+        try:
+            # The text is decoded already, whatever encoding its first line declares.
+            return ElementTree.fromstring(_DECLARATION.sub("", self.text))  # see above
+        except ElementTree.ParseError as error:
+            raise DataError(
+                f"not XML: {error}", where=self.name, remedy="export the labels again"
+            ) from error
 
     @property
     def is_json(self) -> bool:
         """Whether it is to hold one JSON value, by its name."""
         return self.path.suffix.lower() == ".json"
+
+    def has(self, **parts: type) -> bool:
+        """Whether it holds a JSON object with values of these types at these keys.
+
+        Raises:
+            DataError: see `tree`.
+        """
+        if not self.is_json or not isinstance(self.tree, dict):
+            return False
+        return all(isinstance(self.tree.get(key), kind) for key, kind in parts.items())
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -31,9 +31,7 @@ _NO_TEXT = "text"
 
 
 def _claims(file: LabelFile) -> bool:
-    return (
-        file.is_json and isinstance(file.tree, dict) and isinstance(file.tree.get("shapes"), list)
-    )
+    return file.has(shapes=list)
 
 
 def _read(files: Sequence[LabelFile]) -> Iterator[Entry]:

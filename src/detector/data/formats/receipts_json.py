@@ -22,7 +22,7 @@ _CORNERS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 
 
 def _claims_funsd(file: LabelFile) -> bool:
-    return file.is_json and isinstance(file.tree, dict) and isinstance(file.tree.get("form"), list)
+    return file.has(form=list)
 
 
 def _read_funsd(files: Sequence[LabelFile]) -> Iterator[Entry]:
@@ -41,8 +41,7 @@ def _parse_funsd(word: Mapping[str, Any]) -> TextBox:
 
 
 def _claims_cord(file: LabelFile) -> bool:
-    tree = file.tree if file.is_json else None
-    return isinstance(tree, dict) and isinstance(tree.get("valid_line"), list)
+    return file.has(valid_line=list)
 
 
 def _read_cord(files: Sequence[LabelFile]) -> Iterator[Entry]:

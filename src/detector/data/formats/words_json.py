@@ -30,9 +30,7 @@ from detector.storage.atomic import write_atomically
 
 
 def _claims(file: LabelFile) -> bool:
-    return (
-        file.is_json and isinstance(file.tree, dict) and isinstance(file.tree.get("images"), dict)
-    )
+    return file.has(images=dict)
 
 
 def _read(files: Sequence[LabelFile]) -> Iterator[Entry]:

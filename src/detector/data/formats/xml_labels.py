@@ -1,6 +1,5 @@
 """Labels in XML: CVAT's «for images 1.1», and CTW1500's training part."""
 
-import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from xml.etree import ElementTree
@@ -19,35 +18,18 @@ from detector.data.formats.annotation import (
 from detector.data.formats.label_file import LabelFile
 from detector.data.formats.labels import Entry, Format
 from detector.data.page import TextBox
-from detector.errors import DataError
 
-_DECLARATION = re.compile(r"^\s*<\?xml.*?\?>", re.DOTALL)
 _TEXT_ATTRIBUTES = frozenset({"text", "transcription", "transcript", "value", "label", "ocr"})
 
 
-def _root(file: LabelFile) -> ElementTree.Element | None:
-    if file.path.suffix.lower() != ".xml":
-        return None
-    if "<!DOCTYPE" in file.text or "<!ENTITY" in file.text:
-        # Entities that stand for entities fill the memory.
-        raise DataError("declares a document type", where=file.name, remedy="take it out")
-    try:
-        # The text is decoded already, whatever encoding its first line declares.
-        return ElementTree.fromstring(_DECLARATION.sub("", file.text))  # no entities, see above
-    except ElementTree.ParseError as error:
-        raise DataError(
-            f"not XML: {error}", where=file.name, remedy="export the labels again"
-        ) from error
-
-
 def _claims_cvat(file: LabelFile) -> bool:
-    root = _root(file)
+    root = file.xml
     return root is not None and root.tag == "annotations" and root.find("image[@name]") is not None
 
 
 def _read_cvat(files: Sequence[LabelFile]) -> Iterator[Entry]:
     for file in files:
-        root = _root(file)
+        root = file.xml
         for image in root.findall("image") if root is not None else []:
             width, height = image.get("width"), image.get("height")
             size = (round(float(width)), round(float(height))) if width and height else None
@@ -83,7 +65,7 @@ def _parse_cvat(shape: ElementTree.Element) -> TextBox:
 
 
 def _claims_ctw1500(file: LabelFile) -> bool:
-    root = _root(file)
+    root = file.xml
     return (
         root is not None and root.tag == "Annotations" and root.find("image/box/segs") is not None
     )
@@ -91,7 +73,7 @@ def _claims_ctw1500(file: LabelFile) -> bool:
 
 def _read_ctw1500(files: Sequence[LabelFile]) -> Iterator[Entry]:
     for file in files:
-        root = _root(file)
+        root = file.xml
         for image in root.findall("image") if root is not None else []:
             annotation = Annotation()
             for number, box in enumerate(image.findall("box"), start=1):
