@@ -22,12 +22,17 @@ filer=127.0.0.1:$(value_of -filer.port 8888 "$@")
 
 trap 'sync -f "$folder" || sync; exit 143' TERM
 
-# An object's content waits for the disk. The setting is kept in the filer.
+# An object's content waits for the disk. The setting is kept in the filer, and read back from it:
+# what `-apply` prints is what it was told, also when a filer that still starts has not kept it.
 sync_contents() {
-    until echo 'fs.configure -locationPrefix=/buckets/ -fsync -apply' |
-        weed shell -master="$master" -filer="$filer" 2>/dev/null | grep -q '"fsync": *true'; do
+    until configure | grep -q '"fsync": *true'; do
+        configure -locationPrefix=/buckets/ -fsync -apply >/dev/null || true
         sleep 1
     done
+}
+
+configure() {
+    echo fs.configure "$@" | weed shell -master="$master" -filer="$filer" 2>/dev/null
 }
 
 # Its name is written without waiting, so a power cut costs those of the last seconds.
