@@ -173,15 +173,15 @@ class S3:
         changed = {"AWS_ENDPOINT_URL": self.endpoint, **changed}
         return run_script(container, environment(container, self.manifests, **changed))
 
-    def s3fs(self) -> Any:
-        """A client as a run has it, which gives up at once."""
+    def s3fs(self, attempts: int = 1) -> Any:
+        """A client as a run has it, but for its patience."""
         container = pod_of_test(self.manifests, "s3")
         environ = environment(container, self.manifests)
         return s3fs.S3FileSystem(
             key=environ["AWS_ACCESS_KEY_ID"],
             secret=environ["AWS_SECRET_ACCESS_KEY"],
             endpoint_url=self.endpoint,
-            config_kwargs={"retries": {"total_max_attempts": 1}, "read_timeout": 5},
+            config_kwargs={"retries": {"total_max_attempts": attempts}, "read_timeout": 5},
             skip_instance_cache=True,
             use_listings_cache=False,
         )
@@ -318,7 +318,7 @@ def test_what_was_confirmed_is_there_after_the_server_has_gone(
     stop.join()
     s3.start()
     assert s3.client(bucket_setup(manifests)).returncode == 0
-    store = s3.s3fs()
+    store = s3.s3fs(attempts=10)  # It lists its buckets before it has found all of its volumes.
     for path, digest in confirmed.items():
         assert hashlib.sha256(store.cat_file(path)).hexdigest() == digest, path
 
