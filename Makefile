@@ -21,9 +21,14 @@ $(INSTALLED): requirements.lock requirements-torch.lock
 	$(BIN)/pip install --quiet $(INDEX:%=--index-url=%) uv==0.13.9
 	$(INSTALL) --require-hashes --requirement requirements.lock
 	$(INSTALL) --editable .
-	@$(BIN)/python -m detector.evaluation.ahead & \
+	@{ $(COMPILE); $(BIN)/python -m detector.evaluation.ahead; } & \
 	    $(MAKE) --no-print-directory torch; made=$$?; wait; exit $$made
+	@$(COMPILE)
 	touch $@
+
+# uv leaves this to each start of Python, which where PYTHONDONTWRITEBYTECODE is set does it again every
+# time: `import torch, timm` then takes three times as long. Some files of packages are not Python's.
+COMPILE = $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 
 # torch's own index of builds without CUDA, for Linux without a GPU: `make venv TORCH_INDEX=` does
 # without it. The build on PyPI loads CUDA's libraries even where nothing runs on them, but not triton.
