@@ -97,6 +97,11 @@ def test_folds_writes_a_manifest_that_opens(
     assert len(open_folds(root, manifest).pages) == 8
 
 
+@pytest.mark.parametrize("share", ["-1", "1", "1.5", "nan"])
+def test_a_share_to_hold_out_is_less_than_all(share: str, root: Path) -> None:
+    assert _run("folds", root, "--held-out-fraction", share)[0] == 2
+
+
 def test_synth_draws_a_sound_data_set(tmp_path: Path) -> None:
     code, output = _run("synth", tmp_path / "drawn", "--train", 3, "--held-out", 1)
     assert code == 0

@@ -1,5 +1,5 @@
-"""Files whose names are no valid UTF-8 are named and refused, before there is a result that cannot
-hold them."""
+"""Names that are no valid UTF-8: those of a data set's files are spelt out, and the others refused,
+before there is a result that cannot hold them."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.data.check import check_data
 from tests.cli.shell import Ended, detsweep
 
 NAME = os.fsdecode(b"caf\xe9")
@@ -28,14 +29,19 @@ def renamed(image: Path) -> Path:
     return image.rename(image.with_stem(NAME))
 
 
-def test_an_image(root: Path, write_page: Callable[..., Path], tmp_path: Path) -> None:
+def test_an_image(model: Path, root: Path, write_page: Callable[..., Path], tmp_path: Path) -> None:
     write_page("train", "whole")
     renamed(write_page("train", "other"))
-    checked = detsweep("data", "check", root, "--json")
-    assert checked.code == 1
-    assert "caf\\\\udce9.jpg" in checked.output
-    refused(detsweep("data", "folds", root, "--count", "2", "--out", tmp_path / "folds.json"))
-    refused(detsweep("data", "convert", root, tmp_path / "words", "--to", "words"))
+    write_page("val", "third")
+    assert [page.name for page in check_data(root).pages][:2] == [
+        "train/images/caf\\udce9.jpg",
+        "train/images/whole.jpg",
+    ]
+    assert detsweep("data", "convert", root, tmp_path / "words", "--to", "words").code == 0
+    copy = check_data(tmp_path / "words")
+    assert (len(copy.pages), copy.problems) == (3, ())
+    assert copy.pages[0].name == "train/images/caf_udce9.jpg"
+    assert detsweep("evaluate", "--data", root, "--model", model, "--all").code == 0
 
 
 def test_a_data_set_and_a_store(root: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Clean copies: another format, the same data."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -132,3 +133,18 @@ def test_what_the_index_of_a_flat_data_set_holds_out_stays_held_out(
     (root / "index.csv").write_text("name,split\na,train\nb,test\n", encoding="utf-8")
     write_data_set(DataSet.read(root).pages(), tmp_path / "copy", "icdar")
     assert [page.held_out for page in DataSet.read(tmp_path / "copy").pages()] == [False, True]
+
+
+def test_texts_that_icdar_cannot_hold_are_named_by_their_pages(
+    root: Path, write_page: WritePage, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        write_page(name=name, text="# polygons\n2,2,30,2,30,10,2,10,0,6,arc")
+    labelled = DataSet.read(root).pages()
+    amounts = [
+        replace(page, boxes=tuple(replace(box, text="2.50") for box in page.boxes))
+        for page in labelled
+    ]
+    with pytest.raises(DataError, match=r"images/a\.jpg: .*'2\.50'(.|\n)*images/b\.jpg") as raised:
+        write_data_set(amounts, tmp_path / "copy", "icdar")
+    assert "--to words" in str(raised.value)

@@ -142,6 +142,12 @@ def test_held_out_share_is_a_share_of_the_boxes(images: list[Path], fraction: fl
     assert abs(held_out - fraction * total) <= _IMAGES / 2
 
 
+def test_a_share_of_nothing_holds_out_nothing(images: list[Path]) -> None:
+    pages = _pages(images, [(10, i % 2) for i in range(_IMAGES)])
+    manifest = make_folds(pages, 2, 0, held_out_fraction=0)
+    assert {entry.fold for entry in manifest.pages} == {0, 1}
+
+
 def test_pages_with_the_same_image_share_a_fold(images: list[Path], tmp_path: Path) -> None:
     pages = _pages(images, [(10, i // 4) for i in range(_IMAGES)])
     copy = tmp_path / "copy.png"

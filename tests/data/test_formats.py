@@ -332,3 +332,15 @@ def test_data_set_without_any_annotation_is_an_error(root: Path, write_page: Wri
     (root / "gt/a.txt").unlink()
     with pytest.raises(DataError, match="no image has an annotation"):
         DataSet.read(root).pages()
+
+
+def test_what_tools_leave_beside_labels_is_said_once(root: Path, write_page: WritePage) -> None:
+    for split in ("train", "val"):
+        write_page(split, "a")
+    (root / "classes.txt").write_text("text\n", encoding="utf-8")
+    (root / "fileState.txt").write_text("images/a.jpg\t1\n", encoding="utf-8")
+    problems = DataSet.read(root).problems
+    assert [(problem.level, problem.file, problem.reason) for problem in problems] == [
+        ("skip", "classes.txt", "holds no labels"),
+        ("skip", "fileState.txt", "holds no labels"),
+    ]

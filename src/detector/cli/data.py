@@ -127,10 +127,10 @@ def folds(
     held_out_fraction: Annotated[
         float,
         typer.Option(
-            min=0.001,
-            max=0.899,
+            min=0,
+            max=0.999,
             callback=finite,
-            help="Share of the boxes to hold out where no page is yet.",
+            help="Share of the boxes to hold out where no page is yet; 0 holds out nothing.",
         ),
     ] = _DEFAULTS.held_out_fraction,
     group_column: GroupColumn = None,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from detector.data.formats.coco import format_coco
-from detector.data.formats.icdar import write_icdar
+from detector.data.formats.icdar import format_icdar
 from detector.data.formats.labelme import format_labelme
 from detector.data.formats.layout import GROUND_TRUTH, IMAGES, INDEX, split_of
 from detector.data.formats.ppocr_label import format_line
@@ -18,6 +18,7 @@ from detector.data.formats.words_json import write_words_json
 from detector.data.images import image_size
 from detector.data.page import Page
 from detector.errors import DataError
+from detector.names import is_utf8, readable
 from detector.storage.atomic import write_atomically
 
 Format = Literal["icdar", "words", "ppocr_label", "labelme", "coco"]
@@ -25,6 +26,8 @@ Format = Literal["icdar", "words", "ppocr_label", "labelme", "coco"]
 WORDS_JSON = "words.json"
 COCO_JSON = "annotations.json"
 LABEL_TXT = "Label.txt"
+
+_SHOWN = 5
 
 
 def write_data_set(pages: Sequence[Page], target: Path, to: Format) -> None:
@@ -65,12 +68,12 @@ def _by_split(pages: Sequence[Page]) -> dict[str, list[Page]]:
 def _write_split(pages: Sequence[Page], folder: Path, to: Format) -> None:
     (folder / IMAGES).mkdir(parents=True)
     for page in pages:
-        shutil.copyfile(page.image, folder / IMAGES / page.image.name)
+        shutil.copyfile(page.image, folder / IMAGES / _file_name(page))
     if to == "icdar":
-        for page in pages:
-            write_icdar(folder / GROUND_TRUTH / f"{page.image.stem}.txt", page.boxes)
+        for name, content in _icdar_files(pages).items():
+            write_atomically(folder / GROUND_TRUTH / name, content.encode())
         return
-    images = {page.image.name: (image_size(page.image), page.boxes) for page in pages}
+    images = {_file_name(page): (image_size(page.image), page.boxes) for page in pages}
     if to == "words":
         write_words_json(folder / WORDS_JSON, images)
     elif to == "coco":
@@ -84,6 +87,34 @@ def _write_split(pages: Sequence[Page], folder: Path, to: Format) -> None:
             write_atomically(folder / IMAGES / f"{Path(name).stem}.json", content.encode())
 
 
+def _file_name(page: Page) -> str:
+    """The name of the image's file, which every format can hold."""
+    name = page.image.name
+    return name if is_utf8(name) else readable(name).replace("\\", "_")
+
+
+def _icdar_files(pages: Sequence[Page]) -> dict[str, str]:
+    """By file name what is written there.
+
+    Raises:
+        DataError: texts of some pages cannot be written; the first few are named.
+    """
+    found: dict[str, str] = {}
+    refused: list[str] = []
+    for page in pages:
+        try:
+            found[f"{Path(_file_name(page)).stem}.txt"] = format_icdar(page.boxes)
+        except ValueError as error:
+            refused.append(f"\n    {page.name}: {error}")
+    if refused:
+        more = f"\n    and {len(refused) - _SHOWN} more pages" if len(refused) > _SHOWN else ""
+        raise DataError(
+            "ICDAR's lines cannot hold all texts:" + "".join(refused[:_SHOWN]) + more,
+            remedy="write a words JSON instead (`--to words`), or change the texts",
+        )
+    return found
+
+
 def _write_index(pages: Sequence[Page], path: Path) -> None:
     """Write the groups, and what of a flat data set is held out, where there is either."""
     if not any(page.group or (page.held_out and not split_of(page.name)) for page in pages):
@@ -91,7 +122,7 @@ def _write_index(pages: Sequence[Page], path: Path) -> None:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["split", "name", "group"])
-    writer.writerows([_part(page), page.image.name, page.group or ""] for page in pages)
+    writer.writerows([_part(page), _file_name(page), page.group or ""] for page in pages)
     write_atomically(path, table.getvalue().encode())
 
 

@@ -153,7 +153,9 @@ class DataSet:
         index = layout.read_index(root, splits, reading.group_column, reading.held_out)
         parts = [_read_split(root, split, index, reading.format) for split in splits]
         labelled = [item for part in parts for item in part.labelled]
-        problems = [*index.problems, *(p for part in parts for p in part.problems)]
+        # A file that may be of several parts is looked at for each.
+        found = (problem for part in parts for problem in part.problems)
+        problems = [*index.problems, *dict.fromkeys(found)]
         if not labelled:
             problems.append(Problem("error", ".", "no image has an annotation"))
         if index.column is not None:

@@ -162,7 +162,8 @@ def make_folds(
         pages: of one data set, names unique.
         count: number of folds, at least 2.
         seed: decides ties, and which groups are held out.
-        held_out_fraction: about this share of the boxes is held out, if no page is already.
+        held_out_fraction: about this share of the boxes is held out, if no page is already; 0
+            holds out nothing.
 
     Raises:
         DataError: there are fewer groups than folds (and one more if pages are to be held out), or
@@ -171,7 +172,10 @@ def make_folds(
     entries = _describe(sorted(pages, key=lambda page: page.name))
     groups = _merge_groups(entries)
     held_out = {page.name for page in pages if page.held_out}
-    if held_out:
+    if held_out_fraction == 0 and not held_out:
+        _require_groups(len(groups), count, f"{count} folds")
+        kept = groups
+    elif held_out:
         rest = ([entry for entry in group if entry.name not in held_out] for group in groups)
         kept = [group for group in rest if group]
         _require_groups(len(kept), count, f"{count} folds")

@@ -25,7 +25,7 @@ from detector.data.formats.recognise import SUFFIXES
 from detector.data.images import IMAGE_SUFFIXES
 from detector.data.problem import Problem
 from detector.errors import DataError
-from detector.names import is_utf8
+from detector.names import readable
 
 IMAGES = "images"
 GROUND_TRUTH = "gt"
@@ -42,10 +42,8 @@ _TRAIN = frozenset({"train", "training", "train2017"})
 _HELD_OUT = frozenset(
     {"val", "valid", "validation", "dev", "test", "testing", "held_out", "held-out", "val2017"}
 )
-_NOT_LABELS = frozenset(
-    {INDEX, "folds.json", "filestate.txt", "rec_gt.txt", "classes.txt", "class_list.txt"}
-)
-"""Files that tools, this one among them, leave beside labels; in lower case."""
+_FOLDS = "folds.json"
+"""What `detsweep data folds` writes, beside the labels if it is told nothing else."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +132,7 @@ def find_images(root: Path, split: Split) -> tuple[list[Path], list[Problem]]:
     for path in sorted(split.images.iterdir()):
         if path.name.startswith("."):
             continue
-        if not is_utf8(path.name):
-            problems.append(
-                Problem("error", relative(path, root), "its name is no valid UTF-8: rename it")
-            )
-        elif path.is_dir():
+        if path.is_dir():
             if path not in split.labels:
                 reason = f"folders in {split.images.name}/ are not read"
                 problems.append(Problem("skip", relative(path, root), reason))
@@ -176,7 +170,7 @@ def _label_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
             continue
-        if path.name.lower() not in _NOT_LABELS and path.is_file():
+        if path.name != _FOLDS and path.is_file():
             yield path
 
 
@@ -304,8 +298,9 @@ def _held_out_rows(
 
 
 def relative(path: Path, root: Path) -> str:
-    """The path below the data set's root, with `/` between folders."""
-    return path.relative_to(root).as_posix()
+    """The path below the data set's root, with `/` between folders; what of it is no valid UTF-8 is
+    spelt out, since no result could hold it."""
+    return readable(path.relative_to(root).as_posix())
 
 
 def _name_clashes(root: Path, images: list[Path]) -> list[Problem]:
