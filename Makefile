@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 DATA := runs/quickstart-data
 
 .DEFAULT_GOAL := help
-.PHONY: help venv torch lock quickstart picture docs lint format typecheck test test-fast test-containers test-cluster images bench pipeline sbom audit clean
+.PHONY: help venv torch lock quickstart picture docs lint format typecheck test test-fast test-containers test-cluster images pin bench pipeline sbom audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -18,7 +18,8 @@ INSTALL = $(BIN)/uv pip install --quiet --python .venv --no-deps $(INDEX:%=--def
 
 $(INSTALLED): requirements.lock requirements-torch.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet $(INDEX:%=--index-url=%) uv==0.13.9
+	awk '/^[a-z]/ {uv = /^uv==/} uv' requirements.lock > .venv/uv.lock
+	$(BIN)/pip install --quiet $(INDEX:%=--index-url=%) --require-hashes --requirement .venv/uv.lock
 	$(INSTALL) --require-hashes --requirement requirements.lock
 	$(INSTALL) --editable .
 	@{ $(COMPILE); $(BIN)/python -m detector.evaluation.ahead; } & \
@@ -109,6 +110,9 @@ test-cluster: venv ## run the tests on the cluster that KUBECONFIG points at
 
 images: ## build both container images with docker, podman or buildah
 	images/build.sh
+
+pin: ## write the digests of the images' bases into their Dockerfiles, by crane or skopeo
+	images/pin.sh
 
 bench: venv ## time the hot paths beside their peers, which `pip install -e '.[bench]'` installs
 	$(BIN)/python -m benchmarks

@@ -7,11 +7,12 @@
 #               localhost/detsweep, which no registry is asked for and the manifests name
 #   TAG         the version of detsweep
 #   BASE_IMAGE  another base with apt-get, for all images that are built
-#   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS
-#               where pip looks for packages while it builds
+#   PIP_INDEX_URL, PIP_FIND_LINKS
+#               where the packages lie, whose hashes are checked against the locks
+#   TORCH_INDEX where torch lies, if elsewhere: torch alone is then not checked by its hash
 #
 # What follows -- goes to the engine: `images/build.sh trainer -- --network host`. For a cluster
-# without GPUs, PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu saves some gigabytes.
+# without GPUs, TORCH_INDEX=https://download.pytorch.org/whl/cpu saves some gigabytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -37,7 +38,7 @@ arguments=(--build-arg "VERSION=$version")
 if revision=$(git rev-parse HEAD 2>/dev/null); then
     arguments+=(--build-arg "REVISION=$revision")
 fi
-for name in BASE_IMAGE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS; do
+for name in BASE_IMAGE PIP_INDEX_URL PIP_FIND_LINKS TORCH_INDEX; do
     if [[ -n ${!name:-} ]]; then
         arguments+=(--build-arg "$name=${!name}")
     fi

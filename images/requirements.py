@@ -1,9 +1,9 @@
 """The requirements of an image, one a line: what pyproject.toml asks for, less what it names.
 
-The versions are those of the locks, which pip takes as constraints. It runs in the image that it
-is written for, so it needs nothing but Python.
+The versions are those of the locks. It runs in the image that it is written for, so it needs
+nothing but Python.
 
-    python images/requirements.py pyproject.toml --extra sweep --extra s3 --without kfp
+    python images/requirements.py pyproject.toml --extra sweep --without kfp --lock *.lock
 """
 
 import argparse
@@ -42,6 +42,23 @@ def requirements(project: Path, extras: Iterable[str], without: Collection[str])
     return [requirement for requirement in wanted if names[requirement] not in without]
 
 
+def pinned(requirements: Iterable[str], locks: Iterable[Path]) -> list[str]:
+    """The same at the versions of the locks, which may be one for each of several Pythons.
+
+    Raises:
+        ValueError: the locks hold none of a requirement.
+    """
+    lines = [line for lock in locks for line in lock.read_text(encoding="utf-8").splitlines()]
+    versions: dict[str, list[str]] = {}
+    for line in lines:
+        if _NAME.match(line):
+            versions.setdefault(_name(line), []).append(line.removesuffix("\\").strip())
+    names = [_name(requirement) for requirement in requirements]
+    if missing := set(names) - set(versions):
+        raise ValueError(f"the locks lack {', '.join(sorted(missing))}: `make lock` adds them")
+    return [line for name in dict.fromkeys(names) for line in versions[name]]
+
+
 def _name(requirement: str) -> str:
     match = _NAME.match(requirement)
     assert match, "setuptools and pip have accepted it"
@@ -59,8 +76,10 @@ def main() -> None:
     parser.add_argument("project", type=Path)
     parser.add_argument("--extra", action="append", default=[])
     parser.add_argument("--without", nargs="*", default=[])
+    parser.add_argument("--lock", nargs="+", type=Path, required=True)
     given = parser.parse_args()
-    print("\n".join(requirements(given.project, given.extra, given.without)))
+    asked = requirements(given.project, given.extra, given.without)
+    print("\n".join(pinned(asked, given.lock)))
 
 
 if __name__ == "__main__":

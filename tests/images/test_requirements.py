@@ -20,6 +20,7 @@ def load(name: str) -> ModuleType:
 
 
 requirements = load("requirements").requirements
+pinned = load("requirements").pinned
 
 PROJECT = """\
 [project]
@@ -64,18 +65,39 @@ def test_an_unknown_extra_is_an_error(project: Path) -> None:
         requirements(project, ["mysql"], [])
 
 
+def test_versions_are_those_of_the_locks_for_each_python(tmp_path: Path) -> None:
+    (tmp_path / "a.lock").write_text(
+        "numpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=sha256:00\n"
+        "numpy==2.5.5 ; python_full_version >= '3.12' \\\n    --hash=sha256:01\n"
+        "numpy-financial==1.0 \\\n    --hash=sha256:02\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "b.lock").write_text("Torch==2.14.1 --hash=sha256:03\n", encoding="utf-8")
+    assert pinned(["numpy>=2.2", "torch"], [tmp_path / "a.lock", tmp_path / "b.lock"]) == [
+        "numpy==2.4.6 ; python_full_version < '3.12'",
+        "numpy==2.5.5 ; python_full_version >= '3.12'",
+        "Torch==2.14.1 --hash=sha256:03",
+    ]
+    with pytest.raises(ValueError, match="make lock"):
+        pinned(["timm"], [tmp_path / "a.lock"])
+
+
 @pytest.mark.parametrize("image", ["trainer", "controller"])
 def test_each_image_leaves_out_only_what_the_project_requires(image: str) -> None:
     dockerfile = (
         (ROOT / "images" / image / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     )
-    call = re.search(r"requirements.py pyproject.toml (.*) --without ([^>]*)>", dockerfile)
+    call = re.search(
+        r"requirements.py pyproject.toml (.*) --lock (.*) --without ([^>]*)>", dockerfile
+    )
     assert call is not None
-    extras, names = call[1].split()[1::2], call[2].split()
+    extras, names = call[1].split()[1::2], call[3].split()
     wanted = requirements(ROOT / "pyproject.toml", extras, names)
     assert not any(re.match(rf"{name}\b(?!-)", line) for line in wanted for name in names)
     assert any(line.startswith("psycopg2") for line in wanted)
     assert not any(line.startswith(("pytest", "ruff", "mypy")) for line in wanted)
+    locked = pinned(wanted, [ROOT / name for name in call[2].split()])
+    assert all("==" in line for line in locked)
 
 
 @pytest.mark.parametrize("image", ["trainer", "controller"])

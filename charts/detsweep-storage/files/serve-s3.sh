@@ -23,7 +23,7 @@ filer=127.0.0.1:$(value_of -filer.port 8888 "$@")
 trap 'sync -f "$folder" || sync; exit 143' TERM
 
 # An object's content waits for the disk. The setting is kept in the filer, and read back from it:
-# what `-apply` prints is what it was told, also when a filer that still starts has not kept it.
+# what `-apply` prints is what was asked for, also when a filer that still starts has not kept it.
 sync_contents() {
     until configure | grep -q '"fsync": *true'; do
         configure -locationPrefix=/buckets/ -fsync -apply >/dev/null || true
