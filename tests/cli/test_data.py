@@ -40,6 +40,16 @@ def test_check_prints_each_problem_and_exits_with_1(root: Path, write_page: Writ
     assert "field 1 of the 8 coordinates is 'broken [red]line', not a number" in row
 
 
+def test_check_says_what_to_do(root: Path, write_page: WritePage) -> None:
+    write_page(name="a")
+    write_page(name="b").rename(root / "images/b.tif").write_bytes(b"no image")
+    (root / "words.json").write_text("{", encoding="utf-8")
+    output = _run("check", root)[1]
+    assert "→ restore the file, or save it again" in output
+    assert "→ export the labels again" in output
+    assert "`detsweep data convert --drop-bad`" in output
+
+
 def test_check_names_the_group_column_that_it_chose(root: Path, write_page: WritePage) -> None:
     write_page(name="a")
     (root / "index.csv").write_text("name,store_group\na,g1\n", encoding="utf-8")

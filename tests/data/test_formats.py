@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.data.convert import write_data_set
 from detector.data.data_set import AS_FOUND, DataSet, Reading
 from detector.errors import DataError
 
@@ -344,3 +345,77 @@ def test_what_tools_leave_beside_labels_is_said_once(root: Path, write_page: Wri
         ("skip", "classes.txt", "holds no labels"),
         ("skip", "fileState.txt", "holds no labels"),
     ]
+
+
+def _move(root: Path, moves: dict[str, str]) -> None:
+    for source, target in moves.items():
+        (root / target).parent.mkdir(parents=True, exist_ok=True)
+        (root / source).rename(root / target)
+
+
+_OWN_LAYOUTS: dict[str, dict[str, str]] = {
+    "ICDAR 2015": {
+        "train/images": "ch4_training_images",
+        "train/gt": "ch4_training_localization_transcription_gt",
+        "val/images": "ch4_test_images",
+        "val/gt": "Challenge4_Test_Task1_GT",
+    },
+    "FUNSD": {
+        "train/images": "dataset/training_data/images",
+        "train/gt": "dataset/training_data/annotations",
+        "val/images": "dataset/testing_data/images",
+        "val/gt": "dataset/testing_data/annotations",
+    },
+    "Total-Text": {
+        "train/images": "Images/Train",
+        "train/gt": "Groundtruth/Polygon/Train",
+        "val/images": "Images/Test",
+        "val/gt": "Groundtruth/Polygon/Test",
+    },
+}
+
+
+@pytest.mark.parametrize("name", _OWN_LAYOUTS)
+def test_data_sets_are_read_as_they_are_unpacked(
+    name: str, root: Path, write_page: WritePage, tmp_path: Path
+) -> None:
+    write_page("train", "img_1", lines=2)
+    write_page("val", "img_1", lines=3)
+    _move(root, _OWN_LAYOUTS[name])
+    for folder in ("train", "val"):
+        (root / folder).rmdir()
+    (root / "__MACOSX").mkdir()
+    pages = DataSet.read(root).pages()
+    assert {(page.held_out, len(page.boxes)) for page in pages} == {(False, 2), (True, 3)}
+    write_data_set(pages, tmp_path / "copy", "words")
+    assert [page.held_out for page in DataSet.read(tmp_path / "copy").pages()].count(True) == 1
+
+
+def test_a_folder_of_word_pictures_is_no_part(root: Path, write_page: WritePage) -> None:
+    write_page("train", "img_1")
+    write_page("val", "img_1")
+    write_page("words", "word_1")
+    _move(root, {**_OWN_LAYOUTS["ICDAR 2015"], "words/images": "ch4_training_word_images_gt"})
+    assert len(DataSet.read(root).pages()) == 2
+
+
+def test_files_of_labels_say_by_their_names_what_is_held_out(
+    root: Path, write_page: WritePage
+) -> None:
+    """WildReceipt, whose images lie two folders deep."""
+    for name in ("a", "b", "c"):
+        image = write_page(name=name)
+        _move(root, {f"images/{name}.jpg": f"image_files/Image_{name}/0/{name}.jpg"})
+        line = {"file_name": f"image_files/Image_{name}/0/{image.name}", "annotations": []}
+        part = "test" if name == "c" else "train"
+        with (root / f"{part}.txt").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    shutil.rmtree(root / "gt")
+    shutil.rmtree(root / "images")
+    assert [(page.image.stem, page.held_out) for page in DataSet.read(root).pages()] == [
+        ("a", False),
+        ("b", False),
+        ("c", True),
+    ]
+    (root / "train.txt").rename(root / "val.txt")
+    assert not any(page.held_out for page in DataSet.read(root).pages())

@@ -62,6 +62,30 @@ def _label_studio(**value: object) -> Files:
 
 
 _AIHUB_BOX = {"data": "TOTAL", "id": 1, "x": [10, 10, 40, 40], "y": [10, 20, 10, 20]}
+_VOC = (
+    "<annotation><filename>a.jpg</filename><size><width>100</width><height>50</height></size>"
+    "<object>{}<bndbox><xmin>10</xmin><ymin>10</ymin><xmax>40</xmax><ymax>20</ymax></bndbox>"
+    "</object></annotation>"
+)
+_VIA = {
+    "filename": "a.jpg",
+    "size": 99,
+    "regions": [
+        {
+            "shape_attributes": {"name": "rect", "x": 10, "y": 10, "width": 30, "height": 10},
+            "region_attributes": {"text": "TOTAL"},
+        }
+    ],
+}
+
+
+def _hiertext(*words: object) -> Files:
+    line = {"vertices": _QUAD, "legible": True, "words": list(words)}
+    paragraphs = [{"vertices": _QUAD, "legible": True, "lines": [line]}]
+    image = {"image_id": "a", "paragraphs": paragraphs}
+    return {"gt/validation.jsonl": {"info": {"date": "2022"}, "annotations": [image]}}
+
+
 _EACH_FORMAT: dict[str, tuple[str, Files]] = {
     "ICDAR 2015": ("ICDAR 2015", {"gt/gt_a.txt": f"{_FLAT},TOTAL\n"}),
     "ICDAR 2015, blanks": (
@@ -223,6 +247,48 @@ _EACH_FORMAT: dict[str, tuple[str, Files]] = {
             }
         },
     ),
+    "TextOCR": (
+        "COCO-Text or TextOCR",
+        {
+            "TextOCR_0.1_val.json": {
+                "imgs": {"0a": {"id": "0a", "file_name": "train/a.jpg"}},
+                "anns": {
+                    "0a_1": {
+                        "image_id": "0a",
+                        "points": [10, 10, 40, 10, 40, 20, 10, 20],
+                        "utf8_string": "TOTAL",
+                    }
+                },
+            }
+        },
+    ),
+    "Pascal VOC": (
+        "Pascal VOC",
+        {"images/a.xml": _VOC.format("<name>TOTAL</name>")},
+    ),
+    "VIA": ("VIA", {"via.json": {"a.jpg99": _VIA}}),
+    "VIA, a project": ("VIA", {"via_project.json": {"_via_img_metadata": {"a.jpg99": _VIA}}}),
+    "VIA, a polygon": (
+        "VIA",
+        {
+            "via.json": {
+                "a.jpg99": {
+                    "filename": "a.jpg",
+                    "regions": {
+                        "0": {
+                            "shape_attributes": {
+                                "name": "polygon",
+                                "all_points_x": [10, 40, 40, 10],
+                                "all_points_y": [10, 10, 20, 20],
+                            },
+                            "region_attributes": {"Text": "TOTAL"},
+                        }
+                    },
+                }
+            }
+        },
+    ),
+    "HierText": ("HierText", _hiertext({"vertices": _QUAD, "text": "TOTAL", "legible": True})),
     "words JSON": (
         "words JSON",
         {
@@ -280,6 +346,15 @@ _DONT_CARE: dict[str, Files] = {
     },
     "COCO": _coco(bbox=[10, 10, 30, 10], iscrowd=1),
     "AIHub": {"labels/a.json": {"bbox": [{**_AIHUB_BOX, "data": "xxx"}]}},
+    "TextOCR": {
+        "TextOCR_0.1_val.json": {
+            "imgs": {"0a": {"id": "0a", "file_name": "train/a.jpg"}},
+            "anns": {"1": {"image_id": "0a", "bbox": [10, 10, 30, 10], "utf8_string": "."}},
+        }
+    },
+    "Pascal VOC": {"images/a.xml": _VOC.format("<name>x</name><difficult>1</difficult>")},
+    "HierText": _hiertext({"vertices": _QUAD, "text": "", "legible": False}),
+    "HierText, a line without words": _hiertext(),
 }
 
 
@@ -316,6 +391,23 @@ def test_a_class_of_labelme_is_no_transcription(
     ]
     boxes = labelled({"images/a.json": {"imagePath": "a.jpg", "shapes": shapes}})
     assert [box.text for box in boxes] == [None, None, None]
+
+
+def test_what_is_a_class_is_decided_for_all_parts_at_once(
+    root: Path, write_page: WritePage
+) -> None:
+    classes = ["printed", "written"]
+    for part, count in (("train", 30), ("val", 2)):
+        image = write_page(part, "a", size=(100, 50))
+        (root / part / "gt" / "a.txt").unlink()
+        shapes = [
+            {"label": classes[i % 2], "points": [[10, i], [40, i + 5]], "shape_type": "rectangle"}
+            for i in range(count)
+        ]
+        tree = {"imagePath": "a.jpg", "shapes": shapes}
+        image.with_suffix(".json").write_text(json.dumps(tree), encoding="utf-8")
+    train, val = DataSet.read(root).pages()
+    assert {box.text for box in (*train.boxes, *val.boxes)} == {None}
 
 
 _TEN = "10,10,20,10,30,10,40,10,40,20,30,20,20,20,10,20,10,18,10,15"

@@ -189,11 +189,16 @@ def _print_report(report: "CheckReport") -> None:
                 Text(problem.level, _LEVEL_STYLES[problem.level]),
                 problem.file,
                 "" if problem.line is None else str(problem.line),
-                problem.reason,
+                problem.reason + (f"\n→ {problem.remedy}" if problem.remedy else ""),
             )
         console.print(table)
         if len(shown) > _SHOWN:
             console.print(f"and {len(shown) - _SHOWN} more, which --json lists")
+    if report.of_level("error") and report.kept:
+        console.print(
+            "→ mend what is wrong, or leave it out: `detsweep data convert --drop-bad` writes a "
+            "copy without it"
+        )
     if report.labels:
         console.print(f"labels: {report.labels}", highlight=False)
     facts = report.counts()

@@ -149,7 +149,7 @@ def _inspect(labelled: LabelledImage, max_pixels: int) -> _Inspected:
         height, width, _ = decode_image(content, page.name, max_pixels).shape
         size = (width, height)
     except DataError as error:
-        problems.append(Problem("error", page.name, error.problem))
+        problems.append(Problem("error", page.name, error.problem, remedy=error.remedy))
     kept = None if problems else labelled.without_bad_boxes(size)
     problems += labelled.problems(size)
     return _Inspected(page, hashlib.sha256(content).hexdigest(), problems, kept)

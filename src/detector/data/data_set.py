@@ -4,7 +4,7 @@ Images are not decoded here (`detector.data.check` does), only their headers are
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from detector.data.formats.annotation import Annotation
 from detector.data.formats.label_file import LabelFile
 from detector.data.formats.labels import Entry
 from detector.data.formats.matching import ImageNames
-from detector.data.formats.recognise import Recognised, in_words, recognise
+from detector.data.formats.recognise import Recognised, entries_of, in_words, recognise
 from detector.data.images import image_size, is_stored_sideways
 from detector.data.mend import mended, mends_in_words
 from detector.data.page import Page, TextBox
@@ -151,7 +151,12 @@ class DataSet:
         root = fetch(str(source))
         splits = layout.find_splits(root, reading.held_out)
         index = layout.read_index(root, splits, reading.group_column, reading.held_out)
-        parts = [_read_split(root, split, index, reading.format) for split in splits]
+        looked = [_look_at(root, split, reading.format) for split in splits]
+        all_entries = entries_of([part.recognised for part in looked])
+        parts = [
+            _read_split(root, part, entries, index, reading.held_out)
+            for part, entries in zip(looked, all_entries, strict=True)
+        ]
         labelled = [item for part in parts for item in part.labelled]
         # A file that may be of several parts is looked at for each.
         found = (problem for part in parts for problem in part.problems)
@@ -183,9 +188,18 @@ class DataSet:
         return [labelled.page for labelled in self.labelled]
 
 
-def _read_split(
-    root: Path, split: layout.Split, index: layout.Index, format_key: str | None
-) -> "_Part":
+@dataclass(frozen=True)
+class _Looked:
+    """What lies in the folders of one part, before labels are read."""
+
+    split: layout.Split
+    images: list[Path]
+    names: ImageNames
+    recognised: Recognised
+    problems: list[Problem]
+
+
+def _look_at(root: Path, split: layout.Split, format_key: str | None) -> _Looked:
     images, problems = layout.find_images(root, split)
     if not images:
         reason = "holds no image, so that a part of the training pages is held out in its place"
@@ -204,17 +218,46 @@ def _read_split(
     ]
     recognised = recognise(files, format_key)
     problems += [
-        Problem("error" if reason else "skip", file.name, reason or "holds no labels")
-        for file, reason in recognised.unread
+        Problem("skip", file.name, "holds no labels")
+        if error is None
+        else Problem("error", file.name, error.problem, remedy=error.remedy)
+        for file, error in recognised.unread
     ]
-    found, more = _by_image(root, split, recognised, names)
-    problems += more
+    return _Looked(split, images, names, recognised, problems)
+
+
+def _read_split(
+    root: Path,
+    looked: _Looked,
+    entries: Sequence[Entry],
+    index: layout.Index,
+    held_out: str | None,
+) -> "_Part":
+    split, images = looked.split, looked.images
+    found, problems = _by_image(root, looked, entries)
+    out = _held_out_images(root, split, found, held_out) | {
+        path for path in found if split.held_out or path.stem in index.held_out
+    }
     labelled = [
-        _labelled(root, split, index, path, found[path]) for path in images if path in found
+        _labelled(root, split, index, path, found[path], path in out)
+        for path in images
+        if path in found
     ]
     problems += _without_labels(root, split, [path for path in images if path not in found], found)
     problems += _mended(labelled)
-    return _Part(labelled, problems, recognised.files())
+    return _Part(labelled, [*looked.problems, *problems], looked.recognised.files())
+
+
+def _held_out_images(
+    root: Path, split: layout.Split, found: Mapping[Path, Entry], held_out: str | None
+) -> set[Path]:
+    """The images of a flat data set whose labels lie in a file of a held-out part, as in test.txt
+    beside train.txt."""
+    if split.name:
+        return set()
+    files = {entry.file.path for entry in found.values() if entry.file.image is None}
+    out = layout.held_out_files(root, files, held_out)
+    return {path for path, entry in found.items() if entry.file.path in out}
 
 
 @dataclass(frozen=True)
@@ -227,20 +270,22 @@ class _Part:
 
 
 def _by_image(
-    root: Path, split: layout.Split, recognised: Recognised, names: ImageNames
+    root: Path, looked: _Looked, entries: Sequence[Entry]
 ) -> tuple[dict[Path, Entry], list[Problem]]:
     """The labels of each image, and what labels none or one that has some already."""
     found: dict[Path, Entry] = {}
     problems: list[Problem] = []
-    for entry in recognised.entries():
-        image = names.named(entry.image) if entry.image else entry.file.image
-        if entry.file.is_shared and (image is None or not layout.may_be_of(entry.image, split)):
+    for entry in entries:
+        image = looked.names.named(entry.image) if entry.image else entry.file.image
+        if entry.file.is_shared and (
+            image is None or not layout.may_be_of(entry.image, looked.split)
+        ):
             continue
         if image is None:
             reason = "no such image" if entry.image else "annotates no image"
             problems.append(Problem("error", entry.file.name, reason, entry.image or None))
         elif image in found:
-            problems.append(_labelled_twice(root, recognised, found[image], entry, image))
+            problems.append(_labelled_twice(root, looked.recognised, found[image], entry, image))
         else:
             found[image] = entry
     return found, problems
@@ -262,14 +307,19 @@ def _labelled_twice(
 
 
 def _labelled(
-    root: Path, split: layout.Split, index: layout.Index, path: Path, entry: Entry
+    root: Path,
+    split: layout.Split,
+    index: layout.Index,
+    path: Path,
+    entry: Entry,
+    held_out: bool,
 ) -> "LabelledImage":
     boxes, mends = mended(_in_pixels(entry.annotation, path))
     page = Page(
         name=layout.relative(path, root),
         image=path,
         boxes=tuple(boxes),
-        held_out=split.held_out or path.stem in index.held_out,
+        held_out=held_out,
         group=index.groups.get((split.name, path.stem)),
     )
     annotation = replace(entry.annotation, boxes=boxes, is_relative=False)

@@ -24,12 +24,14 @@ class Problem:
         file: path below the data set's root.
         line: line number of an annotation file, or image and id of the word in a words JSON.
         reason: what is wrong, with the value that was found.
+        remedy: what to do, where that is more than to mend the file or to leave it out.
     """
 
     level: Level
     file: str
     reason: str
     line: int | str | None = None
+    remedy: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("file", "reason"):

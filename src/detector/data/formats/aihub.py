@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from detector.data.formats.annotation import Annotation, BadEntryError, numbers, outline, text_box
+from detector.data.formats.annotation import Annotation, in_turn, numbers, outline, text_box
 from detector.data.formats.label_file import LabelFile
 from detector.data.formats.labels import Entry, Format
 from detector.data.page import TextBox
@@ -47,12 +47,8 @@ def _parse(box: Mapping[str, Any]) -> TextBox:
     text = box.get("data", box.get("text"))
     if "points" in box:
         return text_box(outline(numbers(box["points"])), text, text == _UNREADABLE)
-    x, y = numbers(box["x"]), numbers(box["y"])
-    if len(x) != len(y):
-        raise BadEntryError(f"has {len(x)} values of x and {len(y)} of y")
-    points = [value for point in zip(x, y, strict=True) for value in point]
     # Corners are written row by row, so that the outline of four crosses itself.
-    return text_box(outline(points), text, text == _UNREADABLE)
+    return text_box(outline(in_turn(box["x"], box["y"])), text, text == _UNREADABLE)
 
 
 AIHUB = Format("aihub", "AIHub", _claims, _read)

@@ -13,6 +13,9 @@ from detector.names import is_utf8, readable
 DONT_CARE = "###"
 """The transcription that marks text which counts for nothing. `*` is a printed character."""
 
+TEXT_ATTRIBUTES = frozenset({"text", "transcription", "transcript", "value", "label", "ocr"})
+"""What people call the attribute that holds a box's text, in lower case."""
+
 Place = int | str
 """A line number, or the id of a word."""
 
@@ -70,6 +73,18 @@ def outline(values: Sequence[float]) -> NDArray[np.float64]:
     if not all(abs(value) <= _LARGEST_COORDINATE for value in values):
         raise BadEntryError("a coordinate is not finite, or beyond any image")
     return np.array(values, dtype=np.float64).reshape(-1, 2)
+
+
+def in_turn(x: Any, y: Any) -> list[float]:
+    """The x and y of each point in turn, from all x and all y.
+
+    Raises:
+        BadEntryError: they are no numbers, or not as many.
+    """
+    x, y = numbers(x), numbers(y)
+    if len(x) != len(y):
+        raise BadEntryError(f"has {len(x)} values of x and {len(y)} of y")
+    return [value for point in zip(x, y, strict=True) for value in point]
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> NDArray[np.float64]:

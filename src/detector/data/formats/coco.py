@@ -1,4 +1,4 @@
-"""COCO's JSON of a whole data set, and that of COCO-Text.
+"""COCO's JSON of a whole data set, and that of COCO-Text and TextOCR.
 
     {"images": [{"id", "file_name", "width", "height"}],
      "annotations": [{"image_id", "segmentation": [[x, y, ...]], "bbox": [x, y, w, h]}]}
@@ -36,6 +36,7 @@ _TEXT_KEYS = ("text", "transcription", "utf8_string", "annotation.text", "captio
 _OUTLINE_KEYS = ("segmentation", "polygon", "mask", "points")
 _UNREADABLE = frozenset({"xxx"})
 """What AIHub writes for text that cannot be read."""
+_UNREADABLE_OF_TEXTOCR = "."
 _BOX_KEYS = ("bbox", "annotation.bbox")
 
 
@@ -87,6 +88,8 @@ def _entries(file: LabelFile, images: Any, annotations: Any) -> Iterator[Entry]:
 def _parse(entry: Mapping[str, Any]) -> TextBox:
     text = _text(entry)
     ignore = truth(entry.get("iscrowd"), "iscrowd") or entry.get("legibility") == "illegible"
+    if "legibility" not in entry and entry.get("utf8_string") == _UNREADABLE_OF_TEXTOCR:
+        ignore = True
     return text_box(_points(entry), text, ignore or text in _UNREADABLE)
 
 
@@ -163,4 +166,4 @@ def _format_box(box_id: int, image_id: int, box: TextBox) -> dict[str, object]:
 
 
 COCO = Format("coco", "COCO", _claims_coco, _read_coco)
-COCO_TEXT = Format("coco_text", "COCO-Text", _claims_coco_text, _read_coco_text)
+COCO_TEXT = Format("coco_text", "COCO-Text or TextOCR", _claims_coco_text, _read_coco_text)

@@ -73,7 +73,7 @@ class LabelFile:
 
     def forget(self) -> None:
         """Let go of the content: of a large data set it fills the memory."""
-        for name in ("text", "lines", "tree", "xml"):
+        for name in ("text", "lines", "tree", "tree_or_none", "xml"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -95,6 +95,14 @@ class LabelFile:
             raise DataError(
                 f"not XML: {error}", where=self.name, remedy="export the labels again"
             ) from error
+
+    @cached_property
+    def tree_or_none(self) -> Any:
+        """What its JSON says, whatever its name is; None where it holds no JSON."""
+        try:
+            return self.tree
+        except DataError:
+            return None
 
     @property
     def is_json(self) -> bool:

@@ -1,7 +1,7 @@
 """labelme's JSON beside each image: `{"imagePath": "a.jpg", "shapes": [{"label", "points"}]}`.
 
-A shape's text is its description where shapes have one, else its label. Where all shapes of a data
-set have the same label, it names a class, and no text is known.
+A shape's text is its description where shapes have one, else its label. Where a data set has few
+labels, and each often, they name classes (`labels.are_classes`), and no text is known.
 """
 
 import json
@@ -21,11 +21,9 @@ from detector.data.formats.annotation import (
     truth,
 )
 from detector.data.formats.label_file import LabelFile
-from detector.data.formats.labels import Entry, Format
+from detector.data.formats.labels import Entry, Format, are_classes
 from detector.data.page import TextBox
 
-_FEWEST = 3
-"""Shapes of one label that make it a class."""
 _NO_TEXT = "text"
 """The class of shapes whose text is not known."""
 
@@ -36,8 +34,8 @@ def _claims(file: LabelFile) -> bool:
 
 def _read(files: Sequence[LabelFile]) -> Iterator[Entry]:
     shapes = [s for file in files for s in file.tree["shapes"] if isinstance(s, Mapping)]
-    labels = {str(shape.get("label")) for shape in shapes} - {DONT_CARE}
-    is_class = labels == {_NO_TEXT} or (len(shapes) >= _FEWEST and len(labels) == 1)
+    labels = [label for s in shapes if (label := str(s.get("label"))) != DONT_CARE]
+    is_class = set(labels) == {_NO_TEXT} or are_classes(labels)
     has_descriptions = any(shape.get("description") for shape in shapes)
     key = "description" if has_descriptions else None if is_class else "label"
     for file in files:

@@ -5,6 +5,8 @@ here, and no label file.
     DIR/*.jpg with labels beside them                a flat data set
     DIR/train/… + DIR/val/…                          each like a flat one; the second is held out
     DIR/images/train + DIR/labels/train              the same, the other way round
+    DIR/ch4_training_images + DIR/ch4_training_gt    parts by words of the names
+    DIR/images/ + DIR/train.txt + DIR/test.txt       parts by the files that hold the labels
     DIR/index.csv                                    optional: columns split, name and a group
 
 Names count in any case, and so do their usual variants. What the label files hold is found out by
@@ -15,7 +17,7 @@ import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
@@ -38,12 +40,17 @@ _LABEL_FOLDERS = frozenset(
         *("ann", "anns", "anno", "annos", "annotation", "annotations", "box", "boxes", "json"),
     }
 )
-_TRAIN = frozenset({"train", "training", "train2017"})
+_TRAIN = frozenset({"train", "training", "train2017", "training_data"})
 _HELD_OUT = frozenset(
-    {"val", "valid", "validation", "dev", "test", "testing", "held_out", "held-out", "val2017"}
+    {
+        *("val", "valid", "validation", "dev", "test", "testing", "held_out", "held-out"),
+        *("val2017", "testing_data"),
+    }
 )
+_DEEPEST = 2
+"""In how many folders, one in another, a data set may lie, as what was unpacked does."""
 _FOLDS = "folds.json"
-"""What `detsweep data folds` writes, beside the labels if it is told nothing else."""
+"""What `detsweep data folds` writes, which may lie beside the labels."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Split:
         labels: folders whose files may be its labels.
         shared: folders whose files may be labels of all parts; one that has the name of a part in
             its own is of that part.
-        name: that of its folder; empty in a flat data set.
+        name: the part that its folder's name means; empty in a flat data set.
         held_out: whether its pages are kept from all training.
     """
 
@@ -96,6 +103,7 @@ def find_splits(root: Path, held_out: str | None = None) -> list[Split]:
     """
     if not root.is_dir():
         raise _layout_error(root, "there is no such folder")
+    root = _innermost(root)
     images = _image_folder(root)
     parts = _split_folders(root) or (_split_folders(images) if images else [])
     if parts and images and _has_images(images):
@@ -105,10 +113,36 @@ def find_splits(root: Path, held_out: str | None = None) -> list[Split]:
         if images is None:
             raise _layout_error(root, "holds no images, and no folder of them")
         return [Split(images, _label_folders(root, images), (), "", held_out=False)]
-    chosen = _chosen_part(root, [folder.name for folder in parts], held_out)
-    if all(folder.name == chosen for folder in parts):
+    names = [_part_of(folder.name) for folder in parts]
+    chosen = _chosen_part(root, names, held_out)
+    if set(names) == {chosen}:
         raise _layout_error(root, f"holds {chosen}/ alone, which is held out: nothing to train on")
-    return [_split(root, folder, folder.name == chosen) for folder in parts]
+    return [_split(root, folder, _part_of(folder.name) == chosen) for folder in parts]
+
+
+def _innermost(root: Path) -> Path:
+    """The folder that holds the data set, where it is the only one that its folder holds."""
+    for _ in range(_DEEPEST):
+        inner = [path for path in _folders(root) if not path.name.startswith("__")]
+        if _image_folder(root) or _split_folders(root) or len(inner) != 1:
+            break
+        (root,) = inner
+    return root
+
+
+def held_out_files(root: Path, files: Iterable[Path], held_out: str | None) -> set[Path]:
+    """Of label files, those of the held-out part by their names; none, where none is named after a
+    part to train on.
+
+    Raises:
+        DataError: it is not clear which part of several is held out.
+    """
+    parts = {file: _parts_in(file.stem) for file in files}
+    names = sorted({name for found in parts.values() for name in found})
+    if not any(name in _TRAIN for name in names):
+        return set()
+    chosen = _chosen_part(root, names, held_out)
+    return {file for file, found in parts.items() if chosen in found}
 
 
 def split_of(name: str) -> str:
@@ -117,7 +151,7 @@ def split_of(name: str) -> str:
     >>> split_of("train/images/a.jpg"), split_of("images/a.jpg")
     ('train', '')
     """
-    return next((part for part in PurePosixPath(name).parts[:-1] if _is_split(part)), "")
+    return next(filter(None, map(_part_of, PurePosixPath(name).parts[:-1])), "")
 
 
 def may_be_of(name: str, split: Split) -> bool:
@@ -129,9 +163,7 @@ def find_images(root: Path, split: Split) -> tuple[list[Path], list[Problem]]:
     """The image files of a split by name, and what else lies beside them."""
     images: list[Path] = []
     problems: list[Problem] = []
-    for path in sorted(split.images.iterdir()):
-        if path.name.startswith("."):
-            continue
+    for path in _files_of(split.images):
         if path.is_dir():
             if path not in split.labels:
                 reason = f"folders in {split.images.name}/ are not read"
@@ -154,6 +186,18 @@ def find_images(root: Path, split: Split) -> tuple[list[Path], list[Problem]]:
     return images, problems + _name_clashes(root, images)
 
 
+def _files_of(folder: Path) -> list[Path]:
+    """What lies in a folder of images; in all folders below it, where none lies in itself."""
+    is_nested = not _has_images(folder) and any(map(_has_images, folder.rglob("*/")))
+    files = folder.rglob("*") if is_nested else folder.iterdir()
+    return sorted(
+        path
+        for path in files
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not (is_nested and path.is_dir())
+    )
+
+
 def find_label_files(split: Split) -> Iterator[tuple[Path, bool]]:
     """The files that may hold the labels of a split, and whether each may hold those of others."""
     for folder in split.labels:
@@ -161,7 +205,7 @@ def find_label_files(split: Split) -> Iterator[tuple[Path, bool]]:
     for folder in split.shared:
         for path in _label_files(folder):
             # COCO's instances_train.json beside train/
-            parts = [word for word in _words(path.stem) if _is_split(word)]
+            parts = _parts_in(path.stem)
             if not parts or split.name.lower() in parts:
                 yield path, not parts
 
@@ -174,6 +218,20 @@ def _label_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def _part_of(name: str) -> str:
+    """The part that a folder's name means: itself, or the word `test` of `ch4_test_images`; empty
+    where it means none."""
+    if _is_split(name):
+        return name
+    words = set(_words(name))
+    is_of_images = words.intersection(_IMAGE_FOLDERS) and not words & _LABEL_FOLDERS
+    return next(iter(_parts_in(name)), "") if is_of_images else ""
+
+
+def _parts_in(name: str) -> list[str]:
+    return [word for word in _words(name) if _is_split(word)]
+
+
 def _words(name: str) -> list[str]:
     return re.split(r"[^a-z0-9]+", name.lower())
 
@@ -182,9 +240,19 @@ def _split(root: Path, folder: Path, held_out: bool) -> Split:
     images = _image_folder(folder) or folder
     of_all = [path for path in _folders(root) if path.name.lower() in _LABEL_FOLDERS]
     # images/train may stand beside labels/train, and train/ beside annotations/train.json.
-    own = [path / folder.name for path in of_all if (path / folder.name).is_dir()]
+    places = (depth for path in of_all for depth in (path, *_folders(path)))
+    own = [path / folder.name for path in places if (path / folder.name).is_dir()]
+    name = _part_of(folder.name)
+    if name != folder.name:
+        own += [path for path in _folders(root) if _is_of_labels(path.name, name)]
     labels = (*_label_folders(folder, images), *own)
-    return Split(images, labels, (root, *of_all), folder.name, held_out)
+    return Split(images, labels, (root, *of_all), name, held_out)
+
+
+def _is_of_labels(name: str, part: str) -> bool:
+    """Whether a folder of this name has the labels of a part: `train` is short for `training`."""
+    is_alike = any(part.startswith(word) or word.startswith(part) for word in _parts_in(name))
+    return is_alike and not _LABEL_FOLDERS.isdisjoint(_words(name))
 
 
 def _chosen_part(where: Path, names: Sequence[str], held_out: str | None) -> str:
@@ -210,8 +278,11 @@ def _chosen_part(where: Path, names: Sequence[str], held_out: str | None) -> str
 
 def _split_folders(folder: Path) -> list[Path]:
     """The parts of a data set, those to train on first."""
-    parts = [p for p in _folders(folder) if _is_split(p.name) and _image_folder(p)]
-    return sorted(parts, key=lambda path: (_is_held_out(path.name), path.name))
+    folders = [path for path in _folders(folder) if _part_of(path.name)]
+    # Of `train` and `train_images` the first is one as all tools name them.
+    plain = [path for path in folders if _is_split(path.name) and _image_folder(path)]
+    parts = plain or [path for path in folders if _has_images(path)]
+    return sorted(parts, key=lambda path: (_is_held_out(_part_of(path.name)), path.name))
 
 
 def _is_split(name: str) -> bool:

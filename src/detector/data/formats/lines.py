@@ -15,6 +15,7 @@ import shapely
 from detector.data.formats.annotation import (
     Annotation,
     BadEntryError,
+    in_turn,
     numbers,
     outline,
     rectangle,
@@ -225,12 +226,9 @@ def _parse_total_text(line: str) -> TextBox:
     found = _TOTAL_TEXT.match(line.strip())
     if not found:
         raise BadEntryError("not written as the other lines: x: [[…]], y: [[…]], ornt: …")
-    x, y = (numbers(found[axis].split()) for axis in "xy")
-    if len(x) != len(y):
-        raise BadEntryError(f"has {len(x)} values of x and {len(y)} of y")
     # `#` is what Total-Text writes for text that cannot be read.
     return text_box(
-        outline([v for point in zip(x, y, strict=True) for v in point]),
+        outline(in_turn(found["x"].split(), found["y"].split())),
         found["text"],
         ignore=found["text"] == "#",
     )

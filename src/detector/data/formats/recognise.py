@@ -1,7 +1,7 @@
 """Which files of a folder hold labels, and in which format: by their content, never by their place.
 Nothing is guessed: files that two formats fit are an error that says how to choose."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +9,7 @@ from detector.data.formats.aihub import AIHUB
 from detector.data.formats.annotation import MALFORMED
 from detector.data.formats.coco import COCO, COCO_TEXT
 from detector.data.formats.doctr import DOCTR
+from detector.data.formats.hiertext import HIERTEXT
 from detector.data.formats.label_file import LabelFile
 from detector.data.formats.label_studio import LABEL_STUDIO
 from detector.data.formats.labelme import LABELME
@@ -17,8 +18,9 @@ from detector.data.formats.lines import DIALECTS, Dialect, dialect_of, looks_lik
 from detector.data.formats.lines import SUFFIXES as LINE_SUFFIXES
 from detector.data.formats.ppocr_label import PPOCR_LABEL
 from detector.data.formats.receipts_json import CORD, FUNSD, WILD_RECEIPT
+from detector.data.formats.via import VIA
 from detector.data.formats.words_json import WORDS_JSON
-from detector.data.formats.xml_labels import CTW1500_XML, CVAT
+from detector.data.formats.xml_labels import CTW1500_XML, CVAT, PASCAL_VOC
 from detector.errors import DataError
 from detector.wording import counted
 
@@ -36,6 +38,9 @@ FORMATS = (
     WILD_RECEIPT,
     AIHUB,
     CTW1500_XML,
+    PASCAL_VOC,
+    VIA,
+    HIERTEXT,
 )
 _BY_KEY: dict[str, Format | Dialect] = {f.key: f for f in (*DIALECTS, *FORMATS)}
 FORMAT_KEYS = tuple(sorted(_BY_KEY))
@@ -50,19 +55,11 @@ class Recognised:
 
     Attributes:
         by_format: the files of each format.
-        unread: files that hold no labels, with the reason where one of them ought to.
+        unread: files that hold no labels, with what is wrong where one of them ought to.
     """
 
     by_format: dict[Format | Dialect, list[LabelFile]] = field(default_factory=dict)
-    unread: list[tuple[LabelFile, str | None]] = field(default_factory=list)
-
-    def entries(self) -> list[Entry]:
-        """The annotations of all images.
-
-        Raises:
-            DataError: a file is not written as its format has it.
-        """
-        return [entry for kind, files in self.by_format.items() for entry in _entries(kind, files)]
+    unread: list[tuple[LabelFile, DataError | None]] = field(default_factory=list)
 
     def format_of(self, file: LabelFile) -> Format | Dialect:
         """The format of one of the files."""
@@ -71,6 +68,27 @@ class Recognised:
     def files(self) -> Counter[str]:
         """How many files there are of each format, by its title."""
         return Counter({kind.title: len(files) for kind, files in self.by_format.items()})
+
+
+def entries_of(parts: Sequence[Recognised]) -> list[list[Entry]]:
+    """The annotations of all images of each part of a data set. A format reads the files of all
+    parts together, so that its labels mean the same in each.
+
+    Raises:
+        DataError: a file is not written as its format has it.
+    """
+    by_format: dict[Format | Dialect, dict[LabelFile, None]] = defaultdict(dict)
+    for part in parts:
+        for kind, files in part.by_format.items():
+            by_format[kind].update(dict.fromkeys(files))
+    by_file: dict[LabelFile, list[Entry]] = defaultdict(list)
+    for kind, all_files in by_format.items():
+        for entry in _entries(kind, list(all_files)):
+            by_file[entry.file].append(entry)
+    return [
+        [entry for files in part.by_format.values() for file in files for entry in by_file[file]]
+        for part in parts
+    ]
 
 
 def _entries(kind: Format | Dialect, files: Sequence[LabelFile]) -> list[Entry]:
@@ -125,7 +143,7 @@ def recognise(files: Sequence[LabelFile], key: str | None = None) -> Recognised:
             kinds = [kind for kind in FORMATS if _claims(kind, file)]
             is_lines = not kinds and looks_like_lines(file)
         except DataError as error:
-            found.unread.append((file, error.problem))
+            found.unread.append((file, error))
             continue
         if len(kinds) > 1:
             raise _fits_several(file, [kind.title for kind in kinds])

@@ -1,4 +1,4 @@
-"""Labels in XML: CVAT's «for images 1.1», and CTW1500's training part."""
+"""Labels in XML: CVAT's «for images 1.1», CTW1500's training part, and Pascal VOC."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from detector.data.formats.annotation import (
+    TEXT_ATTRIBUTES,
     Annotation,
     BadEntryError,
     numbers,
@@ -14,12 +15,11 @@ from detector.data.formats.annotation import (
     rectangle,
     rotated,
     text_box,
+    truth,
 )
 from detector.data.formats.label_file import LabelFile
-from detector.data.formats.labels import Entry, Format
+from detector.data.formats.labels import Entry, Format, are_classes
 from detector.data.page import TextBox
-
-_TEXT_ATTRIBUTES = frozenset({"text", "transcription", "transcript", "value", "label", "ocr"})
 
 
 def _claims_cvat(file: LabelFile) -> bool:
@@ -46,7 +46,7 @@ def _parse_cvat(shape: ElementTree.Element) -> TextBox:
         (
             a.text
             for a in shape.findall("attribute")
-            if a.get("name", "").lower() in _TEXT_ATTRIBUTES
+            if a.get("name", "").lower() in TEXT_ATTRIBUTES
         ),
         None,
     )
@@ -85,5 +85,33 @@ def _parse_ctw1500(box: ElementTree.Element) -> TextBox:
     return text_box(outline(numbers(box.findtext("segs", "").split(","))), box.findtext("label"))
 
 
+def _claims_voc(file: LabelFile) -> bool:
+    root = file.xml
+    # A page without objects has its name and size.
+    return root is not None and root.tag == "annotation" and root.find("filename") is not None
+
+
+def _read_voc(files: Sequence[LabelFile]) -> Iterator[Entry]:
+    roots = [(file, root) for file in files if (root := file.xml) is not None]
+    names = [name.text for _, root in roots for name in root.iterfind("object/name")]
+    has_texts = not are_classes(names)
+    for file, root in roots:
+        width, height = (root.findtext(f"size/{side}") for side in ("width", "height"))
+        size = (int(width), int(height)) if width and height else None
+        # labelImg writes a size of nothing for a picture that it could not open.
+        annotation = Annotation(declared_size=size if size and all(size) else None)
+        for number, shape in enumerate(root.iterfind("object"), start=1):
+            annotation.add(f"object {number}", partial(_parse_voc, shape, has_texts))
+        yield Entry("" if file.image else root.findtext("filename", ""), annotation, file)
+
+
+def _parse_voc(shape: ElementTree.Element, has_texts: bool) -> TextBox:
+    corners = [shape.findtext(f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]
+    text = shape.findtext("name") if has_texts else None
+    is_marked = truth(shape.findtext("difficult", ""), "difficult")
+    return text_box(rectangle(*numbers(corners, 4)), text, is_marked)
+
+
 CVAT = Format("cvat", "CVAT for images", _claims_cvat, _read_cvat)
 CTW1500_XML = Format("ctw1500_xml", "CTW1500 in XML", _claims_ctw1500, _read_ctw1500)
+PASCAL_VOC = Format("pascal_voc", "Pascal VOC", _claims_voc, _read_voc)
