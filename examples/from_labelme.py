@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from detector import DataSet, Page, TextBox
 from detector.data.convert import write_data_set
+from detector.data.output_format import OutputFormat
 
 
 def read_page(file: Path) -> Page:
@@ -42,7 +43,7 @@ def as_box(shape: dict[str, Any]) -> TextBox:
 def main(labelled: str, folder: str) -> None:
     """Write the data set, and read it again to see that nothing is wrong with it."""
     pages = [read_page(file) for file in sorted(Path(labelled).glob("*.json"))]
-    write_data_set(pages, Path(folder), "words")
+    write_data_set(pages, Path(folder), OutputFormat.WORDS)
     written = DataSet.read(folder).pages()
     print(f"{len(written)} pages with {sum(len(page.boxes) for page in written)} outlines")
 

@@ -11,6 +11,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from detector.cli.main import app
+from detector.data.data_set import DataSet
+from detector.data.output_format import OutputFormat
 from detector.errors import ModelError
 
 
@@ -114,6 +116,41 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
 def test_a_place_without_images_is_refused(named: str, said: str, model: Path, data: Path) -> None:
     result = CliRunner().invoke(app, ["predict", str(data / named), "--model", str(model)])
     assert said in str(result.exception)
+
+
+@pytest.mark.parametrize("to", [to for to in OutputFormat if not to.is_for_archives])
+def test_what_is_found_becomes_a_data_set_that_is_read_back(
+    to: OutputFormat, model: Path, data: Path, tmp_path: Path
+) -> None:
+    with Image.open(data / "images/page.png") as page:
+        page.save(tmp_path / "scan.tif", save_all=True, append_images=[page.rotate(180)])
+    out = tmp_path / "out"
+    words = ["predict", data / "images", tmp_path / "scan.tif", "--model", model]
+    assert invoke(*words, "--out", out, "--to", to.value).exit_code == 0
+    pages = {page.name: page for page in DataSet.read(out).pages()}
+    assert sorted(pages) == ["images/page.png", "images/scan-1.png", "images/scan-2.png"]
+    tops = [page.boxes[0].points[:, 1].min() for _, page in sorted(pages.items())]
+    np.testing.assert_allclose(tops, [100, 100, 372], atol=3)
+
+
+@pytest.mark.parametrize("to", [to for to in OutputFormat if to.is_for_archives])
+def test_what_is_found_becomes_a_file_of_an_archive(
+    to: OutputFormat, model: Path, data: Path, tmp_path: Path
+) -> None:
+    image, out = data / "images" / "page.png", tmp_path / "out"
+    words = ["predict", image, "--model", model, "--out", out, "--to", to.value]
+    assert invoke(*words).exit_code == 0
+    (file,) = out.iterdir()
+    assert file.name in {"page.xml", "page.hocr"}
+    assert str(image) in file.read_text(encoding="utf-8")
+    again = CliRunner().invoke(app, [str(word) for word in words])
+    assert "exists already" in str(again.exception)
+
+
+def test_a_format_without_a_folder_is_refused(model: Path, data: Path) -> None:
+    result = invoke("predict", data / "images", "--model", model, "--to", "alto")
+    assert result.exit_code == 2
+    assert "--out and --to together" in result.stderr
 
 
 def test_evaluate_scores_a_perfect_model_perfectly(model: Path, data: Path) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from detector.data.check import check_data
-from detector.data.convert import Format, write_data_set
+from detector.data.convert import write_data_set
 from detector.data.data_set import DataSet
+from detector.data.output_format import OutputFormat
 from detector.data.page import Page
 from detector.errors import DataError
 
@@ -29,10 +29,10 @@ def _content(pages: Sequence[Page]) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("to", get_args(Format))
+@pytest.mark.parametrize("to", [to for to in OutputFormat if not to.is_for_archives])
 @pytest.mark.parametrize("splits", [("", ""), ("train", "val"), ("train", "test")])
 def test_copy_holds_the_same_pages(
-    to: Format, splits: tuple[str, str], root: Path, write_page: WritePage, tmp_path: Path
+    to: OutputFormat, splits: tuple[str, str], root: Path, write_page: WritePage, tmp_path: Path
 ) -> None:
     write_page(splits[0], "a", text="2,2,30,2,30,10,2,10,1,250.00\n2,12,30.5,12,30,20,2,20,###")
     write_page(splits[0], "b", text="2,2,30,2,30,10,2,10\n2,12,30,12,30,20,2,20,")
@@ -49,8 +49,8 @@ def test_words_json_made_from_polygons_becomes_a_polygons_file(
 ) -> None:
     write_page(name="a", text="# polygons\n2,2,30,2,30,10,2,10,0,6,arc")
     pages = DataSet.read(root).pages()
-    write_data_set(pages, tmp_path / "words", "words")
-    write_data_set(DataSet.read(tmp_path / "words").pages(), tmp_path / "icdar", "icdar")
+    write_data_set(pages, tmp_path / "words", OutputFormat.WORDS)
+    write_data_set(DataSet.read(tmp_path / "words").pages(), tmp_path / "icdar", OutputFormat.ICDAR)
     assert _content(DataSet.read(tmp_path / "icdar").pages()) == _content(pages)
     assert (tmp_path / "icdar/gt/a.txt").read_text(encoding="utf-8") == (
         "# polygons\n2,2,30,2,30,10,2,10,0,6,arc\n"
@@ -64,7 +64,7 @@ def test_copy_of_the_usable_pages_is_sound(
     write_page(name="b").write_bytes(b"damaged")
     write_page(name="c", text="broken")
     (root / "gt/lost.txt").write_text("", encoding="utf-8")
-    write_data_set(check_data(root).pages, tmp_path / "clean", "icdar")
+    write_data_set(check_data(root).pages, tmp_path / "clean", OutputFormat.ICDAR)
     report = check_data(tmp_path / "clean")
     assert report.problems == ()
     assert [page.name for page in report.pages] == ["images/a.jpg"]
@@ -75,7 +75,7 @@ def test_folder_in_use_is_not_written_to(root: Path, write_page: WritePage, tmp_
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy/notes.md").write_text("mine", encoding="utf-8")
     with pytest.raises(DataError, match="exists already"):
-        write_data_set(DataSet.read(root).pages(), tmp_path / "copy", "icdar")
+        write_data_set(DataSet.read(root).pages(), tmp_path / "copy", OutputFormat.ICDAR)
     assert [path.name for path in (tmp_path / "copy").iterdir()] == ["notes.md"]
 
 
@@ -87,7 +87,7 @@ def test_copy_that_fails_leaves_nothing_behind(
     pages = DataSet.read(root).pages()
     (root / "images/b.jpg").unlink()
     with pytest.raises(FileNotFoundError):
-        write_data_set(pages, tmp_path / "out/copy", "icdar")
+        write_data_set(pages, tmp_path / "out/copy", OutputFormat.ICDAR)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -99,7 +99,7 @@ def test_a_bad_box_costs_that_box_and_its_place_is_dont_care(
     write_page(name="a", text="\n".join(lines), size=(64, 48))
     report = check_data(root)
     assert (report.pages, report.dropped_boxes) == ((), 3)
-    write_data_set(report.kept, tmp_path / "clean", "icdar")
+    write_data_set(report.kept, tmp_path / "clean", OutputFormat.ICDAR)
     (page,) = check_data(tmp_path / "clean").pages
     total, region = page.boxes
     assert (total.text, region.ignore) == ("TOTAL", True)
@@ -113,7 +113,7 @@ def test_a_text_that_ppocrlabel_reads_as_another_thing_is_refused(
 ) -> None:
     write_page(name="a", text=f"2,2,30,2,30,10,2,10,{text}")
     with pytest.raises(DataError, match="another meaning"):
-        write_data_set(DataSet.read(root).pages(), tmp_path / "copy", "ppocr_label")
+        write_data_set(DataSet.read(root).pages(), tmp_path / "copy", OutputFormat.PPOCR_LABEL)
     assert not (tmp_path / "copy").exists()
 
 
@@ -131,7 +131,7 @@ def test_what_the_index_of_a_flat_data_set_holds_out_stays_held_out(
     for name in ("a", "b"):
         write_page(name=name)
     (root / "index.csv").write_text("name,split\na,train\nb,test\n", encoding="utf-8")
-    write_data_set(DataSet.read(root).pages(), tmp_path / "copy", "icdar")
+    write_data_set(DataSet.read(root).pages(), tmp_path / "copy", OutputFormat.ICDAR)
     assert [page.held_out for page in DataSet.read(tmp_path / "copy").pages()] == [False, True]
 
 

@@ -1,6 +1,5 @@
 """`detsweep data`: check a data set, convert it, split it into folds, or draw one."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from detector.cli.labelled import HeldOut, LabelFormat
 from detector.cli.progress import counting
 from detector.config.schema import DataConfig, FoldsConfig
 from detector.console import plain_console
+from detector.data.output_format import OutputFormat
 from detector.data.synthetic import LabelledBy
 from detector.storage.output import STDOUT, write_output
 from detector.wording import counted
@@ -47,16 +47,6 @@ GroupColumn = Annotated[
     ),
 ]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")]
-
-
-class OutputFormat(StrEnum):
-    """The annotation formats that `convert` writes."""
-
-    ICDAR = "icdar"
-    WORDS = "words"
-    PPOCR_LABEL = "ppocr_label"
-    LABELME = "labelme"
-    COCO = "coco"
 
 
 @app.command()
@@ -111,7 +101,7 @@ def convert(
     if not drop_bad:
         refuse_errors(report.problems, source)
     _print_report(report)
-    write_data_set(report.kept, target, to.value)
+    write_data_set(report.kept, target, to)
     left_out = (
         f", without {counted(report.dropped_boxes, 'bad box')}" if report.dropped_boxes else ""
     )

@@ -1,6 +1,5 @@
 """`detsweep predict` and `detsweep evaluate`: what an exported model finds, and how well."""
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,17 +9,13 @@ from rich.table import Table
 from detector.cli.labelled import Everything, HeldOut, LabelFormat, Labelled
 from detector.cli.progress import note, with_bar
 from detector.console import plain_console
+from detector.data.output_format import OutputFormat
 from detector.errors import DataError
 from detector.export.engine import Engine
-from detector.names import require_utf8
-from detector.storage.output import open_lines, require_output, write_output
 from detector.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from detector.data.pictures import Picture
-    from detector.detecting.postprocess import Detections
     from detector.evaluation.cleval.counts import DatasetScore
     from detector.evaluation.iou_counts import IoUCounts
 
@@ -56,6 +51,17 @@ def predict_images(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder for a picture of each image's outlines."),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="New folder for the outlines as --to says."),
+    ] = None,
+    to: Annotated[
+        OutputFormat | None,
+        typer.Option(
+            help="Format of --out: a data set to correct in a labelling tool, with the images; or "
+            "ALTO, PAGE or hOCR, a file for each image."
+        ),
+    ] = None,
     max_pixels: Annotated[
         int | None,
         typer.Option(min=1, help="Refuse images with more pixels; by default the model says it."),
@@ -66,22 +72,16 @@ def predict_images(
     Each page of a TIFF is an image. One that cannot be read is named and left out; then the exit
     code is 1.
     """
+    from detector.cli.results import Places
     from detector.data.pictures import find_pictures
-    from detector.detecting.written import as_csv, as_json, as_line
-    from detector.evaluation.overlay import draw_overlay, encode_png
     from detector.export.detector import Detector
 
     pictures = find_pictures(images)
-    _require_distinct(pictures, overlay)
-    for file in (json_file, lines_file, csv_file):
-        require_output(file)
-    require_output(folder=overlay)
-    for picture in pictures:
-        require_utf8(picture.name, "IMAGE")
+    places = Places(json_file, lines_file, csv_file, overlay, out, to)
+    places.require(pictures)
     detector = Detector(model, engine)
-    found: dict[str, Detections] = {}
     failed: list[Picture] = []
-    with open_lines(lines_file) as write_line:
+    with places.opened() as results:
         for picture in with_bar(pictures, "finding text", "image"):
             try:
                 image = picture.read(max_pixels or detector.card.max_pixels())
@@ -89,19 +89,7 @@ def predict_images(
                 failed.append(picture)
                 note(f"error: {error}")
                 continue
-            found[picture.name] = detections = detector(image)
-            write_line(as_line(picture.name, detections))
-            if overlay is not None:
-                drawn = encode_png(draw_overlay(image, detections.polygons))
-                write_output(overlay / f"{picture.stem}.png", drawn)
-    if overlay is not None and found:
-        note(f"pictures are in {overlay}")
-    if csv_file is not None:
-        write_output(csv_file, as_csv(found).encode())
-    if json_file is not None:
-        write_output(json_file, as_json(found).encode())
-    elif csv_file is None and lines_file is None:
-        typer.echo(as_json(found), nl=False)
+            results.add(picture, image, detector(image))
     if failed:
         note(f"{len(failed)} of {counted(len(pictures), 'image')} could not be read, see above")
         raise typer.Exit(1)
@@ -140,26 +128,3 @@ def evaluate_model(
     console.print(table)
     console.print(f"mean of the pages' own CLEval H-Means {scores.cleval.hmean_pages:.4f}")
     console.print(f"{scores.ms_per_page:.1f} ms a page, from pixels to outlines")
-
-
-def _require_distinct(pictures: "Sequence[Picture]", overlay: Path | None) -> None:
-    """Overlays are named after their images, so two of one name would overwrite each other, and one
-    may overwrite its own image."""
-    if overlay is None:
-        return
-    times = Counter(picture.stem for picture in pictures)
-    stem, count = times.most_common(1)[0]
-    if count > 1:
-        raise DataError(
-            f"two images are named {stem!r}",
-            where="--overlay",
-            remedy="predict them in two calls, with a folder each",
-        )
-    sources = {picture.path.resolve() for picture in pictures}
-    for picture in pictures:
-        if (overlay / f"{picture.stem}.png").resolve() in sources:
-            raise DataError(
-                f"the picture of {picture.path} would overwrite an image",
-                where="--overlay",
-                remedy="name another folder",
-            )

@@ -7,8 +7,8 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
+from detector.data.archives import ArchivePage, archive_suffix, format_archive
 from detector.data.formats.coco import format_coco
 from detector.data.formats.icdar import format_icdar
 from detector.data.formats.labelme import format_labelme
@@ -16,12 +16,11 @@ from detector.data.formats.layout import GROUND_TRUTH, IMAGES, INDEX, split_of
 from detector.data.formats.ppocr_label import format_line
 from detector.data.formats.words_json import write_words_json
 from detector.data.images import image_size
+from detector.data.output_format import OutputFormat
 from detector.data.page import Page
 from detector.errors import DataError
 from detector.names import is_utf8, readable
 from detector.storage.atomic import write_atomically
-
-Format = Literal["icdar", "words", "ppocr_label", "labelme", "coco"]
 
 WORDS_JSON = "words.json"
 COCO_JSON = "annotations.json"
@@ -30,13 +29,14 @@ LABEL_TXT = "Label.txt"
 _SHOWN = 5
 
 
-def write_data_set(pages: Sequence[Page], target: Path, to: Format) -> None:
+def write_data_set(pages: Sequence[Page], target: Path, to: OutputFormat) -> None:
     """Write pages as a data set of their own; image files are copied byte for byte.
 
     Args:
         pages: of one data set, checked.
         target: a folder that does not exist yet, or is empty. It appears whole or not at all.
-        to: "icdar" and "labelme" write a file for each image, the others one for each split.
+        to: ICDAR, labelme and the archives' formats have a file for each image, the others one for
+            each split.
 
     Raises:
         DataError: the target is in use, or the format cannot hold a box.
@@ -45,8 +45,7 @@ def write_data_set(pages: Sequence[Page], target: Path, to: Format) -> None:
         raise DataError(
             "no page is left to write", where=str(target), remedy="mend the labels first"
         )
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataError("exists already", where=str(target), remedy="name a new folder")
+    require_new(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -58,6 +57,16 @@ def write_data_set(pages: Sequence[Page], target: Path, to: Format) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def require_new(target: Path) -> None:
+    """Refuse a folder that holds something, for nothing of it is to be overwritten.
+
+    Raises:
+        DataError: it is no new or empty folder.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise DataError("exists already", where=str(target), remedy="name a new folder")
+
+
 def _by_split(pages: Sequence[Page]) -> dict[str, list[Page]]:
     splits: dict[str, list[Page]] = defaultdict(list)
     for page in pages:
@@ -65,26 +74,35 @@ def _by_split(pages: Sequence[Page]) -> dict[str, list[Page]]:
     return splits
 
 
-def _write_split(pages: Sequence[Page], folder: Path, to: Format) -> None:
+def _write_split(pages: Sequence[Page], folder: Path, to: OutputFormat) -> None:
     (folder / IMAGES).mkdir(parents=True)
     for page in pages:
         shutil.copyfile(page.image, folder / IMAGES / _file_name(page))
-    if to == "icdar":
+    if to is OutputFormat.ICDAR:
         for name, content in _icdar_files(pages).items():
             write_atomically(folder / GROUND_TRUTH / name, content.encode())
         return
     images = {_file_name(page): (image_size(page.image), page.boxes) for page in pages}
-    if to == "words":
+    if to is OutputFormat.WORDS:
         write_words_json(folder / WORDS_JSON, images)
-    elif to == "coco":
+    elif to is OutputFormat.COCO:
         write_atomically(folder / COCO_JSON, format_coco(images).encode())
-    elif to == "ppocr_label":
+    elif to is OutputFormat.PPOCR_LABEL:
         lines = (format_line(f"{IMAGES}/{name}", boxes) for name, (_, boxes) in images.items())
         write_atomically(folder / LABEL_TXT, "".join(lines).encode())
     else:
         for name, (size, boxes) in images.items():
-            content = format_labelme(name, size, boxes)
-            write_atomically(folder / IMAGES / f"{Path(name).stem}.json", content.encode())
+            beside = folder / IMAGES / Path(name).stem
+            _write_beside(beside, ArchivePage(name, size, boxes), to)
+
+
+def _write_beside(stem: Path, page: ArchivePage, to: OutputFormat) -> None:
+    """A file beside its image."""
+    if to is OutputFormat.LABELME:
+        suffix, content = ".json", format_labelme(page.image, page.size, page.boxes).encode()
+    else:
+        suffix, content = archive_suffix(to), format_archive(to, page)
+    write_atomically(stem.with_name(stem.name + suffix), content)
 
 
 def _file_name(page: Page) -> str:

@@ -20,11 +20,13 @@ class TextBox:
             corners clockwise from the text's own top left.
         text: the transcription; None where the annotation has none.
         ignore: True for "don't care" text (`###`): neither rewarded nor punished.
+        score: how certain a model is of it, from 0 to 1; None of what a person has drawn.
     """
 
     points: NDArray[np.float64]
     text: str | None = None
     ignore: bool = False
+    score: float | None = None
 
 
 @dataclass(frozen=True)
