@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from detector.cli import config, data, errors, plan, predict, promote, sweep, topics, train
+from detector.cli import config, data, errors, export, plan, predict, promote, sweep, topics, train
 from detector.cli import run as run_command
 from detector.console import LOG, LogStyle, plain_errors, print_what_no_one_can_encode
 from detector.environment import threads, usual_lease_seconds
@@ -25,6 +25,7 @@ app.command("plan")(plan.plan_run)
 app.command("train")(train.train_run)
 app.command("predict")(predict.predict_images)
 app.command("evaluate")(predict.evaluate_model)
+app.command("export")(export.export_model)
 app.command("promote")(promote.promote_model)
 app.command("errors")(errors.show_errors)
 app.command("help")(topics.show_topic)

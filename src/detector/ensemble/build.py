@@ -29,6 +29,7 @@ from detector.ensemble.outcome import MODEL, ModelChoice
 from detector.ensemble.thresholds import Tuned, tune_thresholds
 from detector.errors import DataError
 from detector.export.card import Card
+from detector.export.conversion import CALIBRATION_PAGES
 from detector.export.markdown import card_as_markdown
 from detector.export.model import Model
 from detector.export.onnx import MeanOfMaps
@@ -37,8 +38,6 @@ from detector.model.published import Published
 from detector.model.starting import published_model
 from detector.storage.atomic import write_atomically
 
-_CALIBRATION_PAGES = 12
-"""Enough for the ranges of activations: a page has thousands of positions."""
 _TUNING_PAGES = 12
 """Enough for three numbers; a network of others takes a while for more."""
 _PUBLISHED_THRESHOLDS = PostprocessConfig(thresh=0.2, box_thresh=0.4, unclip_ratio=1.5)
@@ -201,7 +200,7 @@ class _Bench:
         """Each file, then those that deserve it with fewer bits."""
         measured = [self._measure(file) for file in files]
         for full in _worth_reducing(measured, prefer):
-            pictures = pictures_of(self.folds.training(None), full.data, _CALIBRATION_PAGES)
+            pictures = pictures_of(self.folds.training(None), full.data, CALIBRATION_PAGES)
             reduced = reduce_precision(full, self.sample, list(pictures))
             measured += [self._measure(file) for file in reduced]
         return in_turns(measured, self.folds.held_out)

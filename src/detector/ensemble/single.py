@@ -4,6 +4,7 @@ from pathlib import Path
 
 from detector.data.images import read_image
 from detector.data.page import Page
+from detector.detecting.inference import Image
 from detector.ensemble.card import make_card
 from detector.ensemble.files import export_candidate
 from detector.export.model import Model
@@ -26,10 +27,19 @@ def export_training(checkpoint: Path, page: Page, path: Path) -> Path:
         TrainingError: `checkpoint` holds no model.
         ExportError: the exported model differs from it by more than rounding.
     """
+    image = read_image(page.image, ModelCheckpoint.load(checkpoint).config.data.max_pixels)
+    return export_checkpoint(checkpoint, image, path)
+
+
+def export_checkpoint(checkpoint: Path, sample: Image, path: Path) -> Path:
+    """`export_training` with any picture to compare on.
+
+    Args:
+        sample: (H, W, 3) uint8 RGB.
+    """
     model = ModelCheckpoint.load(checkpoint)
-    image = read_image(page.image, model.config.data.max_pixels)
     name = "all folds" if model.fold is None else f"without fold {model.fold}"
     network = MeanOfMaps([model.build_model()])
-    file = export_candidate(name, network, model, image, path.parent)
+    file = export_candidate(name, network, model, sample, path.parent)
     Model.write(file.path, make_card(name, file, model.metrics))
     return file.path.replace(path)
