@@ -146,5 +146,5 @@ def test_texts_that_icdar_cannot_hold_are_named_by_their_pages(
         for page in labelled
     ]
     with pytest.raises(DataError, match=r"images/a\.jpg: .*'2\.50'(.|\n)*images/b\.jpg") as raised:
-        write_data_set(amounts, tmp_path / "copy", "icdar")
+        write_data_set(amounts, tmp_path / "copy", OutputFormat.ICDAR)
     assert "--to words" in str(raised.value)

@@ -387,7 +387,7 @@ def test_data_sets_are_read_as_they_are_unpacked(
     (root / "__MACOSX").mkdir()
     pages = DataSet.read(root).pages()
     assert {(page.held_out, len(page.boxes)) for page in pages} == {(False, 2), (True, 3)}
-    write_data_set(pages, tmp_path / "copy", "words")
+    write_data_set(pages, tmp_path / "copy", OutputFormat.WORDS)
     assert [page.held_out for page in DataSet.read(tmp_path / "copy").pages()].count(True) == 1
 
 
