@@ -11,6 +11,7 @@ import pytest
 
 from detector.data.convert import write_data_set
 from detector.data.data_set import AS_FOUND, DataSet, Reading
+from detector.data.output_format import OutputFormat
 from detector.errors import DataError
 
 WritePage = Callable[..., Path]
