@@ -45,7 +45,8 @@ class ResizeConfig(_Section):
     side: Annotated[int, Field(ge=SIZE_STEP, multiple_of=SIZE_STEP)] = 1280
     """Length in pixels that the side named by `rule` is scaled to."""
     max_side: PositiveInt = 4096
-    """No side becomes longer than this by either rule: a bound on memory."""
+    """Nothing that the network sees at once is longer than this, by either rule: a bound on memory.
+    A page whose text would be less than half as high for that is seen in parts."""
 
 
 class AugmentConfig(_Section):

@@ -3,12 +3,13 @@ validation, evaluation and prediction share; it knows neither torch nor onnxrunt
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.config.schema import DataConfig, PostprocessConfig, ResizeConfig
+from detector.config.schema import SIZE_STEP, DataConfig, PostprocessConfig, ResizeConfig
 from detector.data.resize import ResizedPage, pad_to_stride, resize_page
 from detector.detecting.consensus import agree
 from detector.detecting.postprocess import Detections, Regions, find_regions, rescale
@@ -41,9 +42,41 @@ def detect_resized(
 
 def draw_map(page: ResizedPage, probability_map: ProbabilityMap) -> NDArray[np.float32]:
     """The (h, w) probability map, or the (K, h, w) maps, of a page that is scaled already, without
-    its padding."""
-    height, width = page.pixels.shape[:2]
-    return probability_map(pad_to_stride(page.pixels))[..., :height, :width]
+    its padding.
+
+    A page in parts has the map of each part up to the middle of its overlap with the next one. So
+    every pixel is drawn with what surrounds it, and text that lies on two parts has one outline.
+    """
+    along = 0 if page.pixels.shape[0] > page.pixels.shape[1] else 1
+    length = page.pixels.shape[along]
+    if page.part is None or page.part >= length:
+        return _draw(page.pixels, probability_map)
+    starts = _starts(length, page.part)
+    seams = [0, *((one + page.part + other) // 2 for one, other in pairwise(starts)), length]
+    drawn = []
+    for start, (first, end) in zip(starts, pairwise(seams), strict=True):
+        pixels = np.take(page.pixels, range(start, min(start + page.part, length)), axis=along)
+        kept = slice(first - start, end - start)
+        of_part = _draw(pixels, probability_map)
+        drawn.append(of_part[..., kept, :] if along == 0 else of_part[..., kept])
+    return np.concatenate(drawn, axis=along - 2)
+
+
+def _draw(pixels: Image, probability_map: ProbabilityMap) -> NDArray[np.float32]:
+    height, width = pixels.shape[:2]
+    return probability_map(pad_to_stride(pixels))[..., :height, :width]
+
+
+def _starts(length: int, part: int) -> list[int]:
+    """Where parts begin that lie on each other by a quarter or more: at multiples of 32, as the
+    network's own steps do.
+
+    >>> _starts(1000, 512)
+    [0, 256, 512]
+    """
+    steps, step = -(-(length - part) // SIZE_STEP), max(1, part * 3 // 4 // SIZE_STEP)
+    count = -(-steps // step)
+    return [SIZE_STEP * (steps * i // count) for i in range(count + 1)]
 
 
 def read_map(
@@ -83,8 +116,10 @@ def read_regions(
 
 
 def network_input(image: Image, data: DataConfig) -> NDArray[np.float32]:
-    """An (H, W, 3) uint8 image as the network takes it: (1, 3, h, w) float32, scaled and padded."""
-    pixels = pad_to_stride(resize_page(image, data.resize).pixels)
+    """An (H, W, 3) uint8 image as the network takes it: (1, 3, h, w) float32, scaled and padded; of
+    one that it sees in parts, the first."""
+    page = resize_page(image, data.resize)
+    pixels = pad_to_stride(page.pixels[: page.part, : page.part])
     return normalise(pixels, data.mean, data.std)
 
 
