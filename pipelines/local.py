@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -21,7 +20,8 @@ from typing import NoReturn
 from detector.console import LOG, LogStyle
 from detector.errors import DetsweepError
 from detector.interrupt import ASKS_TO_END
-from detector.process_group import OWN_GROUP, ProcessGroup
+from detector.process_group import OWN_GROUP, ProcessGroup, Watcher
+from detector.storage.scratch import scratch_folder
 from pipelines.kfp_local import run_with, without_executor_log, without_shell
 from pipelines.sweep import sweep_pipeline
 
@@ -117,14 +117,16 @@ class StepRunner:
         """
         step = _Step.of(full_command)
         self.write(f"{step.label} │ starts")
-        slot, process = self._start(step, full_command, env_vars or {})
-        try:
-            for line in without_executor_log(process.stdout or ()):
-                self.write(f"{step.label} │ {line}")
-            code = _as_a_shell_has_it(process.wait())
-        finally:
-            with self._lock:
-                del self._running[slot]
+        with Watcher() as watcher:
+            slot, process = self._start(step, full_command, env_vars or {})
+            watcher.watch(process)
+            try:
+                for line in without_executor_log(process.stdout or ()):
+                    self.write(f"{step.label} │ {line}")
+                code = _as_a_shell_has_it(process.wait())
+            finally:
+                with self._lock:
+                    del self._running[slot]
         self._refuse_if_stopped()
         if code != 0:
             self._failed.append(step.label)
@@ -213,9 +215,9 @@ def run_pipeline(arguments: Mapping[str, object], runner: StepRunner, width: int
         InterruptedRunError: SIGINT or SIGTERM came, and the steps have ended.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="detsweep-kfp-") as scratch,
+        scratch_folder("kfp") as scratch,
         _signals_to(runner.stop),
-        run_with(runner, width, scratch),
+        run_with(runner, width, str(scratch)),
     ):
         try:
             _call(lambda: sweep_pipeline(**arguments))

@@ -7,7 +7,6 @@ whose, and why one failed: the API's task details give neither (Kubeflow Pipelin
 import contextlib
 import io
 import json
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from kfp import client as kfp_client
 from kfp import compiler
 from kfp_server_api import ApiException  # type: ignore[import-untyped]  # it has no types
 
+from detector.storage.scratch import scratch_folder
 from pipelines.submit.errors import NotSignedInError, RunGoneError, ServerLostError, SubmitError
 from pipelines.submit.login import REMEDY, Login
 from pipelines.submit.run_state import RunState
@@ -86,8 +86,8 @@ class Kubeflow:
         Raises:
             SubmitError: the server refused it, or does not answer.
         """
-        with tempfile.TemporaryDirectory(prefix="detsweep-") as folder:
-            package = Path(folder) / "sweep.yaml"
+        with scratch_folder("submitted") as folder:
+            package = folder / "sweep.yaml"
             compiler.Compiler().compile(pipeline, str(package))
             found = self._ask(
                 lambda: self._kfp.create_experiment(experiment, namespace=self.namespace)

@@ -7,11 +7,10 @@ to be killed there is found by who started whom.
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -28,11 +27,48 @@ else:
 flags count on Windows, the others everywhere else."""
 
 
-def dying_with_this_process(argv: Sequence[str]) -> list[str]:
-    """The words to start a program with, so that it is killed when the thread that started it dies,
-    by SIGKILL too. Where a system has no means for that they are as they were."""
-    keeper = shutil.which("setpriv") if sys.platform == "linux" else None
-    return [keeper, "--pdeathsig", "KILL", "--", *argv] if keeper else list(argv)
+_WATCHER = Path(__file__).with_name("watcher.py")
+
+
+class Watcher:
+    """A small process that kills another, with all of its group, once this one is gone: by SIGKILL,
+    too. What has left its group (by `setsid`, as a daemon) is not found, except on Windows.
+
+    It is started first, so that no time passes in which nobody watches.
+    """
+
+    def __init__(self) -> None:
+        # In a session of its own: what ends this process and its group is to leave it alone.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", _WATCHER],
+            stdin=subprocess.PIPE,
+            encoding="ascii",
+            start_new_session=True,
+            creationflags=OWN_GROUP,
+        )
+
+    def watch(self, process: Process) -> None:
+        """
+        Args:
+            process: the first of a group of its own.
+        """
+        self._say(process.pid)
+
+    def __enter__(self) -> "Watcher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to kill: by now the number may be another process's."""
+        self._say("ended")
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.wait()
+
+    def _say(self, line: object) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # somebody has ended it
+            print(line, file=self._process.stdin, flush=True)
 
 
 def ask_to_end(process: Process) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipelines.kfp_local import without_executor_log, without_shell
@@ -103,6 +105,30 @@ def test_agents_at_once_get_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in threads:
         thread.join()
     assert sorted(lines) == ["agent │ 0", "agent │ 1"]
+
+
+RUNS_A_STEP = """
+import sys
+from pipelines.local import Machine, StepRunner
+StepRunner(Machine(8, 0), {}, lambda line: print(line, flush=True))(sys.argv[1:])
+"""
+
+
+def test_the_steps_of_a_killed_run_end_with_it() -> None:
+    """By SIGKILL, which no run hears."""
+    script = f"{sys.executable} -c 'import time; time.sleep(600)' & echo $!; wait"
+    run = subprocess.Popen(
+        [sys.executable, "-c", RUNS_A_STEP, *command(script)],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert run.stdout is not None
+    with run:
+        assert run.stdout.readline() == "agent │ starts\n"
+        child = psutil.Process(int(run.stdout.readline().split()[-1]))
+        run.kill()
+    _, alive = psutil.wait_procs([child], timeout=20)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_a_signal_ends_the_steps_in_good_order_and_no_other_is_started() -> None:

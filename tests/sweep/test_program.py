@@ -1,5 +1,4 @@
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from detector.errors import TrainingError
+from detector.process_group import with_descendants
 from detector.sweep.opening import open_backend
 from detector.sweep.program import program_objective
 from detector.sweep.reporting import read_history
@@ -172,24 +172,31 @@ for step in itertools.count():
 """
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="there is no setpriv")
-def test_a_program_dies_with_its_agent(tmp_path: Path) -> None:
+STARTS_ANOTHER = """
+import os, subprocess, sys, time
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+with open({pids!r}, "w") as file:
+    file.write(f"{{os.getpid()}} {{other.pid}}\\n")
+time.sleep(600)
+"""
+
+
+def test_a_program_dies_with_its_agent_and_so_does_what_it_started(tmp_path: Path) -> None:
     """By SIGKILL, which no agent hears."""
-    pid = tmp_path / "pid"
+    pids = tmp_path / "pids"
     program = tmp_path / "train.py"
-    program.write_text(
-        f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)",
-        encoding="utf-8",
-    )
+    program.write_text(STARTS_ANOTHER.format(pids=str(pids)), encoding="utf-8")
     spec = SWEEP.format(program=program)
     agent = subprocess.Popen([sys.executable, "-c", AGENT, str(tmp_path), spec])
-    while not (pid.exists() and pid.read_text("utf-8")):
+    while not (pids.exists() and pids.read_text("utf-8").endswith("\n")):
         assert agent.poll() is None
         time.sleep(0.05)
-    child = psutil.Process(int(pid.read_text("utf-8")))
+    started = with_descendants(agent.pid) - {psutil.Process(agent.pid)}
+    assert {process.pid for process in started} > set(map(int, pids.read_text("utf-8").split()))
     agent.kill()
     agent.wait()
-    child.wait(10)
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_every_metric_of_every_attempt_is_kept_beside_the_trial(

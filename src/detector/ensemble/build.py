@@ -1,6 +1,5 @@
 """From the folds' checkpoints to one model: export each candidate, measure it, choose, write."""
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from detector.model.checkpoint import ModelCheckpoint
 from detector.model.published import Published
 from detector.model.starting import published_model
 from detector.storage.atomic import write_atomically
+from detector.storage.scratch import scratch_folder
 
 _TUNING_PAGES = 12
 """Enough for three numbers; a network of others takes a while for more."""
@@ -92,11 +92,11 @@ def build_ensemble(
     _require_one_input(models)
     first = next(iter(models.values()))
     sample = read_image(folds.held_out[0].image, first.config.data.max_pixels)
-    with tempfile.TemporaryDirectory(prefix="detsweep-candidates-") as scratch:
-        entries = _enter_folds(models, folds, left_out, sample, Path(scratch))
+    with scratch_folder("candidates") as scratch:
+        entries = _enter_folds(models, folds, left_out, sample, scratch)
         if public:
             model = published_model(public, first.config, first.data_digest)
-            entries.append(_enter_untrained(model, folds, sample, Path(scratch)))
+            entries.append(_enter_untrained(model, folds, sample, scratch))
         tuned = {file.made_of: how for file, how in entries}
         files = [replace(file, postprocess=how.postprocess) for file, how in entries]
         measured = _Bench(folds, sample).measure_all(files, prefer)

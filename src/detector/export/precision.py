@@ -5,7 +5,6 @@ fast in, most of all those with AVX-512 VNNI. What either costs is measured like
 candidate's score: see `detector.ensemble`.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from detector.export.onnx import INPUT
+from detector.storage.scratch import scratch_folder
 
 
 def write_float16(source: Path, path: Path) -> None:
@@ -35,8 +35,8 @@ def write_int8(source: Path, path: Path, pictures: Iterable[NDArray[Any]]) -> No
         pictures: (1, 3, H, W) float32 inputs of the kind that the network is for: the ranges of
             its activations are taken from what it makes of them.
     """
-    with tempfile.TemporaryDirectory(prefix="detsweep-int8-") as scratch:
-        prepared = Path(scratch) / "prepared.onnx"
+    with scratch_folder("int8") as scratch:
+        prepared = scratch / "prepared.onnx"
         # Sides are symbols that its own inference of shapes cannot follow through the resizing.
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         quantize_static(

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from detector.config.loading import apply_params
 from detector.config.schema import Config
@@ -16,6 +14,7 @@ from detector.steps.child import GRACE_S, Work
 from detector.steps.run import Run
 from detector.steps.train import train_to_the_end
 from detector.steps.training import FoldResult, Origin, Training
+from detector.storage.scratch import scratch_folder
 from detector.sweep.trial import TrialRecord
 
 
@@ -69,9 +68,9 @@ def share_fold(run: Run, number: int) -> None:
     fold = _Fold(run, number)
     if fold.result:
         return
-    with TemporaryDirectory(prefix="detsweep-") as scratch:
+    with scratch_folder("fold") as scratch:
         folds = with_taught_pages(fold.config, fold.folds)
-        trained = train(fold.config, folds, number, Path(scratch), lambda _: True)
+        trained = train(fold.config, folds, number, scratch, lambda _: True)
     if trained.status == "preempted":
         # A process that ended well would be missed by those that are started again.
         raise PreemptedError(f"fold {number} was asked to end before it was trained")

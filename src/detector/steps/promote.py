@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from detector.choosing.pages import PageScores
 from detector.choosing.promotion import Promotion, judge, judge_number
@@ -13,6 +12,7 @@ from detector.errors import DataError, ExportError
 from detector.export.engine import Engine
 from detector.patience import SHORT_PATIENCE_S
 from detector.storage.run_store import RunStore
+from detector.storage.scratch import scratch_folder
 from detector.wording import counted
 
 
@@ -105,7 +105,7 @@ def _local(url: str, patience_s: float | None = None) -> Iterator[Path]:
         yield Path(url)
         return
     folder, _, name = url.rpartition("/")
-    with TemporaryDirectory(prefix="detsweep-baseline-") as scratch:
-        copy = Path(scratch) / name
+    with scratch_folder("baseline") as scratch:
+        copy = scratch / name
         RunStore(folder, patience_s).get_file(name, copy)
         yield copy

@@ -4,7 +4,6 @@ One interface over fsspec. Whoever writes puts whole files (beside and renamed l
 objects on S3), so a reader never sees half of one. Credentials come from the environment.
 """
 
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from detector.patience import Patience, patience_seconds
 from detector.storage.atomic import is_full, link_beside, what_keeps_from_writing, write_beside
 from detector.storage.names import foreign_name, inside, leads_out
 from detector.storage.object_store import is_outage, open_place, store_errors
+from detector.storage.scratch import scratch_folder
 
 T = TypeVar("T")
 
@@ -170,8 +170,8 @@ class RunStore:
             self._ask(key, lambda: path.mkdir(parents=True, exist_ok=True), writes=True)
             yield RunFolder(path)
             return
-        with tempfile.TemporaryDirectory(prefix="detsweep-") as scratch:
-            folder = RunFolder(Path(scratch), self, key)
+        with scratch_folder("run") as scratch:
+            folder = RunFolder(scratch, self, key)
             self._ask(key, lambda: self._download(key, folder.path))
             folder.remember()
             yield folder

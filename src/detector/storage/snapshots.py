@@ -12,7 +12,6 @@ still writes is older than the successor's.
 import hashlib
 import json
 import re
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from detector.console import say
 from detector.errors import StoreError, StoreLostError
 from detector.storage.names import leads_out
 from detector.storage.run_store import RunStore
+from detector.storage.scratch import scratch_folder
 
 _SNAPSHOTS, _FILES, _ATTEMPTS = "snapshots", "files", "attempts"
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -119,8 +119,7 @@ class Snapshots:
         Raises:
             StoreError: there is none.
         """
-        with tempfile.TemporaryDirectory(prefix="detsweep-") as scratch:
-            folder = Path(scratch)
+        with scratch_folder("checked-out") as folder:
             if self._take(folder, names) is None:
                 raise StoreError(
                     "nothing whole has been stored here",
@@ -157,8 +156,8 @@ class Snapshots:
     def _working_folder(self, attempt: str) -> Iterator[Path]:
         """Beside the snapshots where people may look at it, elsewhere a temporary one."""
         if not self._store.is_local:
-            with tempfile.TemporaryDirectory(prefix="detsweep-") as scratch:
-                yield Path(scratch)
+            with scratch_folder("attempt") as scratch:
+                yield scratch
             return
         folder = Path(self._store.url(f"{self._key}/{_ATTEMPTS}/{attempt}"))
         folder.mkdir(parents=True, exist_ok=True)

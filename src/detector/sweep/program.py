@@ -21,7 +21,7 @@ import yaml
 from detector.config.metrics import HISTORY
 from detector.errors import TrainingError
 from detector.interrupt import Interrupt, catch_sigterm
-from detector.process_group import OWN_GROUP, ProcessGroup, dying_with_this_process
+from detector.process_group import OWN_GROUP, ProcessGroup, Watcher
 from detector.storage.atomic import write_atomically
 from detector.sweep.protocol import Sweep
 from detector.sweep.reporting import (
@@ -128,11 +128,11 @@ def _remember(path: Path, reported: ReportedEpoch) -> None:
 @contextlib.contextmanager
 def _started(argv: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     folder = Path(environment["DETSWEEP_TRIAL_DIR"])
-    with (folder / "output.log").open("ab") as output:
+    with (folder / "output.log").open("ab") as output, Watcher() as watcher:
         try:
             # A group of its own, so that the program's children end with it.
             process = subprocess.Popen(
-                dying_with_this_process(_required(argv)),
+                _required(argv),
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -146,6 +146,7 @@ def _started(argv: list[str], environment: Mapping[str, str]) -> Iterator[subpro
                 where=" ".join(argv),
                 remedy="check `program` and `command` of the sweep file",
             ) from error
+        watcher.watch(process)
         yield process
 
 

@@ -16,10 +16,8 @@ import json
 import os
 import queue
 import secrets
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -139,7 +137,7 @@ class _TrackerInProcess:
 
     def model(self, export: Callable[[], Path]) -> None:
         if self._is_open:
-            _try(lambda: self._send({"model": str(_own_copy(export()))}))
+            _try(lambda: self._send(_whole(export())))
 
     def end(self, outcome: Outcome) -> None:
         self._send({"outcome": outcome})
@@ -188,11 +186,9 @@ class _TrackerInRun:
         pass
 
 
-def _own_copy(model: Path) -> Path:
-    """A copy for the other process, which removes it: the training's folder may soon be gone."""
-    copy = Path(tempfile.mkdtemp(prefix="detsweep-wandb-")) / model.name
-    shutil.copyfile(model, copy)
-    return copy
+def _whole(model: Path) -> Mapping[str, Any]:
+    """The file itself for the other process: the training's folder may soon be gone."""
+    return {"model": model.name, "content": base64.b64encode(model.read_bytes()).decode()}
 
 
 def _draw(pictures: Pictures) -> Mapping[str, bytes]:

@@ -12,16 +12,14 @@ import io
 import json
 import os
 import queue
-import shutil
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from detector.storage.locks import locked
+from detector.storage.scratch import scratch_folder, scratch_lock
 
 EPOCH = "epoch"
 PICTURES = "validation"
@@ -38,7 +36,8 @@ def main() -> None:
     begun = inbox.next()
     if begun is None:
         return
-    with _alone(str(begun["id"])):
+    # A resumed training's process waits for the one before.
+    with scratch_lock(f"wandb-{begun['id']}"):
         run = _open(begun)
         outcome = _follow(run, inbox, int(begun["sent"]))
         if run is not None:
@@ -63,13 +62,6 @@ class _Inbox:
         self._lines.put(b"")
         # This process does not stay for ever, even if the client hangs.
         threading.Timer(_BACKGROUND_S, _end).start()
-
-
-@contextlib.contextmanager
-def _alone(run_id: str) -> Iterator[None]:
-    """Wait for the process of the same run that a resumed training had before."""
-    with locked(Path(tempfile.gettempdir()) / f"detsweep-wandb-{run_id}.lock"):
-        yield
 
 
 def _end() -> None:
@@ -127,19 +119,20 @@ def _follow(run: Any, inbox: _Inbox, sent: int) -> str:
         if "outcome" in message:
             return str(message["outcome"])
         if "model" in message:
-            _try(partial(_log_copy, run, Path(message["model"])))
+            _try(partial(_log_whole, run, message))
         elif run is not None and message["epoch"] > known:
             known = message["epoch"]
             _try(partial(_log_epoch, run, message))
     return "killed"
 
 
-def _log_copy(run: Any, model: Path) -> None:
-    try:
-        if run is not None:
-            log_model(run, model)
-    finally:
-        shutil.rmtree(model.parent)
+def _log_whole(run: Any, message: Mapping[str, Any]) -> None:
+    if run is None:
+        return
+    with scratch_folder("wandb") as scratch:
+        model = scratch / message["model"]
+        model.write_bytes(base64.b64decode(message["content"]))
+        log_model(run, model)
 
 
 def _log_epoch(run: Any, message: Mapping[str, Any]) -> None:
