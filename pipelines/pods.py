@@ -27,8 +27,8 @@ its own store."""
 POSTGRESQL: Secret = ("detsweep-postgresql", {"password": "PGPASSWORD"})
 GRPC: Secret = ("detsweep-grpc", {"token": "DETSWEEP_GRPC_TOKEN"})
 WANDB: Secret = ("detsweep-wandb", {"WANDB_API_KEY": "WANDB_API_KEY"})
-BACKENDS = (POSTGRESQL, GRPC, WANDB)
-"""Of the places where a sweep may be kept."""
+_OF_BACKENDS: Mapping[str, Secret] = {"postgresql": POSTGRESQL, "grpc": GRPC, "wandb": WANDB}
+"""Of the places where a sweep may be kept, by how their URLs begin."""
 
 _HOUR_S = 3600
 _CPU_TIMEOUT_S, _GPU_TIMEOUT_S = 6 * _HOUR_S, 7 * 24 * _HOUR_S
@@ -57,6 +57,19 @@ class Pods:
     node_selector: object
     tolerations: object
     node_affinity: object
+
+    @property
+    def of_backend(self) -> tuple[Secret, ...]:
+        """What opens the place where the trials are kept."""
+        url = self.settings.backend
+        return tuple(
+            secret for kind, secret in _OF_BACKENDS.items() if url is None or url.startswith(kind)
+        )
+
+    @property
+    def of_tracker(self) -> tuple[Secret, ...]:
+        """What a step needs that shows trainings at W&B."""
+        return (WANDB,) if self.settings.tracker in (None, "wandb") else ()
 
     def check(self, task: dsl.PipelineTask, name: str, *secrets: Secret) -> None:
         """For a step that trains nothing."""
@@ -117,7 +130,7 @@ class Pods:
         kubernetes.use_field_path_as_env(task, POD_UID, "metadata.uid")
         for label, value in self._labels(task).items():
             kubernetes.add_pod_label(task, label, value)
-        for secret, keys in secrets:
+        for secret, keys in dict(secrets).items():
             kubernetes.use_secret_as_env(task, secret, dict(keys), optional=True)
 
     def _labels(self, task: dsl.PipelineTask) -> dict[str, str]:

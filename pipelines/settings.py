@@ -37,6 +37,9 @@ class Settings:
             each GPU. A pod has 64 MiB by default. It counts towards the memory limit.
         pull_secrets: Secrets of the pipeline's namespace that open the image's registry.
         queue: Kueue's local queue that the pods wait in; empty for none.
+        backend: URL of where the run's trials are kept; None where the run itself says it, as a
+            pipeline that is compiled ahead of its runs: then steps get the Secrets of all.
+        tracker: of the run's configuration; None in the same way.
     """
 
     label: str = "default"
@@ -49,6 +52,8 @@ class Settings:
     shared_memory: str | None = None
     pull_secrets: tuple[str, ...] = field(default=())
     queue: str = ""
+    backend: str | None = None
+    tracker: str | None = None
 
     @property
     def of_training(self) -> Resources:

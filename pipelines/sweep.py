@@ -23,7 +23,7 @@ from components.image import IMAGE
 from components.prepare import prepare
 from components.select import select
 from components.sweep_init import sweep_init
-from pipelines.pods import BACKENDS, S3, WANDB, Pods
+from pipelines.pods import S3, Pods
 from pipelines.settings import Settings
 
 
@@ -110,7 +110,7 @@ def build_pipeline(settings: Settings) -> Any:
             agents=agents,
             manifest=prepared.outputs["manifest"],
         )
-        pods.check(created, "Create the sweep", S3, *BACKENDS)
+        pods.check(created, "Create the sweep", S3, *pods.of_backend)
 
         with dsl.ParallelFor(created.outputs["Output"], name="agents") as agent_number:
             working = agent(
@@ -120,7 +120,7 @@ def build_pipeline(settings: Settings) -> Any:
                 backend_url=backend_url,
                 sweep=created.outputs["sweep"],
             )
-            pods.train(working, "Run trials", S3, *BACKENDS)
+            pods.train(working, "Run trials", S3, *pods.of_backend, *pods.of_tracker)
 
         selected = select(
             agents=agents,
@@ -131,7 +131,7 @@ def build_pipeline(settings: Settings) -> Any:
             ended=dsl.Collected(working.outputs["trials"]),
         )
         # What agents left is trained here, and trials that tie are trained on another fold.
-        pods.train(selected, "Choose the best", S3, *BACKENDS)
+        pods.train(selected, "Choose the best", S3, *pods.of_backend, *pods.of_tracker)
 
         with dsl.ParallelFor(prepared.outputs["Output"], name="folds") as fold_number:
             trained = fold(
@@ -153,9 +153,10 @@ def build_pipeline(settings: Settings) -> Any:
                 best=selected.outputs["best"],
             )
             if settings.fold_is_in_its_pod:
-                pods.train(trained, "Train a fold", S3, WANDB, gpus=settings.gpus_per_fold)
+                gpus = settings.gpus_per_fold
+                pods.train(trained, "Train a fold", S3, *pods.of_tracker, gpus=gpus)
             else:
-                pods.watch(trained, "Train a fold", S3)
+                pods.watch(trained, "Train a fold", S3, *pods.of_tracker)
 
         built = ensemble(
             store_url=store_url,
@@ -164,7 +165,7 @@ def build_pipeline(settings: Settings) -> Any:
             sweep=created.outputs["sweep"],
             folds=dsl.Collected(trained.outputs["scores"]),
         )
-        pods.build(built, "Build the ensemble", S3, WANDB)
+        pods.build(built, "Build the ensemble", S3, *pods.of_tracker)
         verdict: str = built.outputs["Output"]
         return verdict
 

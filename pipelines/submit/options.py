@@ -105,6 +105,8 @@ class Asked:
             checking=_no_more(CHECKING, training),
             pull_secrets=tuple(self.pull_secrets),
             queue=self.queue,
+            backend=values["backend_url"],
+            tracker=config.tracker,
         )
         if self.folds_on == "pod" and settings.nodes_per_fold > 1:
             raise SubmitError(

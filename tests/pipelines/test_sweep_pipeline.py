@@ -158,14 +158,50 @@ def test_a_restricted_namespace_takes_every_pod(pods: dict[str, dict[str, Any]])
         assert context["runAsNonRoot"] and int(context["runAsUser"]) == 10001
 
 
-def test_each_step_gets_the_secrets_that_it_needs_and_no_other(
-    pods: dict[str, dict[str, Any]],
-) -> None:
-    secrets = {
-        name: {secret["secretName"].removeprefix("detsweep-") for secret in spec["secretAsEnv"]}
+def secrets_of(pods: dict[str, dict[str, Any]]) -> dict[str, set[str]]:
+    return {
+        name.removeprefix("exec-"): {
+            secret["secretName"].removeprefix("detsweep-") for secret in spec["secretAsEnv"]
+        }
         for name, spec in pods.items()
     }
-    assert secrets == {
+
+
+@pytest.mark.parametrize(
+    ("backend", "tracker", "of_backend", "of_tracker"),
+    [
+        ("postgresql://detsweep@there/detsweep", "none", {"postgresql"}, set()),
+        ("postgresql://detsweep@there/detsweep", "wandb", {"postgresql"}, {"wandb"}),
+        ("grpcs://there:13000", "none", {"grpc"}, set()),
+        ("wandb://team/receipts", "none", {"wandb"}, set()),
+        ("journal:///shared/trials.log", "none", set(), set()),
+    ],
+)
+@pytest.mark.parametrize("gpus", [1, 4])
+def test_a_submitted_run_has_no_secret_of_what_it_does_not_use(
+    backend: str,
+    tracker: str,
+    of_backend: set[str],
+    of_tracker: set[str],
+    gpus: int,
+    tmp_path: Path,
+) -> None:
+    settings = Settings(backend=backend, tracker=tracker, gpus_per_fold=gpus)
+    assert secrets_of(documents_of(settings, tmp_path)[1]) == {
+        "prepare": {"s3"},
+        "sweep-init": {"s3"} | of_backend,
+        "agent": {"s3"} | of_backend | of_tracker,
+        "select": {"s3"} | of_backend | of_tracker,
+        "fold": {"s3"} | of_tracker,
+        "ensemble": {"s3"} | of_tracker,
+    }
+
+
+def test_each_step_gets_the_secrets_that_it_may_need_and_no_other(
+    pods: dict[str, dict[str, Any]],
+) -> None:
+    """Of a pipeline that is compiled ahead of its runs."""
+    assert secrets_of(pods) == {
         "prepare": {"s3"},
         "sweep-init": {"s3", "postgresql", "grpc", "wandb"},
         "agent": {"s3", "postgresql", "grpc", "wandb"},

@@ -11,7 +11,7 @@ from detector.errors import ConfigError, DetsweepError, SweepError
 from detector.sweepfile.spec import parse_sweep
 from pipelines.settings import CHECKING, TRAINING_ON_CPU, TRAINING_ON_GPU, Resources, Settings
 from pipelines.submit.errors import SubmitError
-from pipelines.submit.options import Asked
+from pipelines.submit.options import DEFAULTS, Asked
 
 SWEEP = """\
 name: {name}
@@ -147,6 +147,8 @@ def test_options_become_settings_and_parameters() -> None:
         training=TRAINING_ON_GPU,
         pull_secrets=("registry", "other"),
         queue="team",
+        backend=DEFAULTS["backend_url"],
+        tracker="none",
     )
     assert request.arguments == {
         "agents": 3,
