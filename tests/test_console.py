@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.cli.progress import counting, spinning, with_bar
 from detector.console import LOG, log_line, narrow_table, plain_console, plain_errors, say
 from detector.errors import ConfigError, DetsweepError, StorageLostError, StoreLostError
 from detector.sweep.opening import open_backend
@@ -170,6 +171,21 @@ def test_text_is_printed_as_it_is(name: str) -> None:
     console.print(f"line {name}", table)
     for where in ("line", "title", "column", "cell"):
         assert f"{where} {name}" in printed.getvalue()
+
+
+@pytest.mark.parametrize("name", ["[bold]", "[/]", "[/bold]", ":dog:"])
+def test_a_bar_and_what_turns_bear_text_as_it_is(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    with spinning(f"reading {name}"):
+        pass
+    with counting(f"counting {name}") as show:
+        show(1, 2)
+    list(with_bar([1], f"seeing {name}"))
+    said = capsys.readouterr().err
+    for what in ("reading", "counting", "seeing"):
+        assert f"{what} {name}" in said
 
 
 def test_every_console_prints_text_as_it_is() -> None:

@@ -86,6 +86,13 @@ def say(line: str) -> None:
         put(text)
 
 
+def warn(line: str) -> None:
+    """Print a line to stderr, where it is in no result's way."""
+    text = log_line(redact(line), level="warning")
+    if text is not None:
+        print(text, file=sys.stderr, flush=True)
+
+
 def put(line: str) -> None:
     """Print a line at once, as it is: of a command's result.
 

@@ -51,3 +51,39 @@ def test_without_a_token_no_other_machine_is_listened_to(
     monkeypatch.delenv("DETSWEEP_GRPC_TOKEN", raising=False)
     with pytest.raises(SweepError, match="set DETSWEEP_GRPC_TOKEN"):
         serve_proxy(f"sqlite:///{tmp_path}/sweeps.db", "0.0.0.0", free_port(), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("host", "environment", "warns"),
+    [
+        ("proxy.example", {}, True),
+        ("10.0.0.7", {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, True),
+        ("proxy", {}, True),
+        ("proxy", {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, False),
+        ("proxy.team.svc", {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, False),
+        ("127.0.0.1", {}, False),
+        ("proxy.example", {"DETSWEEP_GRPC_UNENCRYPTED": "1"}, False),
+        ("proxy.example", {"DETSWEEP_GRPC_TOKEN": ""}, False),
+    ],
+)
+def test_who_shows_a_token_to_all_on_the_way_is_warned_once(
+    host: str,
+    environment: dict[str, str],
+    warns: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("grpc", reason="detsweep[grpc] is not installed")
+    from detector.sweep.backends.grpc_proxy import _warn_of_listeners, open_proxy
+
+    _warn_of_listeners.cache_clear()
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    for name, value in {"DETSWEEP_GRPC_TOKEN": "t0ken", **environment}.items():
+        monkeypatch.setenv(name, value)
+    for _ in range(2):
+        open_proxy(f"grpc://{host}:13000")  # which connects at the first question
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err.count("unencrypted") == int(warns)
+    assert "t0ken" not in said.err
+    assert not warns or f"grpcs://{host}:13000" in said.err

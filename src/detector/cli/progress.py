@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from detector.console import LogStyle, log_line, plain_console
 from detector.training.result import OnStep
@@ -30,7 +31,8 @@ def note(line: str) -> None:
 def with_bar(items: Sequence[T], what: str, noun: str = "page") -> Iterator[T]:
     """The items, one after the other; `what` stands before the bar."""
     if console := _terminal():
-        yield from track(items, what, console=console)
+        with _bar(console) as progress:
+            yield from progress.track(items, description=what)
     else:
         show = _lines_of(f"{what} on {counted(len(items), noun)}")
         for done, item in enumerate(items):
@@ -45,7 +47,7 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     if console is None:
         yield _lines_of(what)
         return
-    with Progress(console=console, transient=True) as progress:
+    with _bar(console, transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
@@ -72,7 +74,7 @@ def spinning(what: str) -> Iterator[None]:
         note(what)
         yield
         return
-    with console.status(what):
+    with console.status(Text(what)):
         yield
 
 
@@ -84,7 +86,7 @@ def epoch_bar() -> Iterator[OnStep | None]:
     if console is None or not sys.stdout.isatty():
         yield None
         return
-    with Progress(console=console, transient=True) as progress:
+    with _bar(console, transient=True) as progress:
         task = progress.add_task("starting", total=None)
 
         def show(epoch: int, done: int, of: int) -> None:
@@ -92,6 +94,13 @@ def epoch_bar() -> Iterator[OnStep | None]:
             progress.update(task, description=what, completed=done, total=of)
 
         yield show
+
+
+def _bar(console: Console, *, transient: bool = False) -> Progress:
+    """rich's own columns read markup in what is said of the work."""
+    said = TextColumn("{task.description}", style="progress.description", markup=False)
+    columns = (said, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=transient)
 
 
 def _terminal() -> Console | None:

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from optuna.storages._grpc.auto_generated import api_pb2_grpc
 from optuna.storages._grpc.client import GrpcClientCache
 from optuna.storages._grpc.servicer import OptunaStorageProxyService
 
+from detector.console import warn
 from detector.errors import SweepError
 from detector.interrupt import ASKS_TO_END
 from detector.sweep.backends.urls import backend_error
@@ -35,6 +37,12 @@ TOKEN = "DETSWEEP_GRPC_TOKEN"
 TLS_CERT, TLS_KEY, TLS_CA = (f"DETSWEEP_GRPC_TLS_{name}" for name in ("CERT", "KEY", "CA"))
 """PEM files: the proxy's certificate and its key; and for agents the authority that has signed it,
 where that is none of those that everybody knows."""
+
+UNENCRYPTED = "DETSWEEP_GRPC_UNENCRYPTED"
+"""Set to 1 by who knows that nobody listens between an agent and a proxy without TLS."""
+
+_IN_A_CLUSTER = ("KUBERNETES_SERVICE_HOST", (".svc", ".svc.cluster.local"))
+"""What a pod's environment has, and how a service's name ends, unless it is one word."""
 
 _HEADER = "authorization"
 _ANSWER_S = 60.0
@@ -98,6 +106,8 @@ class ProxyStorage(GrpcStorageProxy):
         self._cache = GrpcClientCache(self._stub)
 
     def _open(self, place: str, options: list[tuple[str, int]]) -> grpc.Channel:
+        if os.environ.get(TOKEN) and os.environ.get(UNENCRYPTED) != "1":
+            _warn_of_listeners(self._host, place)
         return grpc.insecure_channel(place, options=options)
 
 
@@ -109,6 +119,22 @@ class EncryptedProxyStorage(ProxyStorage):
     def _open(self, place: str, options: list[tuple[str, int]]) -> grpc.Channel:
         known = _pem(TLS_CA) if os.environ.get(TLS_CA) else None
         return grpc.secure_channel(place, grpc.ssl_channel_credentials(known), options=options)
+
+
+@cache
+def _warn_of_listeners(host: str, place: str) -> None:
+    """Say once that a token goes where others could read it."""
+    if not _is_this_machine_alone(host) and not _is_in_this_cluster(host):
+        warn(
+            f"warning: the token goes to grpc://{place} unencrypted: who listens on the way can "
+            f"take it. Give the proxy a certificate and ask for grpcs://{place} "
+            f"(docs/sweep-backends.md); {UNENCRYPTED}=1 says that nobody listens there"
+        )
+
+
+def _is_in_this_cluster(host: str) -> bool:
+    variable, endings = _IN_A_CLUSTER
+    return variable in os.environ and ("." not in host or host.endswith(endings))
 
 
 def _pem(variable: str) -> bytes:
