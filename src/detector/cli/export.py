@@ -1,6 +1,5 @@
 """`detsweep export`: a checkpoint, a run or a model as the file that somebody needs."""
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from detector.export.bits import Precision
 from detector.export.layout_names import Layout
 from detector.extras import need
 from detector.storage.output import require_output, write_output
+from detector.storage.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from detector.data.data_set import Reading
@@ -55,8 +55,7 @@ def export_model(
     require_output(target)
     from detector.data.data_set import Reading
 
-    with tempfile.TemporaryDirectory(prefix="detsweep-export-") as scratch:
-        folder = Path(scratch)
+    with scratch_folder("export") as folder:
         model = _exported(_found(source), folder)
         if precision is not Precision.FLOAT32:
             reading = Reading(None, label_format, held_out)

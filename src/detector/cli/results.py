@@ -1,6 +1,5 @@
 """What `detsweep predict` writes of the pictures that it reads, and where."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from detector.errors import DataError
 from detector.evaluation.overlay import draw_overlay, encode_png
 from detector.names import require_utf8
 from detector.storage.output import open_lines, require_output, write_output
+from detector.storage.scratch import scratch_folder
 
 Image = NDArray[np.uint8]
 
@@ -71,9 +71,9 @@ class Places:
     @contextmanager
     def opened(self) -> Iterator["Results"]:
         """What takes the results; all of them are written when the block ends well."""
-        with tempfile.TemporaryDirectory(prefix="detsweep-pages-") as scratch:
+        with scratch_folder("pages") as scratch:
             with open_lines(self.lines_file) as write_line:
-                results = Results(self, write_line, self._labels(Path(scratch)))
+                results = Results(self, write_line, self._labels(scratch))
                 yield results
             results.finish()
 
