@@ -152,14 +152,22 @@ def test_page_without_text_is_used_with_a_warning(root: Path, write_page: WriteP
 def test_same_image_twice_is_a_warning_that_says_where(root: Path, write_page: WritePage) -> None:
     first = write_page("train", "a")
     write_page("train", "b").write_bytes(first.read_bytes())
-    write_page("val", "c").write_bytes(first.read_bytes())
     report = check_data(root)
     assert {problem.file: problem.reason for problem in report.of_level("warning")} == {
         "train/images/b.jpg": "the same image as train/images/a.jpg",
-        "val/images/c.jpg": "the same image as train/images/a.jpg, "
-        "which is on the other side of the split",
     }
-    assert len(report.pages) == 3
+    assert len(report.pages) == 2
+
+
+def test_same_image_in_both_parts_is_an_error_of_the_page_to_train_on(
+    root: Path, write_page: WritePage
+) -> None:
+    first = write_page("train", "a")
+    write_page("val", "c").write_bytes(first.read_bytes())
+    report = check_data(root)
+    assert [(p.level, p.file) for p in report.problems] == [("error", "train/images/a.jpg")]
+    assert "val/images/c.jpg, which is held out" in report.problems[0].reason
+    assert [page.name for page in report.pages] == ["val/images/c.jpg"]
 
 
 def test_training_page_of_a_held_out_group_is_not_usable(root: Path, write_page: WritePage) -> None:

@@ -128,11 +128,12 @@ def folds(
     held_out: HeldOut = None,
 ) -> None:
     """Split a data set into folds by whole groups."""
+    from detector.data.alike import find_alike
     from detector.data.data_set import DataSet, Reading
     from detector.data.folds import make_folds
 
     pages = DataSet.read(source, Reading(group_column, label_format, held_out)).pages()
-    manifest = make_folds(pages, count, seed, held_out_fraction)
+    manifest = make_folds(pages, count, seed, held_out_fraction, find_alike(pages))
     write_output(out, manifest.to_json().encode())
     # Beside the result, which `-` puts on the standard output.
     plain_console(stderr=out == STDOUT).print(_folds_table(manifest), f"wrote {out}", sep="\n")

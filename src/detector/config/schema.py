@@ -94,6 +94,8 @@ class DataConfig(_Section):
     are trained on."""
     held_out_fraction: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
     """Share of the boxes kept away from all training where the data set has no split of its own."""
+    allow_duplicates: bool = False
+    """Whether pages to train on may show the same picture as held-out ones."""
     max_pixels: PositiveInt = 100_000_000
     """Larger images are refused before they are decoded."""
     resize: ResizeConfig = ResizeConfig()

@@ -4,11 +4,20 @@ trained on or scored. Nothing is mended here; `detector.data.convert` writes cle
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from detector.data.alike import (
+    LEAK_REMEDY,
+    Alike,
+    Look,
+    alike_by_name,
+    leak_in_words,
+    leaks,
+    look_of,
+)
 from detector.data.data_set import AS_FOUND, DataSet, LabelledImage, Reading
 from detector.data.fit import likely_misfits, no_text_at_all, odd_outlines
 from detector.data.images import MAX_PIXELS, decode_image, read_bytes
@@ -33,6 +42,7 @@ class CheckReport:
         dropped_boxes: how many these are.
         group_column: the column of index.csv that groups pages, if any.
         labels: the formats that were recognised, in words.
+        alike: the names of pages that show the same picture, two by two.
     """
 
     problems: tuple[Problem, ...]
@@ -41,6 +51,7 @@ class CheckReport:
     dropped_boxes: int
     group_column: str | None
     labels: str
+    alike: tuple[tuple[str, str], ...] = ()
 
     def of_level(self, level: Level) -> list[Problem]:
         """The problems of one level, in their order."""
@@ -76,6 +87,7 @@ def check_data(
     *,
     max_pixels: int = MAX_PIXELS,
     reading: Reading = AS_FOUND,
+    allow_duplicates: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
     """Look at every image and every box of a data set.
@@ -84,6 +96,7 @@ def check_data(
         root: a folder in one of the layouts of `detector.data.formats.layout`.
         max_pixels: images with more are errors; their header is enough to know.
         reading: what of the data set is decided already.
+        allow_duplicates: whether pages to train on may show the same picture as held-out ones.
         on_progress: is called after each image with the number done and the number of all.
 
     Raises:
@@ -96,9 +109,12 @@ def check_data(
     kept: list[Page] = []
     dropped = 0
     by_content: dict[str, list[Page]] = defaultdict(list)
+    looks: dict[str, Look] = {}
     for done, found in enumerate(_inspect_all(data_set.labelled, max_pixels), start=1):
         problems += found.problems
         by_content[found.sha256].append(found.page)
+        if found.look is not None:
+            looks[found.page.name] = found.look
         if found.kept is not None and found.page.name not in bad:
             page, count = found.kept
             kept.append(page)
@@ -107,12 +123,18 @@ def check_data(
                 pages.append(page)
         if on_progress is not None:
             on_progress(done, len(data_set.labelled))
-    for same in by_content.values():
-        problems += _duplicate_problems(same)
+    alike = alike_by_name(looks)
+    leaking = leaks([item.page for item in data_set.labelled], alike)
+    same = {name: first for pages_of in by_content.values() for name, first in _copies(pages_of)}
+    problems += _duplicate_problems(alike, leaking, same, allow_duplicates)
+    if not allow_duplicates:
+        pages = [page for page in pages if page.name not in leaking]
+        kept = [page for page in kept if page.name not in leaking]
     problems += no_text_at_all(pages)
     problems += odd_outlines(pages)
     problems += likely_misfits(pages, max_pixels)
     problems.sort(key=lambda problem: problem.file)
+    usable = {page.name for page in pages}
     return CheckReport(
         tuple(problems),
         tuple(pages),
@@ -120,6 +142,7 @@ def check_data(
         dropped,
         data_set.group_column,
         data_set.labels,
+        tuple(pair for pair in alike if usable.issuperset(pair)),
     )
 
 
@@ -129,6 +152,7 @@ class _Inspected:
 
     page: Page
     sha256: str
+    look: Look | None
     problems: list[Problem]
     kept: tuple[Page, int] | None
 
@@ -142,23 +166,35 @@ def _inspect_all(labelled: Sequence[LabelledImage], max_pixels: int) -> Iterator
 def _inspect(labelled: LabelledImage, max_pixels: int) -> _Inspected:
     page = labelled.page
     problems: list[Problem] = []
-    content = b""
+    content, look = b"", None
     size: tuple[float, float] = _UNKNOWN_SIZE
     try:
         content = read_bytes(page.image)
-        height, width, _ = decode_image(content, page.name, max_pixels).shape
-        size = (width, height)
+        pixels = decode_image(content, page.name, max_pixels)
+        size = (pixels.shape[1], pixels.shape[0])
+        look = look_of(pixels)
     except DataError as error:
         problems.append(Problem("error", page.name, error.problem, remedy=error.remedy))
     kept = None if problems else labelled.without_bad_boxes(size)
     problems += labelled.problems(size)
-    return _Inspected(page, hashlib.sha256(content).hexdigest(), problems, kept)
+    return _Inspected(page, hashlib.sha256(content).hexdigest(), look, problems, kept)
 
 
-def _duplicate_problems(same: Sequence[Page]) -> Iterator[Problem]:
+def _copies(same: Sequence[Page]) -> Iterator[tuple[str, str]]:
+    """All but the first of some pages, each with the first."""
     first, *others = same
-    for page in others:
-        leak = (
-            ", which is on the other side of the split" if page.held_out != first.held_out else ""
-        )
-        yield Problem("warning", page.name, f"the same image as {first.name}{leak}")
+    yield from ((page.name, first.name) for page in others)
+
+
+def _duplicate_problems(
+    alike: Alike, leaking: Mapping[str, str], same: Mapping[str, str], allow: bool
+) -> Iterator[Problem]:
+    for name, measuring in leaking.items():
+        reason = leak_in_words(measuring)
+        yield Problem("warning" if allow else "error", name, reason, remedy=LEAK_REMEDY)
+    for name, first in same.items():
+        if name not in leaking and first not in leaking:
+            yield Problem("warning", name, f"the same image as {first}")
+    for first, name in alike:
+        if name not in same and name not in leaking and first not in leaking:
+            yield Problem("warning", name, f"shows the same picture as {first}")

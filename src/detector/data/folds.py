@@ -150,13 +150,17 @@ class Folds:
 
 
 def make_folds(
-    pages: Sequence[Page], count: int, seed: int, held_out_fraction: float = 0.2
+    pages: Sequence[Page],
+    count: int,
+    seed: int,
+    held_out_fraction: float = 0.2,
+    alike: Sequence[tuple[str, str]] = (),
 ) -> Manifest:
     """Split pages into folds with about equally many boxes, never splitting a group.
 
-    Pages with the same image bytes count as one group. The largest groups come first, each to the
-    fold with the fewest boxes so far, so that two folds differ by one group's boxes at most. The
-    result depends on the seed and the pages, not on their order.
+    Pages with the same image bytes count as one group, and so do pages that look alike. The largest
+    groups come first, each to the fold with the fewest boxes so far, so that two folds differ by
+    one group's boxes at most. The result depends on the seed and the pages, not on their order.
 
     Args:
         pages: of one data set, names unique.
@@ -164,13 +168,14 @@ def make_folds(
         seed: decides ties, and which groups are held out.
         held_out_fraction: about this share of the boxes is held out, if no page is already; 0
             holds out nothing.
+        alike: names of pages that show the same picture (`alike.find_alike`).
 
     Raises:
         DataError: there are fewer groups than folds (and one more if pages are to be held out), or
             an image cannot be read.
     """
     entries = _describe(sorted(pages, key=lambda page: page.name))
-    groups = _merge_groups(entries)
+    groups = _merge_groups(entries, alike)
     held_out = {page.name for page in pages if page.held_out}
     if held_out_fraction == 0 and not held_out:
         _require_groups(len(groups), count, f"{count} folds")
@@ -256,8 +261,10 @@ def _annotation_sha256(page: Page) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _merge_groups(entries: Sequence[PageEntry]) -> list[list[PageEntry]]:
-    """Sets of pages that must share a fold: of one group, or with the same image bytes."""
+def _merge_groups(
+    entries: Sequence[PageEntry], alike: Sequence[tuple[str, str]]
+) -> list[list[PageEntry]]:
+    """Sets of pages that must share a fold: of one group, or with the same picture."""
     parents: dict[str, str] = {}
 
     def root_of(key: str) -> str:
@@ -268,6 +275,9 @@ def _merge_groups(entries: Sequence[PageEntry]) -> list[list[PageEntry]]:
     for entry in entries:
         if entry.group is not None:
             parents[root_of(f"image {entry.sha256}")] = root_of(f"group {entry.group}")
+    image_of = {entry.name: f"image {entry.sha256}" for entry in entries}
+    for one, other in alike:
+        parents[root_of(image_of[one])] = root_of(image_of[other])
     groups: dict[str, list[PageEntry]] = defaultdict(list)
     for entry in entries:
         groups[root_of(f"image {entry.sha256}")].append(entry)

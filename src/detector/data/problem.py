@@ -53,9 +53,13 @@ def refuse_errors(problems: Sequence[Problem], where: str) -> None:
         return
     listed = [f"\n    {problem}" for problem in errors[:_SHOWN]]
     more = f"\n    and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+    own = {problem.remedy for problem in errors}
+    usual = (
+        "`detsweep data check` lists all; mend the files, or leave them out with "
+        "`detsweep data convert --drop-bad`"
+    )
     raise DataError(
         f"the data set has {counted(len(errors), 'error')}:" + "".join(listed) + more,
         where=where,
-        remedy="`detsweep data check` lists all; mend the files, "
-        "or leave them out with `detsweep data convert --drop-bad`",
+        remedy=(own.pop() if len(own) == 1 else None) or usual,
     )

@@ -7,6 +7,7 @@ from detector.choosing.ranking import FEW_PAGES
 from detector.config.loading import load_config
 from detector.config.schema import Config
 from detector.console import say
+from detector.data.alike import find_alike
 from detector.data.check import CheckReport, check_data
 from detector.data.data_set import DataSet
 from detector.data.fit import require_text
@@ -68,13 +69,22 @@ def prepare(run: Run, overrides: Sequence[str], gpus_per_fold: int = 1) -> Prepa
 
     say(f"checking {config.data.path}")
     root = fetch(config.data.path)
-    report = check_data(root, max_pixels=config.data.max_pixels, reading=reading_of(config.data))
+    report = check_data(
+        root,
+        max_pixels=config.data.max_pixels,
+        reading=reading_of(config.data),
+        allow_duplicates=config.data.allow_duplicates,
+    )
     run.write_check(report.to_json())
     refuse_errors(report.problems, config.data.path)
     _say_warnings(report)
 
     manifest = make_folds(
-        report.pages, config.folds.count, config.seed, config.data.held_out_fraction
+        report.pages,
+        config.folds.count,
+        config.seed,
+        config.data.held_out_fraction,
+        report.alike,
     )
     _require_text_in_folds(report.pages, manifest)
     _say_if_few(manifest)
@@ -154,7 +164,8 @@ def refuse_other_data(run: Run, config: Config) -> None:
         return
     data = config.data
     pages = DataSet.read(data.path, reading_of(data)).pages()
-    folds = make_folds(pages, config.folds.count, config.seed, data.held_out_fraction)
+    alike = find_alike(pages, data.max_pixels)
+    folds = make_folds(pages, config.folds.count, config.seed, data.held_out_fraction, alike)
     if folds.digest() != run.manifest.digest():
         raise StoreError(
             f"this store holds a run on the data set {before}, and not on {data.path}",

@@ -41,6 +41,7 @@ _FIXED_BY_PREPARE = (
     "data.format",
     "data.held_out",
     "data.held_out_fraction",
+    "data.allow_duplicates",
     "folds.",
 )
 _PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
