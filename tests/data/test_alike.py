@@ -17,6 +17,7 @@ from detector.data.data_set import DataSet
 from detector.data.folds import make_folds
 from detector.data.images import read_image
 from detector.data.opening import split_pages
+from detector.data.output_format import OutputFormat
 from detector.data.page import Page
 from detector.data.problem import refuse_errors
 from detector.data.synthetic.drawing import draw_receipts
@@ -119,7 +120,7 @@ def test_a_copy_of_a_held_out_page_is_refused_until_it_is_left_out_or_allowed(
         refuse_errors(report.problems, "data")
     assert [problem.file for problem in report.of_level("error")] == ["train/images/again.jpg"]
     assert check_data(root, allow_duplicates=True).of_level("error") == []
-    write_data_set(report.kept, tmp_path / "clean", "icdar")
+    write_data_set(report.kept, tmp_path / "clean", OutputFormat.ICDAR)
     assert len(split_pages(load_config(_of(tmp_path / "clean"))).pages) == 6
 
 
