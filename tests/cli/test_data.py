@@ -119,3 +119,11 @@ def test_synth_draws_a_sound_data_set(tmp_path: Path) -> None:
     report = check_data(tmp_path / "drawn")
     assert report.of_level("error") == []
     assert (len(report.pages), report.facts()["held_out_pages"]) == (4, 1)
+
+
+def test_convert_joins_words_to_lines(root: Path, write_page: WritePage, tmp_path: Path) -> None:
+    write_page(name="a", text="2,2,20,2,20,10,2,10,TEA\n24,2,40,2,40,10,24,10,BAG")
+    code, _ = _run("convert", root, tmp_path / "lines", "--level", "line")
+    assert code == 0
+    written = (tmp_path / "lines" / "gt" / "a.txt").read_text(encoding="utf-8")
+    assert written == "2,2,40,2,40,10,2,10,TEA BAG\n"

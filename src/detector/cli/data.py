@@ -1,5 +1,7 @@
 """`detsweep data`: check a data set, convert it, split it into folds, or draw one."""
 
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +51,13 @@ GroupColumn = Annotated[
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")]
 
 
+class TextLevel(StrEnum):
+    """What `convert` gives an outline of its own."""
+
+    AS_LABELLED = "as-labelled"
+    LINE = "line"
+
+
 @app.command()
 def check(
     source: Source,
@@ -87,6 +96,10 @@ def convert(
             "which nothing is left.",
         ),
     ] = False,
+    level: Annotated[
+        TextLevel,
+        typer.Option(help="`line` joins words to lines, by the rule of docs/data-sets.md."),
+    ] = TextLevel.AS_LABELLED,
     group_column: GroupColumn = None,
     label_format: LabelFormat = None,
     held_out: HeldOut = None,
@@ -96,12 +109,16 @@ def convert(
     from detector.data.convert import write_data_set
     from detector.data.data_set import Reading
     from detector.data.problem import refuse_errors
+    from detector.data.to_lines import joined_to_lines
 
     report = _check(source, max_pixels, Reading(group_column, label_format, held_out))
     if not drop_bad:
         refuse_errors(report.problems, source)
     _print_report(report)
-    write_data_set(report.kept, target, to)
+    pages = report.kept
+    if level is TextLevel.LINE:
+        pages = tuple(replace(page, boxes=tuple(joined_to_lines(page.boxes))) for page in pages)
+    write_data_set(pages, target, to)
     left_out = (
         f", without {counted(report.dropped_boxes, 'bad box')}" if report.dropped_boxes else ""
     )
