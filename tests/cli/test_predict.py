@@ -77,6 +77,40 @@ def test_folders_patterns_and_pages_of_a_tiff_are_images(
     np.testing.assert_allclose(tops, [100, 100, 372, 372], atol=3)
 
 
+def test_pages_of_a_pdf_are_images(model: Path, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pypdfium2")
+    with Image.open(data / "images/page.png") as page:
+        turned = page.rotate(180)
+        page.save(tmp_path / "scan.pdf", save_all=True, append_images=[turned], resolution=100)
+    result = invoke("predict", tmp_path / "scan.pdf", "--model", model)
+    found = json.loads(result.stdout)["images"]
+    assert list(found) == [f"{tmp_path / 'scan.pdf'}#{i}" for i in (1, 2)]
+    # They are drawn at 200 dots per inch.
+    tops = [min(y for _, y in boxes[0]["points"]) for boxes in found.values()]
+    np.testing.assert_allclose(tops, [200, 744], atol=6)
+    out = tmp_path / "out"
+    words = ["predict", tmp_path / "scan.pdf", "--model", model, "--out", out, "--to", "labelme"]
+    assert invoke(*words).exit_code == 0
+    assert [page.image.name for page in DataSet.read(out).pages()] == ["scan-1.png", "scan-2.png"]
+
+
+def test_a_bad_pdf_costs_that_pdf(model: Path, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pypdfium2")
+    (data / "images/cut.pdf").write_bytes(b"%PDF-1.7\n")
+    result = invoke("predict", data / "images", "--model", model, "--csv", tmp_path / "f.csv")
+    assert result.exit_code == 1
+    assert "cut.pdf: cannot be read as a PDF file" in result.stderr
+    assert (tmp_path / "f.csv").read_text(encoding="utf-8").count("page.png") == 1
+
+
+def test_a_page_of_too_many_pixels_costs_that_page(model: Path, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pypdfium2")
+    with Image.open(data / "images/page.png") as page:
+        page.save(tmp_path / "scan.pdf", resolution=72)
+    words = ["predict", tmp_path / "scan.pdf", "--model", model, "--max-pixels", 500_000]
+    assert "711x1422 is 1,011,042 pixels" in invoke(*words).stderr
+
+
 def test_a_bad_image_costs_that_image(model: Path, data: Path, tmp_path: Path) -> None:
     (data / "images/cut.png").write_bytes((data / "images/page.png").read_bytes()[:90])
     lines = tmp_path / "found.jsonl"

@@ -1,9 +1,11 @@
 """Decoding of image files: what is upright, what is white, and what is refused."""
 
+import base64
 import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,6 +91,43 @@ def test_16_bit_grey_is_scaled_to_8_bits(kind: str) -> None:
     assert pixels[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
+@pytest.mark.parametrize(
+    ("grey", "expected"),
+    [
+        (np.array([[0, 2048, 4095]], np.uint16), [0, 128, 255]),
+        (np.array([[0, 300, 65535]], np.int32), [0, 1, 255]),
+        (np.array([[-0.5, 0.5, 1.0]], np.float32), [0, 128, 255]),
+        (np.array([[0.0, 100.0, 255.0]], np.float32), [0, 100, 255]),
+        (np.array([[0.0, 2048.0, 4095.0]], np.float32), [0, 128, 255]),
+    ],
+)
+def test_grey_of_more_bits_is_scaled_to_8(grey: NDArray[Any], expected: list[int]) -> None:
+    pixels = decode_image(_encode(Image.fromarray(grey), "TIFF"), "page")
+    assert pixels.tolist() == [[[value] * 3 for value in expected]]
+
+
+def test_grey_that_is_no_number_is_an_error() -> None:
+    grey = Image.fromarray(np.array([[0, np.nan]], np.float32))
+    with pytest.raises(DataError, match="not finite"):
+        decode_image(_encode(grey, "TIFF"), "page")
+
+
+def test_avif_is_read(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48), (200, 20, 30)).save(tmp_path / "a.avif")
+    pixels = read_image(tmp_path / "a.avif")
+    assert pixels.shape == (48, 64, 3)
+    np.testing.assert_allclose(pixels[10, 10], [200, 20, 30], atol=6)
+
+
+def test_heic_is_read_and_turned(tmp_path: Path) -> None:
+    pytest.importorskip("pi_heif")
+    (tmp_path / "a.HEIC").write_bytes(base64.b64decode(HEIC))
+    pixels = read_image(tmp_path / "a.HEIC")
+    assert pixels.shape == (64, 48, 3)
+    assert image_size(tmp_path / "a.HEIC") == (48, 64)
+    assert pixels[12, 32].max() < 60 and pixels[60, 32].min() > 200
+
+
 def test_1_bit_image_is_black_and_white() -> None:
     bits = Image.fromarray(np.array([[0, 255]], dtype=np.uint8)).convert("1")
     assert decode_image(_encode(bits), "page").tolist() == [[[0, 0, 0], [255, 255, 255]]]
@@ -155,11 +194,6 @@ def test_postscript_is_not_an_image() -> None:
         decode_image(content, "page")
 
 
-def test_32_bit_pixels_are_an_error() -> None:
-    with pytest.raises(DataError, match="32 bits"):
-        decode_image(_encode(Image.new("F", (2, 2)), "TIFF"), "scan")
-
-
 def test_image_at_the_pixel_limit_is_read_and_one_above_is_refused() -> None:
     content = _encode(Image.fromarray(_UPRIGHT))
     assert decode_image(content, "page", max_pixels=8).shape == (2, 4, 3)
@@ -191,3 +225,17 @@ def test_a_pdf_is_to_be_rendered(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7\n")
     with pytest.raises(DataError, match="render its pages as images first"):
         read_image(tmp_path / "a.pdf")
+
+
+HEIC = """
+AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAchtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAA
+AAAAAAAAAAADRpbG9jAAAAAERAAAIAAQAAAAAB7AABAAAAAAAAACgAAgAAAAACFAABAAAAAAAAACQAAAA4aWluZgAA
+AAAAAgAAABVpbmZlAgAAAAABAABodmMxAAAAABVpbmZlAgAAAQACAABFeGlmAAAAAA5waXRtAAAAAAABAAABB2lwcn
+AAAADmaXBjbwAAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroC
+QGEAAQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm
+5jbHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xhcAAAAEAAAAABAAAAMAAAAAEAAAAAAAAAAv////AA
+AAACAAAAEHBpeGkAAAAAAwgICAAAAAlpcm90AwAAABlpcG1hAAAAAAAAAAEAAQaBAgMFhIYAAAAaaXJlZgAAAAAAAA
+AOY2RzYwACAAEAAQAAAFRtZGF0AAAAJCgBr1j5Rq6LsZKX+2toNNQgbExD9G6iHLY0EIqZNml2yu0e7gAAAAZFeGlm
+AABNTQAqAAAACAABARIAAwAAAAEABgAAAAAAAA==
+"""
+"""64 x 48 pixels, white with a black bar of 40 x 16 at 8, 8, and to be turned by a quarter."""

@@ -69,8 +69,8 @@ def predict_images(
 ) -> None:
     """Find the text of images; outlines are in each image's own pixels, upright.
 
-    Each page of a TIFF is an image. One that cannot be read is named and left out; then the exit
-    code is 1.
+    Each page of a TIFF or a PDF is an image. One that cannot be read is named and left out; then
+    the exit code is 1.
     """
     from detector.cli.results import Places
     from detector.data.pictures import find_pictures

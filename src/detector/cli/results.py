@@ -168,8 +168,9 @@ class _DataSet:
         write_data_set(self.pages, self.folder, self.to)
 
     def _image_file(self, picture: Picture, image: Image) -> Path:
-        """What is copied: one page of several becomes an image of its own."""
-        if picture.page is None:
+        """What is copied: one page of several, and what tools cannot read, becomes a
+        PNG."""
+        if picture.is_plain:
             return picture.path
         drawn = self.scratch / f"{picture.stem}.png"
         drawn.write_bytes(encode_png(image))

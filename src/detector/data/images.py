@@ -4,9 +4,12 @@ and prediction see the same pixels; nothing here knows of annotations.
 Pillow decodes, because it refuses a truncated file where OpenCV fills the rest with grey.
 """
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +22,21 @@ MAX_PIXELS = 100_000_000
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2"}
+    | {".avif", ".heic", ".heif"}
 )
 """Lower-case file name endings that count as images in a data set."""
 
 # An explicit list keeps out formats that run other programs to decode (EPS starts Ghostscript).
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "PPM")
+_FORMATS = ["JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "PPM", "AVIF"]
+with suppress(ImportError):  # It comes with the extra `documents`.
+    from pi_heif import register_heif_opener
+
+    register_heif_opener()
+    _FORMATS.append("HEIF")
+_INSTALL = "pip install 'detsweep[documents]', or save it as JPEG or PNG first"
 _OTHER_KINDS = {
     ".pdf": "render its pages as images first, as with `pdftoppm -r 200 -png FILE page`",
-    ".heic": "save it as JPEG or PNG first",
-    ".heif": "save it as JPEG or PNG first",
+    **({} if "HEIF" in _FORMATS else {".heic": _INSTALL, ".heif": _INSTALL}),
 }
 """What to do with files that are not images to Pillow, by their names' endings."""
 _SIDEWAYS = frozenset({5, 6, 7, 8})
@@ -75,8 +84,8 @@ def decode_image(
 ) -> NDArray[np.uint8]:
     """The pixels of an encoded image, upright: (H, W, 3) uint8 RGB.
 
-    The EXIF orientation is applied. Grey, CMYK, palette and 1-bit images become RGB, 16-bit grey is
-    scaled to 8 bits, and transparency is laid over white.
+    The EXIF orientation is applied. Grey, CMYK, palette and 1-bit images become RGB, grey of more
+    bits is scaled to 8 (see `_eight_bits`), and transparency is laid over white.
 
     Args:
         content: the bytes of the file.
@@ -187,15 +196,27 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        grey = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode in {"I", "F"}:
-        raise ValueError(f"pixels of 32 bits (mode {image.mode}) have no fixed range")
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _eight_bits(grey: NDArray[Any]) -> NDArray[np.uint8]:
+    """Grey of more bits in 8. White is the highest value of as many bits as the brightest pixel
+    needs: 12-bit scans come in files of 16 bits. Of floating grey up to 1, white is 1.
+
+    >>> _eight_bits(np.array([0, 2048, 4095])).tolist(), _eight_bits(np.array([0.5, 1.0])).tolist()
+    ([0, 128, 255], [128, 255])
+    """
+    if not np.isfinite(grey).all():
+        raise ValueError("pixels are not finite numbers")
+    brightest = float(grey.max())
+    bits = max(8, math.ceil(math.log2(max(brightest, 0) + 1)))
+    white = 1.0 if grey.dtype.kind == "f" and brightest <= 1 else 2.0**bits - 1
+    return (grey.clip(0) * (255 / white) + 0.5).astype(np.uint8)
 
 
 def _damaged(error: Exception, where: str) -> DataError:

@@ -1,4 +1,5 @@
-"""The pictures that a person names: files, folders of them, patterns, and the pages of a TIFF."""
+"""The pictures that a person names: files, folders of them, patterns, and the pages of
+a TIFF or PDF."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,10 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.data.documents import draw_pdf_page, pdf_pages
 from detector.data.images import IMAGE_SUFFIXES, page_count, read_image
 from detector.errors import DataError
 
 _WILD = frozenset("*?[")
+_PDF = ".pdf"
+_OF_TOOLS = IMAGE_SUFFIXES - {".avif", ".heic", ".heif"}
+"""Images that labelling tools read."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,11 @@ class Picture:
         return str(self.path) if self.page is None else f"{self.path}#{self.page}"
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the file is this picture, and of a kind that any program reads."""
+        return self.page is None and self.path.suffix.lower() in _OF_TOOLS
+
+    @property
     def stem(self) -> str:
         """What files of results are named after it."""
         return self.path.stem if self.page is None else f"{self.path.stem}-{self.page}"
@@ -39,8 +49,10 @@ class Picture:
         """Its pixels, upright: (H, W, 3) uint8 RGB.
 
         Raises:
-            DataError: see `read_image`.
+            DataError: see `read_image` and `draw_pdf_page`.
         """
+        if self.path.suffix.lower() == _PDF:
+            return draw_pdf_page(self.path, (self.page or 1) - 1, max_pixels)
         return read_image(self.path, max_pixels, (self.page or 1) - 1)
 
 
@@ -55,7 +67,8 @@ def find_pictures(named: Sequence[Path]) -> list[Picture]:
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES]
+        kinds = IMAGE_SUFFIXES | {_PDF}
+        files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in kinds]
         files = [p for p in files if p.name[0] != "."]
         if not files:
             raise DataError(
@@ -72,8 +85,17 @@ def _files(path: Path) -> list[Path]:
 
 
 def _pages(file: Path) -> Iterator[Picture]:
-    count = page_count(file)
+    count = _count(file)
     if count == 1:
         yield Picture(file)
     else:
         yield from (Picture(file, page) for page in range(1, count + 1))
+
+
+def _count(file: Path) -> int:
+    if file.suffix.lower() != _PDF:
+        return page_count(file)
+    try:
+        return pdf_pages(file)
+    except DataError:
+        return 1  # Who reads it will say why it cannot be read.
