@@ -21,7 +21,9 @@ def test_long_work_says_now_and_then_how_far_it_is(
     with counting("drawing") as show:
         for done in range(1, 4):
             show(done, 3)
-    assert capsys.readouterr().err == "drawing\ndrawing: 1 of 3\ndrawing: 2 of 3\n"
+    assert capsys.readouterr().err == "".join(
+        ["drawing\n", "drawing: 1 of 3, 0 s to go\n", "drawing: 2 of 3, 0 s to go\n"]
+    )
 
 
 def test_quiet_is_quiet(

@@ -73,7 +73,7 @@ def predict_images(
     the exit code is 1.
     """
     from detector.cli.results import Places
-    from detector.data.pictures import find_pictures
+    from detector.data.pictures import find_pictures, read_ahead
     from detector.export.detector import Detector
 
     pictures = find_pictures(images)
@@ -82,14 +82,14 @@ def predict_images(
     detector = Detector(model, engine)
     failed: list[Picture] = []
     with places.opened() as results:
+        read = read_ahead(pictures, max_pixels or detector.card.max_pixels())
         for picture in with_bar(pictures, "finding text", "image"):
-            try:
-                image = picture.read(max_pixels or detector.card.max_pixels())
-            except DataError as error:
+            image = next(read)
+            if isinstance(image, DataError):
                 failed.append(picture)
-                note(f"error: {error}")
-                continue
-            results.add(picture, image, detector(image))
+                note(f"error: {image}")
+            else:
+                results.add(picture, image, detector(image))
     if failed:
         note(f"{len(failed)} of {counted(len(pictures), 'image')} could not be read, see above")
         raise typer.Exit(1)

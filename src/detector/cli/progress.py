@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from detector.cli.measured import duration
 from detector.console import LogStyle, log_line, plain_console
 from detector.training.result import OnStep
 from detector.wording import counted
@@ -54,13 +55,15 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def _lines_of(what: str) -> Callable[[int, int], None]:
     note(what)
-    said = time.monotonic()
+    began = said = time.monotonic()
 
     def show(done: int, total: int) -> None:
         nonlocal said
-        if time.monotonic() - said >= EVERY_S and done < total:
-            said = time.monotonic()
-            note(f"{what}: {done} of {total}")
+        now = time.monotonic()
+        if now - said >= EVERY_S and 0 < done < total:
+            said = now
+            left = duration((now - began) / done * (total - done))
+            note(f"{what}: {done} of {total}, {left} to go")
 
     return show
 

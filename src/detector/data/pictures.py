@@ -1,7 +1,9 @@
 """The pictures that a person names: files, folders of them, patterns, and the pages of
 a TIFF or PDF."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from detector.errors import DataError
 
 _WILD = frozenset("*?[")
 _PDF = ".pdf"
+_AHEAD = 2
+"""Pictures in memory beside the one that is worked on: each may have 100 million pixels."""
 _OF_TOOLS = IMAGE_SUFFIXES - {".avif", ".heic", ".heif"}
 """Images that labelling tools read."""
 
@@ -54,6 +58,31 @@ class Picture:
         if self.path.suffix.lower() == _PDF:
             return draw_pdf_page(self.path, (self.page or 1) - 1, max_pixels)
         return read_image(self.path, max_pixels, (self.page or 1) - 1)
+
+
+def read_ahead(
+    pictures: Sequence[Picture], max_pixels: int
+) -> Iterator[NDArray[np.uint8] | DataError]:
+    """The pixels of each picture, or why it cannot be read. The next ones are read by a thread of
+    their own, while the caller works on one."""
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reading pictures")
+    waiting: deque[Future[NDArray[np.uint8] | DataError]] = deque()
+    try:
+        for picture in pictures:
+            waiting.append(pool.submit(_read, picture, max_pixels))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read(picture: Picture, max_pixels: int) -> NDArray[np.uint8] | DataError:
+    try:
+        return picture.read(max_pixels)
+    except DataError as error:
+        return error
 
 
 def find_pictures(named: Sequence[Path]) -> list[Picture]:
