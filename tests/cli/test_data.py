@@ -63,6 +63,13 @@ def test_check_prints_json_for_machines(root: Path, write_page: WritePage) -> No
     assert json.loads(output)["problems"][0]["file"] == "gt/a.txt"
 
 
+def test_check_writes_a_page_of_problems(root: Path, write_page: WritePage, tmp_path: Path) -> None:
+    write_page(name="a", text="broken")
+    assert _run("check", root, "--html", tmp_path / "problems.html")[0] == 1
+    page = (tmp_path / "problems.html").read_text(encoding="utf-8")
+    assert "gt/a.txt:1" in page
+
+
 def test_check_takes_its_data_set_from_the_environment(
     root: Path, write_page: WritePage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,8 @@ from detector.config.schema import DataConfig, FoldsConfig
 from detector.console import plain_console
 from detector.data.output_format import OutputFormat
 from detector.data.synthetic import LabelledBy
-from detector.storage.output import STDOUT, write_output
+from detector.names import readable
+from detector.storage.output import STDOUT, require_output, write_output
 from detector.wording import counted
 
 if TYPE_CHECKING:
@@ -66,11 +67,19 @@ def check(
     held_out: HeldOut = None,
     max_pixels: MaxPixels = _DEFAULTS.max_pixels,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page that shows the problems drawn, too."),
+    ] = None,
 ) -> None:
     """Look at every image and every box; exit with 1 if there are errors."""
     from detector.data.data_set import Reading
+    from detector.report.problem_pages import problem_pages
 
+    require_output(file=html)
     report = _check(source, max_pixels, Reading(group_column, label_format, held_out))
+    if html is not None:
+        write_output(html, problem_pages(report, readable(source), max_pixels).encode())
     if as_json:
         typer.echo(report.to_json(), nl=False)
     else:

@@ -31,6 +31,14 @@ _UNKNOWN_SIZE = (float("inf"), float("inf"))
 
 
 @dataclass(frozen=True)
+class FlawedPage:
+    """A page, with all boxes that could be read, and what is wrong with it or worth knowing."""
+
+    page: Page
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
 class CheckReport:
     """What a check found.
 
@@ -43,6 +51,7 @@ class CheckReport:
         group_column: the column of index.csv that groups pages, if any.
         labels: the formats that were recognised, in words.
         alike: the names of pages that show the same picture, two by two.
+        flawed: pages that have problems of their own, those with errors first.
     """
 
     problems: tuple[Problem, ...]
@@ -52,6 +61,7 @@ class CheckReport:
     group_column: str | None
     labels: str
     alike: tuple[tuple[str, str], ...] = ()
+    flawed: tuple[FlawedPage, ...] = ()
 
     def of_level(self, level: Level) -> list[Problem]:
         """The problems of one level, in their order."""
@@ -110,8 +120,10 @@ def check_data(
     dropped = 0
     by_content: dict[str, list[Page]] = defaultdict(list)
     looks: dict[str, Look] = {}
+    own: dict[str, list[Problem]] = {}
     for done, found in enumerate(_inspect_all(data_set.labelled, max_pixels), start=1):
         problems += found.problems
+        own[found.page.name] = list(found.problems)
         by_content[found.sha256].append(found.page)
         if found.look is not None:
             looks[found.page.name] = found.look
@@ -126,7 +138,10 @@ def check_data(
     alike = alike_by_name(looks)
     leaking = leaks([item.page for item in data_set.labelled], alike)
     same = {name: first for pages_of in by_content.values() for name, first in _copies(pages_of)}
-    problems += _duplicate_problems(alike, leaking, same, allow_duplicates)
+    duplicates = list(_duplicate_problems(alike, leaking, same, allow_duplicates))
+    problems += duplicates
+    for problem in [*data_set.problems, *duplicates]:
+        own.get(problem.file, []).append(problem)
     if not allow_duplicates:
         pages = [page for page in pages if page.name not in leaking]
         kept = [page for page in kept if page.name not in leaking]
@@ -143,7 +158,13 @@ def check_data(
         data_set.group_column,
         data_set.labels,
         tuple(pair for pair in alike if usable.issuperset(pair)),
+        tuple(_flawed([item.page for item in data_set.labelled], own)),
     )
+
+
+def _flawed(pages: Sequence[Page], own: Mapping[str, Sequence[Problem]]) -> list[FlawedPage]:
+    found = [FlawedPage(page, tuple(own[page.name])) for page in pages if own[page.name]]
+    return sorted(found, key=lambda page: all(p.level != "error" for p in page.problems))
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class LabelledImage:
             problems.append(Problem("error", self.page.name, misfit))
         else:
             problems += [
-                Problem(level, file, reason, annotation.places[i])
+                Problem(level, file, reason, annotation.places[i], box=i)
                 for i, level, reason in box_problems(annotation.boxes, size)
             ]
         if not annotation.boxes and not annotation.faults:

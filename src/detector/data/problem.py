@@ -24,6 +24,7 @@ class Problem:
         file: path below the data set's root.
         line: line number of an annotation file, or image and id of the word in a words JSON.
         reason: what is wrong, with the value that was found.
+        box: which box of its page it is of, from 0 on, where it is of one.
         remedy: what to do, where that is more than to mend the file or to leave it out.
     """
 
@@ -31,6 +32,7 @@ class Problem:
     file: str
     reason: str
     line: int | str | None = None
+    box: int | None = None
     remedy: str | None = None
 
     def __post_init__(self) -> None:
