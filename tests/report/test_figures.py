@@ -5,7 +5,7 @@ import pytest
 from detector.choosing.ranking import Choice
 from detector.report.canvas import COLORS
 from detector.report.content import ReportData
-from detector.report.figures import incumbents, learning_curves, timeline
+from detector.report.figures import MOST_CURVES, incumbents, learning_curves, timeline
 from detector.report.parameters import parallel_coordinates, parameter_scores
 from detector.sweep.outcome import SweepOutcome
 from detector.sweep.trial import Hold, TrialRecord
@@ -26,8 +26,9 @@ def test_curves_name_each_kind_once_and_draw_the_best_on_top(full_report: Report
     assert figure is not None
     legend = [trace.name for trace in figure.data if trace.showlegend]
     assert sorted(legend) == ["chosen", "finished", "running", "stopped"]
-    assert figure.data[-1].name == "chosen"
-    assert figure.data[-1].line.color == COLORS["chosen"]
+    line, end = figure.data[-2:]
+    assert line.name == end.name == "chosen"
+    assert line.line.color == end.marker.color == COLORS["chosen"]
 
 
 def test_the_best_so_far_never_falls(full_report: ReportData) -> None:
@@ -56,10 +57,12 @@ def test_parallel_coordinates_join_a_trials_parameters_with_its_score(
 def test_the_timeline_has_a_bar_for_each_trial_that_has_begun(full_report: ReportData) -> None:
     figure = timeline(full_report.sweep)
     assert figure is not None
-    assert len(figure.data) == 5
-    assert {trace.y[0] for trace in figure.data} == {"agent-0", "agent-1"}
-    finished = figure.data[0]
-    assert list(finished.x) == pytest.approx([0, 600 / 60])
+    begun = {number for trace in figure.data for number in trace.customdata}
+    assert begun == {t.number for t in full_report.sweep.trials if t.started}
+    assert {agent for trace in figure.data for agent in trace.y} == {"agent-0", "agent-1", None}
+    first = next(trace for trace in figure.data if trace.customdata[0] == 0)
+    assert list(first.x[:2]) == pytest.approx([0, 600 / 60])
+    assert first.x[2] is None
     assert timeline(a_sweep()) is None
 
 
@@ -70,17 +73,32 @@ def test_a_trial_that_was_taken_over_stands_with_both_agents() -> None:
     assert figure is not None
     lost, quick = figure.data
     assert (lost.y[0], lost.opacity) == ("lost", 0.5)
-    assert list(lost.x) == pytest.approx([0, 1])
+    assert list(lost.x[:2]) == pytest.approx([0, 1])
     assert (quick.y[0], quick.opacity) == ("quick", 1)
-    assert list(quick.x) == pytest.approx([2, 5])
+    assert list(quick.x[:2]) == pytest.approx([2, 5])
     assert "went on elsewhere" in lost.hovertemplate
 
 
 def test_only_trials_that_ended_early_close_with_a_cross(full_report: ReportData) -> None:
     figure = learning_curves(full_report.sweep)
     assert figure is not None
-    crossed = {trace.name for trace in figure.data if trace.marker.symbol == "x-thin"}
+    crossed = {trace.name for trace in figure.data if "x-thin" in (trace.marker.symbol or ())}
     assert crossed == {"stopped"}
+
+
+def test_of_many_curves_the_best_half_and_some_of_the_others_are_drawn() -> None:
+    trials = [
+        TrialRecord(i, {}, "finished", {1: 0.1, 2: i / 1000}, epoch=2)
+        for i in range(3 * MOST_CURVES)
+    ]
+    figure = learning_curves(a_sweep(trials, choice=Choice(5, [], [])))
+    assert figure is not None
+    drawn = {number for trace in figure.data for number in trace.customdata}
+    best = {trial.number for trial in trials[-MOST_CURVES // 2 + 1 :]}
+    assert len(drawn) == MOST_CURVES
+    assert drawn >= best | {5}
+    assert min(drawn - {5}) < MOST_CURVES // 2
+    assert figure.layout.annotations[0].text.startswith("400 of 1,200 curves")
 
 
 def test_bands_are_lines_at_their_epochs_as_far_as_curves_go(full_report: ReportData) -> None:

@@ -72,9 +72,8 @@ class TrialRecord:
         """Epoch and value of the curve's best point, the earliest of equals; None without one."""
         if not self.curve:
             return None
-        sign = 1 if goal == "minimize" else -1
-        epoch = min(self.curve, key=lambda epoch: (sign * self.curve[epoch], epoch))
-        return epoch, self.curve[epoch]
+        value = (min if goal == "minimize" else max)(self.curve.values())
+        return min(epoch for epoch, of_epoch in self.curve.items() if of_epoch == value), value
 
 
 class TrialHandle(Protocol):

@@ -6,12 +6,13 @@ from pathlib import Path
 import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 
 from detector.errors import StorageLostError, SweepError
 from detector.storage.atomic import what_keeps_from_changing
 from detector.sweep.backends.journal import JournalFile
 from detector.sweep.backends.patience import cause
+from detector.sweep.backends.rows import Database
 from detector.sweep.backends.urls import backend_error, not_installed
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -132,7 +133,7 @@ def _open_journal(path: Path) -> BaseStorage:
 
 def _open_sqlite(url: str, path: Path) -> BaseStorage:
     path.parent.mkdir(parents=True, exist_ok=True)
-    storage = RDBStorage(
+    storage = Database(
         url,
         engine_kwargs={"connect_args": {"timeout": _SQLITE_TIMEOUT_S, "isolation_level": None}},
     )
@@ -152,7 +153,7 @@ def _open_postgresql(url: str, connections: int) -> BaseStorage:
         raise backend_error("the user or the password holds an @", url, "write it as %40")
     # What a bare postgresql:// means changed in SQLAlchemy 2.1; the extra installs this driver.
     url = url.replace("postgresql://", "postgresql+psycopg2://", 1)
-    storage = RDBStorage(
+    storage = Database(
         url,
         engine_kwargs={
             "pool_size": connections,
