@@ -50,6 +50,7 @@ def test_the_worst_page_comes_first_with_what_is_missed_on_it(
     assert all(not page["missed"] and not page["false"] for page in others)
     assert len(list(out.glob("*.png"))) == 2
     assert Image.open(out / "01-c.png").size == (512, 512)
+    assert '"name": "images/c.png"' in (out / "errors.html").read_text(encoding="utf-8")
 
 
 def test_pictures_of_an_earlier_call_are_taken_away_and_nothing_else(

@@ -17,7 +17,7 @@ from detector.storage.output import require_output, write_output
 if TYPE_CHECKING:
     from detector.evaluation.mistakes import PageMistakes, TextKind
 
-_INDEX = "errors.json"
+_INDEX, _PAGE = "errors.json", "errors.html"
 
 
 def show_errors(
@@ -27,7 +27,7 @@ def show_errors(
     out: Annotated[
         Path,
         typer.Option(
-            metavar="FOLDER", help="Folder for the pictures of the worst pages and errors.json."
+            metavar="FOLDER", help="Folder for the worst pages: errors.html, pictures, errors.json."
         ),
     ] = Path("errors"),
     worst: Annotated[int, typer.Option(min=0, help="How many pages to draw.")] = 10,
@@ -38,7 +38,8 @@ def show_errors(
     """Show the kinds of text that a model misses, and draw the pages that cost most.
 
     Each picture has the truth at the left and the finds at the right: missed words red, split ones
-    orange, merging finds violet, false ones blue.
+    orange, merging finds violet, false ones blue. errors.html shows the pages one by one, by kind
+    of mistake.
     """
     from detector.data.data_set import Reading
     from detector.data.images import read_image
@@ -46,6 +47,7 @@ def show_errors(
     from detector.evaluation.mistakes import as_json, by_kind, worst_first
     from detector.evaluation.overlay import draw_mistakes, encode_png
     from detector.export.detector import Detector
+    from detector.report.mistakes import render_mistakes
 
     require_output(folder=out)
     detector = Detector(model, engine)
@@ -63,7 +65,11 @@ def show_errors(
         drawn = draw_mistakes(image, page.predictions, page.page.boxes, page.mistakes)
         write_output(out / f"{rank:02d}-{Path(page.page.name).stem}.png", encode_png(drawn))
     write_output(out / _INDEX, as_json(ordered).encode())
-    console.print(f"pictures and errors.json are in {out}", highlight=False, soft_wrap=True)
+    document = render_mistakes(
+        ordered, worst, f"{model} on {data}", lambda page: read_image(page.page.image, max_pixels)
+    )
+    write_output(out / _PAGE, document.encode())
+    console.print(f"pictures, {_PAGE} and {_INDEX} are in {out}", highlight=False, soft_wrap=True)
 
 
 def _remove_earlier(folder: Path) -> None:
@@ -76,13 +82,7 @@ def _remove_earlier(folder: Path) -> None:
 def _kinds_table(title: str, rows: "Sequence[TextKind]") -> Table:
     table = Table("text", "words", "found", "finds", "true", title=title)
     for row in rows:
-        table.add_row(
-            row.label,
-            str(row.words),
-            _percent(row.found, row.words),
-            str(row.predictions),
-            _percent(row.true, row.predictions),
-        )
+        table.add_row(*row.cells)
     return table
 
 
@@ -93,7 +93,3 @@ def _pages_table(pages: "Sequence[PageMistakes]") -> Table:
         counts = (kinds.missed, kinds.split, kinds.merged, kinds.false)
         table.add_row(page.page.name, *(str(len(kind)) for kind in counts))
     return table
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "-"

@@ -75,6 +75,16 @@ class TextKind:
     predictions: int
     true: int
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Its row of a table: the label, words and how many are found, finds and how many are true.
+
+        >>> TextKind("18 to 24 px high", 8, 6, 0, 0).cells
+        ('18 to 24 px high', '8', '75.0 %', '0', '-')
+        """
+        found, true = _percent(self.found, self.words), _percent(self.true, self.predictions)
+        return self.label, str(self.words), found, str(self.predictions), true
+
 
 def find_mistakes(truth: Sequence[TextBox], predictions: Sequence[NDArray[Any]]) -> Mistakes:
     """Compare predictions with a page's text.
@@ -261,6 +271,10 @@ def _tally(
         )
         for k in range(len(limits) + 1)
     ]
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
 def _lost(counts: CLEvalCounts) -> float:
