@@ -134,3 +134,14 @@ def test_convert_joins_words_to_lines(root: Path, write_page: WritePage, tmp_pat
     assert code == 0
     written = (tmp_path / "lines" / "gt" / "a.txt").read_text(encoding="utf-8")
     assert written == "2,2,40,2,40,10,2,10,TEA BAG\n"
+
+
+@pytest.mark.parametrize("inside", ["", "clean", "images/clean"])
+def test_convert_does_not_write_into_its_own_source(
+    inside: str, root: Path, write_page: WritePage
+) -> None:
+    write_page(name="a")
+    before = sorted(root.rglob("*"))
+    with pytest.raises(DataError, match=r"exists already|lies in the data set"):
+        _run("convert", root, root / inside)
+    assert sorted(root.rglob("*")) == before

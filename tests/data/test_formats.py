@@ -420,3 +420,30 @@ def test_files_of_labels_say_by_their_names_what_is_held_out(
     ]
     (root / "train.txt").rename(root / "val.txt")
     assert not any(page.held_out for page in DataSet.read(root).pages())
+
+
+def test_pages_are_grouped_by_their_names(root: Path, write_page: WritePage) -> None:
+    for part, name in (
+        ("train", "shop1_a"),
+        ("train", "shop1_b"),
+        ("train", "x"),
+        ("val", "shop2"),
+    ):
+        write_page(part, name)
+    data = DataSet.read(root, Reading(group_by="^shop([0-9]+)"))
+    assert [page.group for page in data.pages()] == ["1", "1", None, "2"]
+    assert _reasons(root, "warning", Reading(group_by="^shop([0-9]+)")) == {
+        "train/images/x.jpg": "has no group by ^shop([0-9]+)"
+    }
+    with pytest.raises(DataError, match="its group 'shop' is held out"):
+        DataSet.read(root, Reading(group_by="shop")).pages()
+    with pytest.raises(DataError, match="is no regular expression"):
+        DataSet.read(root, Reading(group_by="("))
+
+
+def test_pages_are_grouped_by_their_folders(root: Path, write_page: WritePage) -> None:
+    for name in ("a", "b", "c"):
+        write_page(name=name)
+        _move(root, {f"images/{name}.jpg": f"images/{'one' if name < 'c' else 'two'}/{name}.jpg"})
+    pages = DataSet.read(root, Reading(group_by="folder")).pages()
+    assert [page.group for page in pages] == ["one", "one", "two"]

@@ -49,6 +49,14 @@ GroupColumn = Annotated[
         "that ends in `_group`.",
     ),
 ]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="folder|PATTERN",
+        help="Keep pages of one folder together, or those in whose names a regular expression "
+        "finds the same, as in '^(shop[0-9]+)_' (`data.group_by`).",
+    ),
+]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse images with more pixels.")]
 
 
@@ -63,6 +71,7 @@ class TextLevel(StrEnum):
 def check(
     source: Source,
     group_column: GroupColumn = None,
+    group_by: GroupBy = None,
     label_format: LabelFormat = None,
     held_out: HeldOut = None,
     max_pixels: MaxPixels = _DEFAULTS.max_pixels,
@@ -77,7 +86,7 @@ def check(
     from detector.report.problem_pages import problem_pages
 
     require_output(file=html)
-    report = _check(source, max_pixels, Reading(group_column, label_format, held_out))
+    report = _check(source, max_pixels, Reading(group_column, label_format, held_out, group_by))
     if html is not None:
         write_output(html, problem_pages(report, readable(source), max_pixels).encode())
     if as_json:
@@ -110,17 +119,19 @@ def convert(
         typer.Option(help="`line` joins words to lines, by the rule of docs/data-sets.md."),
     ] = TextLevel.AS_LABELLED,
     group_column: GroupColumn = None,
+    group_by: GroupBy = None,
     label_format: LabelFormat = None,
     held_out: HeldOut = None,
     max_pixels: MaxPixels = _DEFAULTS.max_pixels,
 ) -> None:
     """Write a clean copy of a data set."""
-    from detector.data.convert import write_data_set
+    from detector.data.convert import require_target, write_data_set
     from detector.data.data_set import Reading
     from detector.data.problem import refuse_errors
     from detector.data.to_lines import joined_to_lines
 
-    report = _check(source, max_pixels, Reading(group_column, label_format, held_out))
+    require_target(target, source)
+    report = _check(source, max_pixels, Reading(group_column, label_format, held_out, group_by))
     if not drop_bad:
         refuse_errors(report.problems, source)
     _print_report(report)
@@ -150,6 +161,7 @@ def folds(
         ),
     ] = _DEFAULTS.held_out_fraction,
     group_column: GroupColumn = None,
+    group_by: GroupBy = None,
     label_format: LabelFormat = None,
     held_out: HeldOut = None,
 ) -> None:
@@ -158,7 +170,7 @@ def folds(
     from detector.data.data_set import DataSet, Reading
     from detector.data.folds import make_folds
 
-    pages = DataSet.read(source, Reading(group_column, label_format, held_out)).pages()
+    pages = DataSet.read(source, Reading(group_column, label_format, held_out, group_by)).pages()
     manifest = make_folds(pages, count, seed, held_out_fraction, find_alike(pages))
     write_output(out, manifest.to_json().encode())
     # Beside the result, which `-` puts on the standard output.

@@ -87,6 +87,9 @@ class DataConfig(_Section):
     group_column: str | None = None
     """Column of index.csv whose pages stay together in one fold; null takes `group` or the only
     column that ends in `_group`, if there is one."""
+    group_by: str | None = None
+    """What groups pages in place of index.csv: `folder`, that of each image below the folder of all
+    images; or a regular expression for names, as in `^(shop[0-9]+)_`."""
     format: str | None = None
     """In which format the labels are, where their files leave it open; null finds it out."""
     held_out: str | None = None

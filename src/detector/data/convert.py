@@ -67,6 +67,21 @@ def require_new(target: Path) -> None:
         raise DataError("exists already", where=str(target), remedy="name a new folder")
 
 
+def require_target(target: Path, source: str) -> None:
+    """Refuse a folder that a copy of a data set cannot be written to, before any of it is read.
+
+    Raises:
+        DataError: it holds something, or lies in the data set, whose labels it would be taken for.
+    """
+    require_new(target)
+    if "://" not in source and target.resolve().is_relative_to(Path(source).resolve()):
+        raise DataError(
+            f"lies in the data set {source} itself",
+            where=str(target),
+            remedy="name a new folder beside it",
+        )
+
+
 def _by_split(pages: Sequence[Page]) -> dict[str, list[Page]]:
     splits: dict[str, list[Page]] = defaultdict(list)
     for page in pages:

@@ -35,11 +35,14 @@ class Reading:
         group_column: the column of index.csv that groups pages (see `layout.read_index`).
         format: a key of `recognise.FORMAT_KEYS`; None takes what the files show.
         held_out: the part that is held out, where several may be.
+        group_by: what groups pages in place of index.csv: "folder", or a regular expression for
+            their names (see `layout.group_images`).
     """
 
     group_column: str | None = None
     format: str | None = None
     held_out: str | None = None
+    group_by: str | None = None
 
 
 AS_FOUND = Reading()
@@ -124,7 +127,7 @@ class DataSet:
         root: its folder.
         labelled: the images that have annotations, by name.
         problems: what is wrong with the layout and the annotation files, boxes apart.
-        group_column: the column of index.csv that groups pages, if any.
+        group_column: what groups pages, if anything: a column of index.csv, or `Reading.group_by`.
         labels: the formats that were recognised, in words.
     """
 
@@ -148,10 +151,18 @@ class DataSet:
             DataError: there is no such folder, it has no layout that is known, its labels are of
                 two formats, or index.csv cannot be used.
         """
+        if reading.group_by is not None and reading.group_column is not None:
+            raise DataError(
+                "is set beside data.group_column, which groups pages otherwise",
+                where="data.group_by",
+                remedy="set one of them",
+            )
         root = fetch(str(source))
         splits = layout.find_splits(root, reading.held_out)
         index = layout.read_index(root, splits, reading.group_column, reading.held_out)
         looked = [_look_at(root, split, reading.format) for split in splits]
+        if reading.group_by is not None:
+            index = _grouped_by(reading.group_by, index, looked)
         all_entries = entries_of([part.recognised for part in looked])
         parts = [
             _read_split(root, part, entries, index, reading.held_out)
@@ -164,7 +175,9 @@ class DataSet:
         if not labelled:
             problems.append(Problem("error", ".", "no image has an annotation"))
         if index.column is not None:
-            problems += _group_problems([item.page for item in labelled], index.column)
+            place = f"{index.column} in {layout.INDEX}"
+            what = f"group by {reading.group_by}" if reading.group_by else place
+            problems += _group_problems([item.page for item in labelled], what)
         files = sum((part.files for part in parts), Counter[str]())
         return cls(root, labelled, problems, index.column, in_words(files))
 
@@ -258,6 +271,15 @@ def _held_out_images(
     files = {entry.file.path for entry in found.values() if entry.file.image is None}
     out = layout.held_out_files(root, files, held_out)
     return {path for path, entry in found.items() if entry.file.path in out}
+
+
+def _grouped_by(by: str, index: layout.Index, looked: Sequence[_Looked]) -> layout.Index:
+    groups = {
+        place: group
+        for part in looked
+        for place, group in layout.group_images(by, part.split, part.images).items()
+    }
+    return replace(index, column=by, groups=groups, problems=())
 
 
 @dataclass(frozen=True)
@@ -358,16 +380,14 @@ def _mended(labelled: Sequence["LabelledImage"]) -> list[Problem]:
     ]
 
 
-def _group_problems(pages: Sequence[Page], column: str) -> list[Problem]:
+def _group_problems(pages: Sequence[Page], what: str) -> list[Problem]:
     """Training pages of groups that are held out too, and pages without a group."""
     held_out = {page.group for page in pages if page.held_out and page.group is not None}
     problems = [
-        Problem("warning", page.name, f"has no {column} in {layout.INDEX}")
-        for page in pages
-        if page.group is None
+        Problem("warning", page.name, f"has no {what}") for page in pages if page.group is None
     ]
     problems += [
-        Problem("error", page.name, f"is for training, but its {column} {page.group!r} is held out")
+        Problem("error", page.name, f"is for training, but its group {page.group!r} is held out")
         for page in pages
         if not page.held_out and page.group in held_out
     ]

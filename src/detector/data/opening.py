@@ -44,7 +44,7 @@ def _refuse_leaks(pages: Sequence[Page], alike: Alike) -> None:
 
 def reading_of(data: DataConfig) -> Reading:
     """How a configuration wants its data set to be read."""
-    return Reading(data.group_column, data.format, data.held_out)
+    return Reading(data.group_column, data.format, data.held_out, data.group_by)
 
 
 def pages_to_measure(

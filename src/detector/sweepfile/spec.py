@@ -38,6 +38,7 @@ _FIXED_BY_PREPARE = (
     "preset",
     "data.path",
     "data.group_column",
+    "data.group_by",
     "data.format",
     "data.held_out",
     "data.held_out_fraction",

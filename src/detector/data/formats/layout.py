@@ -29,6 +29,8 @@ from detector.data.problem import Problem
 from detector.errors import DataError
 from detector.names import readable
 
+BY_FOLDER = "folder"
+"""What pages are grouped by, if not by a column or by their names."""
 IMAGES = "images"
 GROUND_TRUTH = "gt"
 INDEX = "index.csv"
@@ -356,6 +358,37 @@ def read_index(root: Path, splits: list[Split], column: str | None, held_out: st
         if row[chosen]
     }
     return Index(chosen, groups, kept_out, problems)
+
+
+def group_images(by: str, split: Split, images: Iterable[Path]) -> dict[tuple[str, str], str]:
+    """The groups of a part's images, as `Index.groups` has them.
+
+    Args:
+        by: `folder`, which is that of an image below the folder of all images; or what to search
+            for in an image's name: a regular expression, whose first group in parentheses, or
+            whole match, is the page's group.
+        split: the part.
+        images: its image files.
+
+    Raises:
+        DataError: it is no regular expression.
+    """
+    try:
+        pattern = None if by == BY_FOLDER else re.compile(by)
+    except re.error as error:
+        raise DataError(
+            f"{by!r} is no regular expression: {error}",
+            where="data.group_by",
+            remedy="write one such as '^(shop[0-9]+)_', or folder",
+        ) from error
+    groups: dict[tuple[str, str], str] = {}
+    for path in images:
+        found = None if pattern is None else pattern.search(path.name)
+        if found:
+            groups[split.name, path.stem] = (found[1] if found.re.groups else found[0]) or ""
+        elif pattern is None and path.parent != split.images:
+            groups[split.name, path.stem] = path.parent.relative_to(split.images).as_posix()
+    return groups
 
 
 def _held_out_rows(
