@@ -1,7 +1,9 @@
-"""Compare the engines on the synthetic trainings, and print how many epochs each took.
+"""Compare the engines on made-up or recorded trainings, and print how far each came.
 
     python -m benchmarks.sweep [--set detector|analytic] [--problems N] [--first N] [--salt N]
         [--seeds N] [--budget EPOCHS] [--results FILE]
+    python -m benchmarks.sweep --curves FOLDER [--tasks ID …] [--seeds N] [--first-seed N]
+        [--budget EPOCHS] [--results FILE]
 
 Sweeps that `--results` (JSON lines) holds already are not run again.
 """
@@ -18,9 +20,11 @@ from benchmarks.harness import console, find_peer
 from benchmarks.sweep.compare import Key, compare, epochs
 from benchmarks.sweep.engines import ENGINES
 from benchmarks.sweep.problems import Optimum, Problem, analytic_problems, detector_trainings
-from benchmarks.sweep.simulate import Outcome, simulate
+from benchmarks.sweep.recorded import LCBENCH_TASKS, recorded_trainings
+from benchmarks.sweep.regrets import regret_table
+from benchmarks.sweep.simulate import CHECKPOINTS, Outcome, simulate
 
-OURS, PEER = "detsweep", "w&b"
+OURS, PEER, RANDOM = "detsweep", "w&b", "random"
 Outcomes = dict[str, dict[Key, Outcome]]
 
 
@@ -28,33 +32,46 @@ def main() -> None:
     """Run what is missing, and print the tables."""
     options = _options()
     engines = [OURS, PEER] if find_peer("sweeps", "sweeps") else [OURS]
-    problems = (
-        analytic_problems()
-        if options.set == "analytic"
-        else detector_trainings(options.first, options.problems, options.salt)
-    )
+    if options.curves is not None:
+        engines.append(RANDOM)
+    problems = _problems(options)
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     outcomes = _read(options.results)
-    for name, problem, optimum, seed in _sweeps(engines, problems, options.seeds):
+    for name, problem, optimum, seed in _sweeps(engines, problems, seeds):
         if (problem.name, seed) in outcomes.setdefault(name, {}):
             continue
         engine = ENGINES[name](problem, seed)
-        to_end = options.set == "analytic"
+        to_end = options.set == "analytic" or options.curves is not None
         outcome = simulate(problem, optimum, engine, seed, options.budget, to_end=to_end)
         outcomes[name][problem.name, seed] = outcome
         _append(options.results, name, problem.name, seed, outcome)
-    keys = {(problem.name, seed) for problem, _ in problems for seed in range(options.seeds)}
+    keys = {(problem.name, seed) for problem, _ in problems for seed in seeds}
     chosen = {
         name: {key: outcome for key, outcome in outcomes[name].items() if key in keys}
         for name in engines
     }
-    if options.set == "analytic":
+    if options.curves is not None:
+        budgets = [budget for budget in CHECKPOINTS if budget <= options.budget]
+        console.print(regret_table(chosen, problems, budgets, peer=PEER))
+    elif options.set == "analytic":
         _print_distances(chosen, problems, options.budget)
     else:
         _print_epochs(chosen, options.budget)
 
 
+def _problems(options: argparse.Namespace) -> list[tuple[Problem, Optimum]]:
+    if options.curves is not None:
+        return recorded_trainings(options.curves, options.tasks)
+    if options.set == "analytic":
+        return analytic_problems()
+    return detector_trainings(options.first, options.problems, options.salt)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep")
+    parser.add_argument("--curves", type=Path, metavar="FOLDER", help="of recorded trainings")
+    parser.add_argument("--tasks", nargs="*", default=LCBENCH_TASKS, help="of LCBench")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--set", choices=["detector", "analytic"], default="detector")
     parser.add_argument("--problems", type=int, default=4)
     parser.add_argument("--first", type=int, default=0)
@@ -66,9 +83,9 @@ def _options() -> argparse.Namespace:
 
 
 def _sweeps(
-    engines: Iterable[str], problems: list[tuple[Problem, Optimum]], seeds: int
+    engines: Iterable[str], problems: list[tuple[Problem, Optimum]], seeds: Iterable[int]
 ) -> Iterator[tuple[str, Problem, Optimum, int]]:
-    for seed in range(seeds):
+    for seed in seeds:
         for problem, optimum in problems:
             for name in engines:
                 yield name, problem, optimum, seed

@@ -4,7 +4,7 @@ Sweeps of one problem have much in common, so the interval is over problems: the
 problems, with all their seeds (Efron 1979).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,7 @@ def compare(
     )
     problems = np.array([problem for problem, _ in keys])
     means = np.array([logs[problems == problem].mean() for problem in np.unique(problems)])
-    low, high = np.exp(_bootstrap(means))
+    low, high = interval_over_problems(means[:, None], lambda drawn: np.exp(drawn[..., 0]))
     return Comparison(float(np.exp(means.mean())), low, high, float((logs < 0).mean()))
 
 
@@ -59,8 +59,16 @@ def epochs(outcome: Outcome, budget: int, *, by_best: bool) -> int:
     return budget + 1 if found is None else min(found, budget + 1)
 
 
-def _bootstrap(means: NDArray[np.float64]) -> tuple[float, float]:
+def interval_over_problems(
+    values: NDArray[np.float64], statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> tuple[float, float]:
+    """95 % interval of a function of means over problems.
+
+    Args:
+        values: (problems, k).
+        statistic: of means (resamples, k).
+    """
     rng = np.random.default_rng(0)
-    drawn = rng.integers(len(means), size=(_RESAMPLES, len(means)))
-    low, high = np.quantile(means[drawn].mean(axis=1), [0.025, 0.975])
+    drawn = rng.integers(len(values), size=(_RESAMPLES, len(values)))
+    low, high = np.quantile(statistic(values[drawn].mean(axis=1)), [0.025, 0.975])
     return float(low), float(high)

@@ -13,11 +13,10 @@ import optuna
 
 from benchmarks.sweep.problems import EPOCHS, Curve, Params, Problem
 from detector.search.adaptive import AdaptiveSearch
-from detector.search.axes import Coordinate, Interval
+from detector.search.axes import Coordinate
 from detector.search.curves import State, Trial
 from detector.sweep.backends.searching import distribution_of
 from detector.sweepfile import space
-from detector.sweepfile.space import Categorical
 
 _FIRST_BAND = 5
 
@@ -162,17 +161,36 @@ class OptunaTPE:
         self._study.add_trial(ended)
 
 
-ENGINES: dict[str, type[Detsweep] | type[WAndB] | type[OptunaTPE]] = {
+class Random:
+    """Configurations drawn from the prior, all trained to their end."""
+
+    def __init__(self, problem: Problem, seed: int):
+        self._space = problem.space
+        self._seed = seed
+
+    def ask(self, number: int) -> Params:
+        """The values of trial `number`."""
+        drawn = space.draw(self._space, np.random.default_rng([self._seed, number]))
+        return space.values(self._space, drawn)
+
+    def report(self, number: int, value: float) -> bool:  # noqa: ARG002
+        """End no trial."""
+        return False
+
+    def end(self, number: int) -> None:
+        """Learn nothing."""
+
+    def remember(self, point: Point, values: Curve) -> None:
+        """Learn nothing."""
+
+
+ENGINES: dict[str, type[Detsweep] | type[WAndB] | type[OptunaTPE] | type[Random]] = {
     "detsweep": Detsweep,
     "w&b": WAndB,
     "optuna tpe": OptunaTPE,
+    "random": Random,
 }
 
 
 def _w_and_b(distribution: space.Distribution) -> dict[str, object]:
-    if isinstance(distribution, Categorical):
-        return {"values": list(distribution.values)}
-    axis = distribution.axis()
-    assert isinstance(axis, Interval)
-    form = "log_uniform_values" if axis.log else "uniform"
-    return {"distribution": form, "min": axis.low, "max": axis.high}
+    return {name: value for name, value in distribution.model_dump().items() if value is not None}

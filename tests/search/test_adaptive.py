@@ -8,7 +8,7 @@ import pytest
 from detector.search.adaptive import SPREAD_TRIALS, AdaptiveSearch
 from detector.search.curves import State, Trial
 from detector.search.hyperband import Goal
-from detector.search.rungs import rungs
+from detector.search.rungs import late_rungs, rungs
 from detector.sweepfile import space
 from detector.sweepfile.space import Space
 
@@ -115,6 +115,44 @@ def test_what_was_tried_is_not_tried_again() -> None:
     assert searcher.suggest(trials, 16)["a"] in few["a"].axis().labels
 
 
+def test_a_small_space_is_tried_wholly_before_anything_is_tried_again() -> None:
+    small: Space = {
+        "norm": space.Categorical(values=["batch", "layer", "group"]),
+        "depth": space.IntUniform(min=2, max=4),
+        "rate": space.Uniform(distribution="q_uniform", min=0.1, max=0.3, q=0.1),
+        "rare": space.Categorical(
+            distribution="categorical_w_probabilities", values=[1, 2], probabilities=[1.0, 0.0]
+        ),
+    }
+    searcher = search(small)
+    trials: list[Trial] = []
+    for number in range(3 * 3 * 3 + 2):
+        point = searcher.suggest(trials, number)
+        good = 0.1 * float(point["depth"]) + float(point["rate"])
+        trials.append(Trial(number, point, {1: 0.1, HORIZON: good}, "finished"))
+
+    values = [str(space.values(small, t.point)) for t in trials]
+    assert len(set(values[:27])) == 27 == len(set(values))
+
+
+def test_some_trials_leave_what_is_known_to_be_good() -> None:
+    """Most of the space is equally bad, and a small difference there leads nowhere."""
+    wide = {f"x{i}": space.Uniform(distribution="uniform", min=0.0, max=1.0) for i in range(8)}
+    searcher = search(wide)
+    trials: list[Trial] = []
+    for number in range(SPREAD_TRIALS + 16):
+        point = searcher.suggest(trials, number)
+        slope = 0.1 + 1e-4 * float(point["x0"])
+        trials.append(Trial(number, point, dict.fromkeys(range(1, 21), slope), "finished"))
+
+    def place(known: Trial) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.array([float(known.point[name]) for name in wide])
+
+    best = place(max(trials, key=lambda t: t.curve[1]))
+    far = [t for t in trials[SPREAD_TRIALS:] if np.linalg.norm(place(t) - best) > 0.8]
+    assert len(far) >= 4
+
+
 @pytest.mark.parametrize("name", sorted(space.FAMILIES))
 def test_every_distribution_can_be_searched(name: str) -> None:
     family = space.FAMILIES[name]
@@ -139,8 +177,11 @@ def test_every_distribution_can_be_searched(name: str) -> None:
 
 
 def test_rungs_lie_within_the_trial() -> None:
-    assert all(0 < rung < horizon for horizon in range(1, 200) for rung in rungs(horizon))
-    assert rungs(1) == ()
+    for horizon in range(1, 200):
+        marks = (*rungs(horizon), *late_rungs(horizon))
+        assert marks == tuple(sorted(set(marks)))
+        assert all(0 < mark < horizon for mark in marks)
+    assert rungs(1) == late_rungs(1) == ()
 
 
 GOOD: Point = {"lr": 1e-4, "width": 6, "norm": '"layer"'}
@@ -175,10 +216,11 @@ def test_nothing_is_judged_before_there_is_something_to_compare_with() -> None:
 def test_without_a_horizon_nothing_is_stopped_before_a_trial_finished() -> None:
     searcher = search(horizon=None)
     young = [trial(n, t.point, epochs=2, state="running") for n, t in enumerate(run(search(), 8))]
-    young[0] = trial(0, BAD, epochs=2, state="running")
+    young[1] = trial(1, BAD, epochs=2, state="running")
+    finished = run(search(seed=3), 9)
 
-    assert not searcher.should_stop(0, young)
-    assert searcher.should_stop(0, [young[0], *run(search(seed=3), 9)[1:]])
+    assert not searcher.should_stop(1, young)
+    assert searcher.should_stop(1, [finished[0], young[1], *finished[2:]])
 
 
 def test_a_trial_that_collapses_is_stopped() -> None:
@@ -225,7 +267,7 @@ def test_a_thousand_trials_are_answered_from_a_sample() -> None:
     ]
     best = max(trials, key=lambda t: max(t.curve.values()))
 
-    point = search().suggest(trials, 1000)
+    point = search().suggest(trials, 1002)  # one that does not explore
 
     assert score(point) > np.quantile([score(t.point) for t in trials], 0.9)
     assert score(point) > score(best.point) - 0.1

@@ -632,7 +632,7 @@ def test_the_own_rule_has_rungs_where_it_is_known_how_long_a_trial_is(
 ) -> None:
     spec = new_sweep(method="bayes").spec
     assert backend.create(spec).rungs() == ()
-    assert backend.create(spec, max_epochs=20).rungs() == (2, 4)
+    assert backend.create(spec, max_epochs=20).rungs() == (2, 4, 8, 12)
 
 
 # How an agent leaves

@@ -2,12 +2,15 @@
 
 A new configuration is the one that promises most by expected improvement (Jones, Schonlau and Welch
 1998, "Efficient global optimization"), where the trials that run are taken to end as expected, so
-that agents do not crowd (the kriging believer of Ginsbourger, Le Riche and Carraro 2010). A young
-trial ends when a new one promises far more improvement for each epoch that it would still take
-(Snoek, Larochelle and Adams 2012, "Practical Bayesian optimization", section 3.2). It is judged
-twice, early, since that is when much can be saved, and only against long odds: of several hundred
+that agents do not crowd (the kriging believer of Ginsbourger, Le Riche and Carraro 2010). That one
+lies near what is known to be good. Where most of a space is equally bad, differences that mean
+nothing look like a slope, so every few trials explore: the most promising of a few places anywhere.
+
+A young trial ends when a new one promises far more improvement for each epoch that it would still
+take (Snoek, Larochelle and Adams 2012, "Practical Bayesian optimization", section 3.2). It is
+judged early, since that is when much can be saved, and only against long odds: of several hundred
 new configurations the best looks better than it is, and a model without finished trials knows
-nothing of last epochs.
+nothing of last epochs. How long the odds are, and whether it is judged later instead, `trust` says.
 
 Nothing is stored here but what saves work: the same trials give the same answers.
 """
@@ -25,13 +28,22 @@ from detector.search.axes import Axis, Coordinate, Rows
 from detector.search.curves import CURVES_TO_COMPARE, Curves, Trial, curves
 from detector.search.hyperband import Goal
 from detector.search.model import Belief, CurveModel, Observed
-from detector.search.rungs import rungs
+from detector.search.trust import is_witness, log_odds
 from detector.search.unit import UnitCube
 
 SPREAD_TRIALS = 8
 """The first configurations are spread evenly over the space."""
-_ODDS = 30.0
-"""A new trial must promise so many times the improvement of a running one, for each epoch."""
+_EXPLORED = 8
+"""An exploring trial is the most promising of so many places."""
+_MOST_OFTEN, _LEAST_OFTEN = 2, 8
+"""Every how many trials one explores. The more parameters there are, the less the first trials say
+of the space."""
+_PATIENCE = 4
+_EXPLOITING_STILL = 3
+"""After so many times as many trials without a new best one, all but every third explore."""
+
+_SMALL_SPACE = 2000
+"""A space of so few points is looked at as a whole."""
 
 _BEST_LEARNED, _OTHERS_LEARNED = 50, 30
 """How many trials the model learns; what is far from good needs no more than a sample."""
@@ -72,6 +84,13 @@ class _View:
         levels = self.belief.mean[attainable] if attainable.any() else self.belief.mean
         return float(levels.max())
 
+    @property
+    def leader(self) -> int:
+        """Number of the trial that was the first to show the best value."""
+        shown = np.nanmax(self.curves.best, axis=1)
+        pairs = zip(self.curves.trials, shown, strict=True)
+        return min(trial.number for trial, value in pairs if value == shown.max())
+
 
 class AdaptiveSearch:
     """The search of one sweep.
@@ -86,6 +105,7 @@ class AdaptiveSearch:
 
     def __init__(self, axes: Mapping[str, Axis], goal: Goal, horizon: int | None, seed: int):
         self._cube = UnitCube(axes)
+        self._lattice = self._cube.lattice(_SMALL_SPACE)
         self._goal: Goal = goal
         self._given_horizon = horizon
         self._seed = seed
@@ -103,8 +123,13 @@ class AdaptiveSearch:
         """
         rng = np.random.default_rng([self._seed, number])
         if number < SPREAD_TRIALS or sum(bool(trial.curve) for trial in trials) < CURVES_TO_COMPARE:
-            return self._cube.point(self._spread(number))
-        row, _ = self._most_promising(self._look_at(trials, rng), trials, rng)
+            return self._cube.point(self._untried(self._spread(number), trials, rng))
+        view = self._look_at(trials, rng)
+        row, _ = (
+            self._most_promising_of_few(view, trials, rng)
+            if self._explores(view, number)
+            else self._most_promising(view, trials, rng)
+        )
         return self._cube.point(row)
 
     def should_stop(self, number: int, trials: Sequence[Trial]) -> bool:
@@ -119,14 +144,17 @@ class AdaptiveSearch:
         learned = self._learned(trials, rng, number)
         if self._has_collapsed(trial, learned, horizon):
             return True
-        if len(trial.curve) not in rungs(horizon) or len(learned) < CURVES_TO_COMPARE:
+        if is_witness(number) or len(learned) < CURVES_TO_COMPARE:
+            return False
+        odds = log_odds(trials, self._goal, len(trial.curve), horizon)
+        if not math.isfinite(odds):
             return False
         view = self._look_at(trials, rng, judged=number)
         _, promise = self._most_promising(view, trials, rng)
         at = [view.index[number]]
         own = Belief(view.belief.mean[at], view.belief.variance[at])
         per_epoch = _log_expected_improvement(own, view.best)[0] - math.log(1 - epoch / horizon)
-        return bool(per_epoch + math.log(_ODDS) < promise)
+        return bool(per_epoch + odds < promise)
 
     def _has_collapsed(self, trial: Trial, learned: Sequence[Trial], horizon: int) -> bool:
         seen = curves(learned, self._goal, horizon)
@@ -148,6 +176,35 @@ class AdaptiveSearch:
             sequence.fast_forward(number)
         row: NDArray[np.float64] = self._cube.snap(self._cube.at_quantiles(sequence.random(1)))[0]
         return row
+
+    def _untried(
+        self, row: NDArray[np.float64], trials: Sequence[Trial], rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """The row, or in a small space the nearest one that was not tried, while there is one."""
+        if self._lattice is None:
+            return row
+        left = self._left(trials)
+        distances = ((left - row) ** 2).sum(axis=1)
+        nearest = np.flatnonzero(distances <= distances.min() + 1e-12)
+        found: NDArray[np.float64] = left[rng.choice(nearest)]
+        return found
+
+    def _left(self, trials: Sequence[Trial]) -> Rows:
+        """Rows of a small space that were not tried; all of them once all were."""
+        assert self._lattice is not None
+        tried = self._tried(trials)
+        left = [row.tobytes() not in tried for row in self._lattice.round(9)]
+        return self._lattice[left] if any(left) else self._lattice
+
+    def _tried(self, trials: Sequence[Trial]) -> set[bytes]:
+        return {self._row(trial).round(9).tobytes() for trial in trials}
+
+    def _explores(self, view: _View, number: int) -> bool:
+        every = 2 * (SPREAD_TRIALS - self._cube.dimensions)
+        every = min(max(every, _MOST_OFTEN), _LEAST_OFTEN)
+        if number - view.leader >= _PATIENCE * every:
+            return number % _EXPLOITING_STILL != 0
+        return number % every == every - 1
 
     def _row(self, trial: Trial) -> NDArray[np.float64]:
         if trial.number not in self._rows:
@@ -209,8 +266,9 @@ class AdaptiveSearch:
         self, view: _View, trials: Sequence[Trial], rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], float]:
         """A row of the cube that was not tried, and the logarithm of its promise."""
-        assert self._model is not None
-        tried = {self._row(trial).round(9).tobytes() for trial in trials}
+        tried = self._tried(trials)
+        if self._lattice is not None:
+            return self._best_of(self._left(trials), view, tried)
         rows = self._candidates(view, rng)
         promises = self._promises(rows, view, tried)
         for reach in _REFINEMENT_REACHES:
@@ -221,11 +279,33 @@ class AdaptiveSearch:
         best = int(np.argmax(promises))
         return rows[best], float(promises[best])
 
+    def _most_promising_of_few(
+        self, view: _View, trials: Sequence[Trial], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], float]:
+        """The same, of a few rows from anywhere."""
+        rows = self._anywhere(_EXPLORED, rng)
+        if self._lattice is not None:
+            left = self._left(trials)
+            rows = left[rng.permutation(len(left))[:_EXPLORED]]
+        return self._best_of(rows, view, self._tried(trials))
+
+    def _best_of(
+        self, rows: Rows, view: _View, tried: set[bytes]
+    ) -> tuple[NDArray[np.float64], float]:
+        promises = self._promises(rows, view, tried)
+        best = int(np.argmax(promises))
+        return rows[best], float(promises[best])
+
+    def _anywhere(self, count: int, rng: np.random.Generator) -> Rows:
+        """Rows drawn from the parameters' priors."""
+        quantiles = rng.random((count, self._cube.dimensions))
+        return self._cube.snap(self._cube.at_quantiles(quantiles))
+
     def _candidates(self, view: _View, rng: np.random.Generator) -> Rows:
-        anywhere = rng.random((_RANDOM_CANDIDATES, self._cube.dimensions))
+        anywhere = self._anywhere(_RANDOM_CANDIDATES, rng)
         centres = view.rows[np.argsort(-view.belief.mean)[:_CENTRES]]
         near = [self._around(centres, _NEIGHBOURS, reach, rng) for reach in _REACHES]
-        return np.vstack([self._cube.snap(self._cube.at_quantiles(anywhere)), *near])
+        return np.vstack([anywhere, *near])
 
     def _around(self, centres: Rows, count: int, reach: float, rng: np.random.Generator) -> Rows:
         """`count` rows near each centre; what would leave the cube lies on its face."""

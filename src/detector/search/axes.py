@@ -82,6 +82,15 @@ class Interval:
         x = np.log(x) if self.log else x
         return np.clip((x - low) / (high - low), 0.0, 1.0)
 
+    def positions(self, most: int) -> Column | None:
+        """Every position that can be run; None where there are more than `most`."""
+        step = 1.0 if self.integer else self.step
+        if step is None or (self.high - self.low) / step > most:
+            return None
+        steps = np.arange(math.floor(self.low / step), math.ceil(self.high / step) + 1)
+        coordinates = np.clip(steps * step, self.low, self.high)
+        return self.snap(np.unique([self.position(float(x)) for x in coordinates]))
+
     def features(self, positions: Column) -> Rows:
         """What a model of distances sees of the positions (n, 1)."""
         return positions[:, None]
@@ -126,6 +135,13 @@ class Choice:
         """The nearest positions that can be run."""
         last = max(1, len(self.labels) - 1)
         return np.round(np.clip(positions, 0.0, 1.0) * (len(self.labels) - 1)) / last
+
+    def positions(self, most: int) -> Column | None:
+        """Every position that can be drawn; None where there are more than `most`."""
+        count = len(self.labels)
+        share = self.probabilities or (1.0,) * count
+        drawn = [place for place, index in enumerate(self._along) if share[index] > 0]
+        return np.array(drawn) / max(1, count - 1) if len(drawn) <= most else None
 
     def features(self, positions: Column) -> Rows:
         """What a model of distances sees of the positions (n, 1), or (n, labels) without order."""

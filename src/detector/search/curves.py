@@ -24,8 +24,8 @@ CURVES_TO_COMPARE = 4
 _BELOW_START = 0.25
 _FALL = 0.5
 _EPOCHS_OF_COLLAPSE = 2
-_TOP_SHARE = 0.35
-_SMALLEST_SCALE = 1e-3
+_TOP_SHARE = 0.2
+_SMALLEST_SCALE = 0.01
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Curves:
 
     def deficits(self) -> NDArray[np.float64]:
         """log(1 + deficit / scale), negated, where the deficit is the distance from the best value
-        of all and the scale that of the better trials: the upper third is compared by
+        of all and the scale that of the better trials: the upper fifth is compared by
         differences, the rest by ratios. NaN where nothing is known. Mean 0, deviation 1.
         """
         top = np.nanmax(self.best)

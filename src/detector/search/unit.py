@@ -3,6 +3,7 @@
 How the cube is searched is not decided here.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -46,6 +47,14 @@ class UnitCube:
     def snap(self, rows: Rows) -> Rows:
         """The nearest rows that can be run: in the cube, whole numbers whole, choices chosen."""
         return self._by_edge(rows, lambda edge, column: edge.snap(column))
+
+    def lattice(self, most: int) -> Rows | None:
+        """Every row that can be run; None where there are more than `most`, or no end of them."""
+        columns = [edge.positions(most) for edge in self._edges]
+        known = [column for column in columns if column is not None]
+        if len(known) < len(columns) or math.prod(map(len, known)) > most:
+            return None
+        return np.stack([grid.ravel() for grid in np.meshgrid(*known, indexing="ij")], axis=1)
 
     def features(self, rows: Rows) -> Rows:
         """Rows with a column for each value of an unordered choice (n, features)."""

@@ -20,7 +20,7 @@ from optuna.distributions import (
 from detector.search.axes import Axis, Choice, Coordinate
 from detector.search.curves import State, Trial
 from detector.search.hyperband import finite_values
-from detector.search.rungs import rungs
+from detector.search.rungs import late_rungs, rungs
 from detector.sweep.backends.attempts import Slot
 from detector.sweep.backends.study import Study
 from detector.sweep.trial import Stopping
@@ -93,7 +93,7 @@ class Searching:
         """After how many values of its metric a trial is compared with others."""
         if not self._goes_by_own_rule:
             return tuple(self.study.spec.bands())
-        return rungs(self._horizon) if self._horizon else ()
+        return (*rungs(self._horizon), *late_rungs(self._horizon)) if self._horizon else ()
 
     @property
     def _goes_by_own_rule(self) -> bool:
