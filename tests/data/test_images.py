@@ -2,6 +2,8 @@
 
 import base64
 import struct
+import subprocess
+import sys
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -210,6 +212,16 @@ def test_pixel_limit_is_told_from_the_header_alone() -> None:
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
     with pytest.raises(DataError, match="more than the 100,000,000 allowed"):
         decode_image(bomb, "bomb")
+
+
+def test_broken_exif_data_is_no_matter_of_warnings(tmp_path: Path) -> None:
+    broken = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 9) + b"\0" * 20
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=broken)
+    program = "import sys, pathlib, detector.data.images as i; i.read_image(pathlib.Path('a.jpg'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert done.stderr == b""
 
 
 def test_odd_exif_values_keep_no_image_from_being_turned(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Pillow decodes, because it refuses a truncated file where OpenCV fills the rest 
 """
 
 import math
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -50,8 +51,10 @@ _TURNS: Mapping[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 """By the orientation that EXIF gives. TIFFs are turned by Pillow itself."""
-_OF_PAGES = frozenset({".tif", ".tiff"})
+_OF_PAGES = frozenset({".tif", ".tiff", ".gif", ".webp"})
 
+# What is wrong with an image's EXIF data is no matter of whoever wants its pixels.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 # `_open` has its own limit with its own error; Pillow's would warn first and stop at a fixed size.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -68,7 +71,8 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS, frame: int = 0) -> NDAr
 
 
 def page_count(path: Path) -> int:
-    """How many pages a TIFF has; 1 of any other image, and of one that cannot be read."""
+    """How many pages a TIFF has, or pictures a moving GIF or WebP; 1 of any other image, and of one
+    that cannot be read."""
     if path.suffix.lower() not in _OF_PAGES:
         return 1
     try:
