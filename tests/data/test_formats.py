@@ -297,6 +297,20 @@ def test_index_of_a_flat_data_set_may_say_what_is_held_out(
     assert [page.held_out for page in pages] == [False, False, True]
 
 
+def test_a_row_of_the_index_that_names_no_image_is_an_error(
+    root: Path, write_page: WritePage
+) -> None:
+    write_page("train", "a")
+    write_page("val", "B")
+    rows = "split,name,group\nTrain,A.JPG,x\n\n,b,y\ntrain,c,x\nval,a,x\n"
+    (root / "index.csv").write_text(rows, encoding="utf-8")
+    data = DataSet.read(root)
+    assert [item.page.group for item in data.labelled] == ["x", "y"]
+    assert [str(problem) for problem in data.problems] == [
+        "index.csv:5: 'c' names no image, nor do 1 other row"
+    ]
+
+
 def test_asking_for_a_column_that_is_not_there_is_an_error(
     root: Path, write_page: WritePage
 ) -> None:
@@ -439,6 +453,8 @@ def test_pages_are_grouped_by_their_names(root: Path, write_page: WritePage) -> 
         DataSet.read(root, Reading(group_by="shop")).pages()
     with pytest.raises(DataError, match="is no regular expression"):
         DataSet.read(root, Reading(group_by="("))
+    with pytest.raises(DataError, match="is set beside data"):
+        DataSet.read(root, Reading("group", group_by="x"))
 
 
 def test_pages_are_grouped_by_their_folders(root: Path, write_page: WritePage) -> None:

@@ -93,6 +93,11 @@ def check(
         typer.echo(report.to_json(), nl=False)
     else:
         _print_report(report)
+        if report.of_level("error") and report.kept:
+            plain_console().print(
+                "→ mend what is wrong, or leave it out: `detsweep data convert --drop-bad` writes "
+                "a copy without it"
+            )
     if report.of_level("error"):
         raise typer.Exit(1)
 
@@ -223,11 +228,6 @@ def _print_report(report: "CheckReport") -> None:
         console.print(table)
         if len(shown) > _SHOWN:
             console.print(f"and {len(shown) - _SHOWN} more, which --json lists")
-    if report.of_level("error") and report.kept:
-        console.print(
-            "→ mend what is wrong, or leave it out: `detsweep data convert --drop-bad` writes a "
-            "copy without it"
-        )
     if report.labels:
         console.print(f"labels: {report.labels}", highlight=False)
     facts = report.counts()

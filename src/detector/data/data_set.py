@@ -172,6 +172,9 @@ class DataSet:
         # A file that may be of several parts is looked at for each.
         found = (problem for part in parts for problem in part.problems)
         problems = [*index.problems, *dict.fromkeys(found)]
+        problems += index.unknown_rows(
+            (part.split, path) for part in looked for path in part.images
+        )
         if not labelled:
             problems.append(Problem("error", ".", "no image has an annotation"))
         if index.column is not None:
@@ -249,7 +252,7 @@ def _read_split(
     split, images = looked.split, looked.images
     found, problems = _by_image(root, looked, entries)
     out = _held_out_images(root, split, found, held_out) | {
-        path for path in found if split.held_out or path.stem in index.held_out
+        path for path in found if split.held_out or index.holds_out(split, path)
     }
     labelled = [
         _labelled(root, split, index, path, found[path], path in out)
@@ -342,7 +345,7 @@ def _labelled(
         image=path,
         boxes=tuple(boxes),
         held_out=held_out,
-        group=index.groups.get((split.name, path.stem)),
+        group=index.group_of(split, path),
     )
     annotation = replace(entry.annotation, boxes=boxes, is_relative=False)
     return LabelledImage(page, annotation, entry.file.name, mends)

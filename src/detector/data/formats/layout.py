@@ -22,12 +22,13 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
-from detector.data.formats.matching import page_stem
+from detector.data.formats.matching import page_stem, plain
 from detector.data.formats.recognise import SUFFIXES
 from detector.data.images import IMAGE_SUFFIXES
 from detector.data.problem import Problem
 from detector.errors import DataError
 from detector.names import readable
+from detector.wording import counted
 
 BY_FOLDER = "folder"
 """What pages are grouped by, if not by a column or by their names."""
@@ -55,6 +56,9 @@ _FOLDS = "folds.json"
 """What `detsweep data folds` writes, which may lie beside the labels."""
 
 
+PageKey = tuple[str, str]
+
+
 @dataclass(frozen=True)
 class Split:
     """One part of a data set.
@@ -77,19 +81,49 @@ class Split:
 
 @dataclass(frozen=True)
 class Index:
-    """What index.csv says of pages, by their names without file name ending.
+    """What index.csv says of pages, by part and `matching.plain` name without file name ending. The
+    part is empty in a flat data set, and where the file has none.
 
     Attributes:
         column: the column of groups that was taken; None where pages have no groups.
-        groups: the group of each page, by split (empty in a flat data set) and name.
-        held_out: names of the pages of a flat data set that are held out.
+        groups: the group of each page.
+        held_out: the pages of a flat data set that are held out.
+        rows: the line that each page stands in, and its name there.
         problems: what is worth knowing about the choice.
     """
 
     column: str | None = None
-    groups: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    held_out: frozenset[str] = frozenset()
+    groups: Mapping[PageKey, str] = field(default_factory=dict)
+    held_out: frozenset[PageKey] = frozenset()
+    rows: Mapping[PageKey, tuple[int, str]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+
+    def group_of(self, split: Split, image: Path) -> str | None:
+        """The group of an image, if it has one."""
+        return next((self.groups[key] for key in _keys(split, image) if key in self.groups), None)
+
+    def holds_out(self, split: Split, image: Path) -> bool:
+        """Whether the file says that an image is held out."""
+        return not self.held_out.isdisjoint(_keys(split, image))
+
+    def unknown_rows(self, images: Iterable[tuple[Split, Path]]) -> list[Problem]:
+        """That rows name no image, where some do.
+
+        Args:
+            images: all of the data set, each with its part.
+        """
+        known = {key for split, image in images for key in _keys(split, image)}
+        unknown = [row for key, row in self.rows.items() if key not in known]
+        if not unknown:
+            return []
+        line, name = unknown[0]
+        more = f", nor do {counted(len(unknown) - 1, 'other row')}" if unknown[1:] else ""
+        return [Problem("error", INDEX, f"{name!r} names no image{more}", line)]
+
+
+def _keys(split: Split, image: Path) -> tuple[PageKey, PageKey]:
+    name = plain(image.stem)
+    return (plain(split.name), name), ("", name)
 
 
 def find_splits(root: Path, held_out: str | None = None) -> list[Split]:
@@ -340,27 +374,33 @@ def read_index(root: Path, splits: list[Split], column: str | None, held_out: st
             )
         return Index()
     header, rows = _read_csv(path)
-    is_flat = [split.name for split in splits] == [""]
-    by_split = is_flat and {"split", "name"} <= set(header)
-    kept_out = _held_out_rows(path, rows, held_out) if by_split else frozenset()
     chosen, problems = _choose_column(header, column, path)
-    if chosen is None:
-        return Index(held_out=kept_out, problems=problems)
     if "name" not in header:
+        if chosen is None:
+            return Index(problems=problems)
         raise DataError(
             f"has no column 'name', only {', '.join(header)}",
             where=str(path),
             remedy="name the image in each row",
         )
-    groups = {
-        ("" if is_flat else row.get("split") or "", page_stem(row["name"])): row[chosen]
-        for row in rows
-        if row[chosen]
+    is_flat = [split.name for split in splits] == [""]
+    by_page = {
+        ("" if is_flat else plain(row.get("split", "")), plain(page_stem(row["name"]))): (line, row)
+        for line, row in rows
+        if row["name"]
     }
-    return Index(chosen, groups, kept_out, problems)
+    has_parts = is_flat and "split" in header
+    of_parts = {key: row["split"] for key, (_, row) in by_page.items() if has_parts}
+    return Index(
+        chosen,
+        {key: row[chosen] for key, (_, row) in by_page.items() if chosen and row[chosen]},
+        _held_out_rows(path, of_parts, held_out),
+        {key: (line, row["name"]) for key, (line, row) in by_page.items()},
+        problems,
+    )
 
 
-def group_images(by: str, split: Split, images: Iterable[Path]) -> dict[tuple[str, str], str]:
+def group_images(by: str, split: Split, images: Iterable[Path]) -> dict[PageKey, str]:
     """The groups of a part's images, as `Index.groups` has them.
 
     Args:
@@ -381,24 +421,24 @@ def group_images(by: str, split: Split, images: Iterable[Path]) -> dict[tuple[st
             where="data.group_by",
             remedy="write one such as '^(shop[0-9]+)_', or folder",
         ) from error
-    groups: dict[tuple[str, str], str] = {}
+    groups: dict[PageKey, str] = {}
     for path in images:
         found = None if pattern is None else pattern.search(path.name)
         if found:
-            groups[split.name, path.stem] = (found[1] if found.re.groups else found[0]) or ""
+            groups[_keys(split, path)[0]] = (found[1] if found.re.groups else found[0]) or ""
         elif pattern is None and path.parent != split.images:
-            groups[split.name, path.stem] = path.parent.relative_to(split.images).as_posix()
+            groups[_keys(split, path)[0]] = path.parent.relative_to(split.images).as_posix()
     return groups
 
 
 def _held_out_rows(
-    path: Path, rows: Sequence[Mapping[str, str]], held_out: str | None
-) -> frozenset[str]:
-    parts = {row["split"] for row in rows if _is_split(row["split"])}
+    path: Path, of_parts: Mapping[PageKey, str], held_out: str | None
+) -> frozenset[PageKey]:
+    parts = {part for part in of_parts.values() if _is_split(part)}
     if not parts:
         return frozenset()
     chosen = _chosen_part(path, sorted(parts), held_out)
-    return frozenset(page_stem(row["name"]) for row in rows if chosen and row["split"] == chosen)
+    return frozenset(key for key, part in of_parts.items() if chosen and part == chosen)
 
 
 def relative(path: Path, root: Path) -> str:
@@ -425,22 +465,24 @@ def _name_clashes(root: Path, images: list[Path]) -> list[Problem]:
     return problems
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Its columns, their names in lower case, and its rows."""
+def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Its columns, their names in lower case, and its rows with their lines."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         # Spreadsheets of many countries write semicolons.
         first = text.partition("\n")[0]
         delimiter = max(",;\t", key=first.count)
         table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        header, *lines = [[field.strip() for field in line] for line in table if line] or [[]]
+        filled = [(table.line_num, line) for line in table if any(line)] or [(1, [])]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             f"cannot be read: {error}", where=str(path), remedy="save it as UTF-8 CSV"
         ) from error
+    (_, header), *lines = [(number, [field.strip() for field in line]) for number, line in filled]
     columns = [name.lower() for name in header]
     return columns, [
-        dict(zip_longest(columns, line[: len(columns)], fillvalue="")) for line in lines
+        (number, dict(zip_longest(columns, line[: len(columns)], fillvalue="")))
+        for number, line in lines
     ]
 
 

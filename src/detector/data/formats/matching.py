@@ -27,8 +27,8 @@ class ImageNames:
         self._exact = {path.name: path for path in images}
         self._exact_stems = {path.stem: path for path in self._exact.values()}
         for path in self._exact.values():
-            self._by_name.setdefault(_plain(path.name), path)
-            self._by_stem.setdefault(_plain(path.stem), path)
+            self._by_name.setdefault(plain(path.name), path)
+            self._by_stem.setdefault(plain(path.stem), path)
 
     def named(self, name: str) -> Path | None:
         """The image of a name or path, with its ending or without.
@@ -37,8 +37,8 @@ class ImageNames:
             name: as a label file gives it; on Windows paths have backslashes.
         """
         last = PureWindowsPath(name).name
-        found = self._exact.get(last) or self._by_name.get(_plain(last))
-        found = found or self._by_stem.get(_plain(page_stem(last)))
+        found = self._exact.get(last) or self._by_name.get(plain(last))
+        found = found or self._by_stem.get(plain(page_stem(last)))
         if found is None and (uploaded := _UPLOADED.match(last)):
             return self.named(last[uploaded.end() :])
         return found
@@ -46,10 +46,10 @@ class ImageNames:
     def of_label_file(self, name: str) -> Path | None:
         """The image that a label file is named after: a.txt, gt_a.txt or a.jpg.json."""
         stem = page_stem(Path(name).stem)
-        plain = _plain(stem)
-        if found := self._exact_stems.get(stem) or self._by_stem.get(plain):
+        read = plain(stem)
+        if found := self._exact_stems.get(stem) or self._by_stem.get(read):
             return found
-        bare = (plain.removeprefix(prefix) for prefix in _PREFIXES if plain.startswith(prefix))
+        bare = (read.removeprefix(prefix) for prefix in _PREFIXES if read.startswith(prefix))
         return next((self._by_stem[name] for name in bare if name in self._by_stem), None)
 
 
@@ -63,5 +63,6 @@ def page_stem(name: str) -> str:
     return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """The name as people read it, whatever system it came from."""
     return unicodedata.normalize("NFC", name).casefold()
