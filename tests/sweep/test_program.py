@@ -14,6 +14,7 @@ import pytest
 
 from detector.errors import TrainingError
 from detector.process_group import with_descendants
+from detector.sweep import program
 from detector.sweep.opening import open_backend
 from detector.sweep.program import program_objective
 from detector.sweep.reporting import read_history
@@ -207,6 +208,33 @@ def test_every_metric_of_every_attempt_is_kept_beside_the_trial(
         objective(f"from detector.sweep import log; log({logged})")(Trial())
     history = read_history((tmp_path / "trial" / "metrics.jsonl").read_text(encoding="utf-8"))
     assert history == {1: {"val/loss": 1, "acc": 0.5}, 2: {"val/loss": 0.5, "acc": 0.5}}
+
+
+def test_what_a_killed_attempt_wrote_halfway_is_left_out(
+    objective: Callable[..., Any], tmp_path: Path
+) -> None:
+    kept = tmp_path / "trial" / "metrics.jsonl"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text('{"val/loss": 1.0, "epoch": 1}\n{"val/lo', encoding="utf-8")
+    objective("from detector.sweep import log; log({'val/loss': 0.5}, epoch=2)")(Trial())
+    history = read_history(kept.read_text(encoding="utf-8"))
+    assert history == {1: {"val/loss": 1}, 2: {"val/loss": 0.5}}
+
+
+def test_many_epochs_are_written_behind_each_other(
+    objective: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written whole each time, a hundred thousand of them would be ten thousand million lines."""
+    written = []
+    monkeypatch.setattr(program, "write_atomically", lambda path, _: written.append(path))
+    trial = Trial()
+    logs = "import json, os; f = open(os.environ['DETSWEEP_METRICS'], 'a')\n"
+    logs += "for i in range(20_000): f.write(json.dumps({'metrics': {'val/loss': i}}) + chr(10))"
+    objective(logs)(trial)
+    assert [epoch for epoch, _ in trial.reports] == list(range(1, 20_001))
+    history = read_history((tmp_path / "trial" / "metrics.jsonl").read_text(encoding="utf-8"))
+    assert [row["val/loss"] for row in history.values()] == list(range(20_000))
+    assert not written
 
 
 def test_a_program_that_logs_to_wandb_is_followed_while_it_runs(

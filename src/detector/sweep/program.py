@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -99,11 +99,13 @@ def _follow(
     child: _Child, reader: MetricsReader, trial: TrialHandle, interrupt: Interrupt, folder: Path
 ) -> TrialEnd:
     try:
+        history = _History(folder / HISTORY)
         while True:
             # Asked first, so that what a program wrote just before its end is still read.
             code = child.exit_code()
-            for reported in reader.new_epochs():
-                _remember(folder / HISTORY, reported)
+            epochs = list(reader.new_epochs())
+            history.add(epochs)
+            for reported in epochs:
                 if not trial.report(reported.epoch, reported.metrics):
                     return "stopped"
             if code == 0:
@@ -117,12 +119,25 @@ def _follow(
         child.end()
 
 
-def _remember(path: Path, reported: ReportedEpoch) -> None:
-    """Keep an epoch's metrics, beside those of earlier attempts. A full disk costs no trial."""
-    with contextlib.suppress(OSError):
-        history = read_history(path.read_text(encoding="utf-8")) if path.exists() else {}
-        history[reported.epoch] = dict(reported.metrics)
-        write_atomically(path, write_history(history).encode())
+class _History:
+    """The metrics of each epoch, beside those of earlier attempts. A full disk costs no trial."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        with contextlib.suppress(OSError):
+            # What an attempt that was killed has left: a cut line, and epochs that come again.
+            if path.exists():
+                history = read_history(path.read_text(encoding="utf-8"))
+                write_atomically(path, write_history(history).encode())
+
+    def add(self, epochs: Sequence[ReportedEpoch]) -> None:
+        """Written behind what is there: a program may report a hundred thousand."""
+        if not epochs:
+            return
+        with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
+            file.writelines(write_history({e.epoch: e.metrics}) for e in epochs)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
