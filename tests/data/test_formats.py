@@ -434,6 +434,15 @@ def test_files_of_labels_say_by_their_names_what_is_held_out(
     ]
     (root / "train.txt").rename(root / "val.txt")
     assert not any(page.held_out for page in DataSet.read(root).pages())
+    both = (root / "val.txt").read_text("utf-8") + (root / "test.txt").read_text("utf-8")
+    for name in ("val.txt", "test.txt"):
+        (root / name).unlink()
+    (root / "train_and_test.txt").write_text(both, encoding="utf-8")
+    assert not any(page.held_out for page in DataSet.read(root).pages())
+    (root / "train_and_test.txt").rename(root / "train.txt")
+    (root / "index.csv").write_text("name,split\na,dev\nb,train\nc,train\n", encoding="utf-8")
+    held_out = [page.held_out for page in DataSet.read(root, Reading(held_out="dev")).pages()]
+    assert held_out == [True, False, False]
 
 
 def test_pages_are_grouped_by_their_names(root: Path, write_page: WritePage) -> None:

@@ -173,12 +173,14 @@ def held_out_files(root: Path, files: Iterable[Path], held_out: str | None) -> s
     Raises:
         DataError: it is not clear which part of several is held out.
     """
-    parts = {file: _parts_in(file.stem) for file in files}
-    names = sorted({name for found in parts.values() for name in found})
-    if not any(name in _TRAIN for name in names):
+    found = {file: _parts_in(file.stem) for file in files}
+    # A file that is named after two parts says nothing of either.
+    parts = {file: names[0] for file, names in found.items() if len(names) == 1}
+    names = sorted(set(parts.values()))
+    if not (_TRAIN.intersection(names) and any(map(_is_held_out, names))):
         return set()
     chosen = _chosen_part(root, names, held_out)
-    return {file for file, found in parts.items() if chosen in found}
+    return {file for file, part in parts.items() if part == chosen}
 
 
 def split_of(name: str) -> str:
