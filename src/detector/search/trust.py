@@ -76,7 +76,7 @@ def trust(trials: Sequence[Trial], goal: Goal, rung: int, horizon: int) -> float
     early = rankdata([curve[:rung].max() for curve in whole])
     final = rankdata([curve.max() for curve in whole])
     spread = early.std() * final.std()
-    # Equal values cannot be told apart, early or late: nothing is learned from them.
+    # Equal values have no order, early or late: nothing is learned from them.
     seen = np.cov(early, final, bias=True)[0, 1] / spread if spread else _BEFORE
     together = (_WEIGHT * _BEFORE + len(whole) * seen) / (_WEIGHT + len(whole))
     return float(min(max(together, 0.0), 1.0))
