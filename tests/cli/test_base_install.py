@@ -127,6 +127,13 @@ def test_mistakes_are_shown(pages: Path, model: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_model_is_exported(pages: Path, model: Path) -> None:
+    words = ["export", model, "half.onnx", "--precision", "fp16", "--layout", "rapidocr"]
+    done = detsweep(*words, folder=pages.parent)
+    assert done.returncode == 0, done.stderr
+    assert (pages.parent / "half.onnx").is_file()
+
+
 @pytest.mark.parametrize(
     ("command", "extras"),
     [
@@ -137,6 +144,8 @@ def test_mistakes_are_shown(pages: Path, model: Path) -> None:
         ("sweep serve --backend sqlite:///sweeps.db", "sweep"),
         ("plan --data pages --sweep sweep.yaml preset=quickstart", "train"),
         ("promote --data pages --model model.onnx --baseline 0.5", "train"),
+        ("export best.ckpt m.onnx", "train"),
+        ("export model.onnx m.onnx --precision int8 --data pages", "train"),
         ("data check s3://bucket/pages", "s3"),
         ("evaluate --data pages --model model.onnx --engine openvino", "openvino"),
     ],

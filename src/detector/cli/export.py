@@ -53,6 +53,9 @@ def export_model(
     if (precision is Precision.INT8) != (data is not None):
         raise typer.BadParameter("give --data with --precision int8, and only there")
     require_output(target)
+    if precision is Precision.INT8:
+        # Of the intervals: that it is not installed is said before minutes of measuring.
+        import scipy.special  # noqa: F401
     from detector.data.data_set import Reading
 
     with scratch_folder("export") as folder:

@@ -11,6 +11,8 @@ from google.protobuf.message import DecodeError
 from detector.errors import ExportError, ModelError
 from detector.export.card import Card
 
+INPUT, OUTPUT = "image", "probability_map"
+"""What an exported network calls them."""
 _METADATA_KEY = "detsweep.card"
 _FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from detector.config.schema import SIZE_STEP
 from detector.errors import ExportError
 from detector.export.engines import open_engine
+from detector.export.model import INPUT, OUTPUT
 
 OPSET = 20
-INPUT, OUTPUT = "image", "probability_map"
 PARITY_LIMIT = 1e-3
 """Largest difference of a probability that counts as rounding. Of networks that were drawn at
 random before their training it is some 1e-6; a published one is so sure of itself (logits of a

@@ -16,7 +16,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from detector.export.onnx import INPUT
+from detector.export.model import INPUT
 from detector.storage.scratch import scratch_folder
 
 
