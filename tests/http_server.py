@@ -66,9 +66,10 @@ def http_server(respond: Respond, tls: ssl.SSLContext | None = None) -> Iterator
                     content = json.dumps(said).encode()
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
+        do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None: ...
 

@@ -145,6 +145,14 @@ def test_a_server_that_is_frozen_is_asked_once_before_it_is_spoken_of(
     assert len(FrozenServer.asked) == 1
 
 
+def test_a_web_page_may_be_kept(s3_bucket: str, tmp_path: Path) -> None:
+    """Elsewhere one is what a proxy answers in S3's place."""
+    page, store = tmp_path / "report.html", RunStore(f"{s3_bucket}/pages")
+    page.write_text("<html><title>Report</title></html>", encoding="utf-8")
+    store.put_file(page, page.name)
+    assert store.read(page.name) == page.read_bytes()
+
+
 def test_a_bucket_that_is_not_there_is_an_error(s3_bucket: str) -> None:
     with pytest.raises(StoreError, match="no such file in the run store"):
         RunStore("s3://no-such-bucket-of-detsweep/run").read("best.yaml")

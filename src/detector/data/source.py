@@ -6,6 +6,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ import fsspec
 from detector.errors import DataError, StoreLostError
 from detector.patience import Patience
 from detector.storage.names import leads_out
-from detector.storage.object_store import is_outage, open_place, store_errors
+from detector.storage.object_store import (
+    is_outage,
+    open_place,
+    store_errors,
+    what_helps,
+    what_s3_says,
+)
 
 _BATCH = 64
 """Files that are copied at a time; their downloads overlap."""
@@ -38,13 +45,13 @@ def fetch(url: str) -> Path:
     if url.startswith("s3://"):
         try:
             # A copy that was cut short goes on where it stopped.
-            return Patience(f"the data set {url}", is_outage).ask(_fetch_s3, url)
+            return Patience(f"the data set {url}", is_outage, cause=what_s3_says).ask(
+                _fetch_s3, url
+            )
         except store_errors() as error:
             kind = StoreLostError if is_outage(error) else DataError
             raise kind(
-                f"cannot be copied: {error}",
-                where=url,
-                remedy="check AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                f"cannot be copied: {what_s3_says(error)}", where=url, remedy=what_helps(error)
             ) from error
     if "://" in url:
         raise DataError("not a place for data", where=url, remedy="give a folder or an s3:// URL")
@@ -137,5 +144,8 @@ def _remove_others(target: Path, names: Collection[str]) -> None:
 
 def _modified_ns(info: Mapping[str, Any]) -> int:
     """The object's time in nanoseconds, to the millisecond: finer would not survive a float."""
-    seconds: float = info["LastModified"].timestamp()
+    modified = info["LastModified"]
+    if not isinstance(modified, datetime):
+        raise OSError("no time of an object is said, as S3 says it")
+    seconds = modified.timestamp()
     return round(seconds * 1000) * 1_000_000

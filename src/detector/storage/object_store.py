@@ -6,6 +6,7 @@ pod of Kubeflow has the first: its launcher would take the second for those of i
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -36,6 +37,25 @@ _LATER = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "To
 """What S3 says, with various statuses, to who should ask again."""
 
 
+_WRONG_REGION = {
+    *("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"),
+    "IllegalLocationConstraintException",
+}
+_ENDPOINTS = (ENDPOINT, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_AMAZON = "Amazon's S3"
+
+_answering: set[str] = set()
+"""Endpoints that have answered this process as S3 does."""
+
+
+class NotS3Error(OSError):
+    """A web page came where S3 should have answered: of a proxy that asks who one is, say."""
+
+    def __init__(self, problem: str, *, mends_itself: bool):
+        super().__init__(problem)
+        self.mends_itself = mends_itself
+
+
 def open_place(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system of a URL, and the path in it.
 
@@ -60,7 +80,73 @@ def open_place(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         # Of s3fs, beside botocore's own: a server that is frozen would be asked 25 times before
         # anyone hears of it.
         fs.retries = 1
+        if fs.session is None:
+            fs.session, fs._session_is_owned = _session(), False
     return fs, path
+
+
+def _session() -> Any:
+    """What makes S3's clients, each of which looks at every answer before it is read."""
+    from aiobotocore.session import AioSession  # noqa: PLC0415  # comes with S3's client
+
+    session = AioSession()
+    # First, for botocore has a handler that makes an error of the server's own of a page.
+    session.get_component("event_emitter").register_first("before-parse.s3.*", _refuse_pages)
+    return session
+
+
+def _refuse_pages(response_dict: Mapping[str, Any], **_: object) -> None:
+    """Raise where a web page answers.
+
+    An object may be a page, too; every answer of S3 has a header that no other server sends.
+    """
+    headers = {name.lower(): value for name, value in response_dict["headers"].items()}
+    status, at = response_dict["status_code"], endpoint()
+    if any(name.startswith("x-amz-") for name in headers):
+        _answering.add(at)
+    elif status < _SERVER_ERROR and headers.get("content-type", "").startswith("text/html"):
+        raise NotS3Error(
+            f"{at} answers with a web page{_title(response_dict['body'])} in place of S3's answer",
+            mends_itself=at in _answering,
+        )
+
+
+def _title(body: object) -> str:
+    """
+    >>> _title(b"<html><title>Sign in</title>"), _title(b"")
+    (' ("Sign in")', '')
+    """
+    text = body.decode(errors="replace") if isinstance(body, bytes) else ""
+    found = re.search(r"<title>\s*([^<]{1,80}?)\s*</title>", text)
+    return f' ("{found[1]}")' if found else ""
+
+
+def endpoint(environ: Mapping[str, str] = os.environ) -> str:
+    """Which server answers for s3:// URLs, without a password."""
+    given = next((environ[name] for name in _ENDPOINTS if environ.get(name)), None)
+    return _AMAZON if given is None else shown_url(given)
+
+
+def what_s3_says(error: BaseException) -> str:
+    """An error in one line, with the server that it is about."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    return line if endpoint() in line else f"{endpoint()}: {line}"
+
+
+def what_helps(error: BaseException) -> str:
+    """What to do about an error of S3."""
+    if isinstance(error, NotS3Error):
+        return "check AWS_ENDPOINT_URL, HTTPS_PROXY and NO_PROXY; sign in where a proxy asks for it"
+    if _code(error) in _WRONG_REGION:
+        return "set AWS_DEFAULT_REGION to the bucket's region, and AWS_ENDPOINT_URL to its server"
+    return "check AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+def _code(error: BaseException) -> str | None:
+    """What S3 calls its refusal."""
+    refusal = _loaded("botocore.exceptions", "ClientError")
+    cause: Any = error if isinstance(error, refusal) else error.__cause__
+    return cause.response.get("Error", {}).get("Code") if isinstance(cause, refusal) else None
 
 
 def options(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
@@ -93,8 +179,7 @@ def options(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, Any]
 
 def _require_endpoint(environ: Mapping[str, str]) -> None:
     """Refuse an endpoint that is no address: nothing that is waited for would mend it."""
-    variables = (ENDPOINT, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    variable = next((name for name in variables if environ.get(name)), None)
+    variable = next((name for name in _ENDPOINTS if environ.get(name)), None)
     if variable is None:
         return
     scheme, _, rest = environ[variable].partition("://")
@@ -125,6 +210,12 @@ def is_outage(error: BaseException) -> bool:
         status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code = cause.response.get("Error", {}).get("Code")
         return status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS or code in _LATER
+    if isinstance(error, NotS3Error):
+        return error.mends_itself
+    # What speaks another protocol will not learn this one.
+    said = getattr(error, "kwargs", {}).get("error")
+    if isinstance(said, _loaded("aiohttp", "ClientResponseError")):
+        return False
     # A certificate that is not trusted, or a server without TLS, does not mend itself.
     if isinstance(error, _loaded("botocore.exceptions", "SSLError")):
         return False

@@ -18,7 +18,13 @@ from detector.names import require_utf8
 from detector.patience import Patience, patience_seconds
 from detector.storage.atomic import is_full, link_beside, what_keeps_from_writing, write_beside
 from detector.storage.names import foreign_name, inside, leads_out
-from detector.storage.object_store import is_outage, open_place, store_errors
+from detector.storage.object_store import (
+    is_outage,
+    open_place,
+    store_errors,
+    what_helps,
+    what_s3_says,
+)
 from detector.storage.scratch import scratch_folder
 
 T = TypeVar("T")
@@ -53,7 +59,8 @@ class RunStore:
             ) from error
         self._root = str(root).rstrip("/")
         seconds = patience_seconds() if patience_s is None else patience_s
-        self._patience = Patience(f"the run store {url}", is_outage, seconds)
+        self._says = str if self.is_local else what_s3_says
+        self._patience = Patience(f"the run store {url}", is_outage, seconds, self._says)
 
     @property
     def is_local(self) -> bool:
@@ -183,9 +190,27 @@ class RunStore:
         try:
             return self._patience.ask(question)
         except store_errors() as error:
-            problem, remedy = _explain(error, writes=writes)
+            problem, remedy = self._explain(error, writes=writes)
             kind = StoreLostError if is_outage(error) else StoreError
             raise kind(problem, where=self.url(key), remedy=remedy) from error
+
+    def _explain(self, error: BaseException, *, writes: bool) -> tuple[str, str | None]:
+        """What is wrong with it, and what to do about that."""
+        if isinstance(error, FileNotFoundError) and writes:
+            return "the run store cannot be written: there is no such place", "name another one"
+        if isinstance(error, FileNotFoundError):
+            return "no such file in the run store", None
+        if is_full(error):
+            return f"the run store is full: {error}", "make room; the run goes on where it was"
+        kind = "does not answer" if is_outage(error) else "refuses access"
+        if not self.is_local:
+            return f"the run store {kind}: {what_s3_says(error)}", what_helps(error)
+        if isinstance(error, PermissionError):
+            return f"the run store {kind}: {error}", "check who may read and write there"
+        return (
+            f"the run store does not answer: {error}",
+            "check the path, and the network; the run goes on where it was",
+        )
 
     def _path(self, key: str) -> str:
         # A key may be made of what a stored document names.
@@ -207,25 +232,6 @@ class RunStore:
             self._ask(key, lambda: link_beside(local, Path(self._path(key))))
         else:
             self._ask(key, lambda: self._fs.put_file(str(local), self._path(key)))
-
-
-def _explain(error: BaseException, *, writes: bool) -> tuple[str, str | None]:
-    """What is wrong with a run store, and what to do about it."""
-    if isinstance(error, FileNotFoundError) and writes:
-        return "the run store cannot be written: there is no such place", "name another one"
-    if isinstance(error, FileNotFoundError):
-        return "no such file in the run store", None
-    if isinstance(error, PermissionError):
-        return (
-            f"the run store refuses access: {error}",
-            "check who may read and write there; for S3, AWS_ACCESS_KEY_ID and the bucket's policy",
-        )
-    if is_full(error):
-        return f"the run store is full: {error}", "make room; the run goes on where it was"
-    return (
-        f"the run store does not answer: {error}",
-        "check the path or AWS_ENDPOINT_URL, and the network; the run goes on where it was",
-    )
 
 
 @dataclass
