@@ -83,11 +83,12 @@ def check(
 ) -> None:
     """Look at every image and every box; exit with 1 if there are errors."""
     from detector.data.data_set import Reading
-    from detector.report.problem_pages import problem_pages
 
     require_output(file=html)
     report = _check(source, max_pixels, Reading(group_column, label_format, held_out, group_by))
     if html is not None:
+        from detector.report.problem_pages import problem_pages
+
         write_output(html, problem_pages(report, readable(source), max_pixels).encode())
     if as_json:
         typer.echo(report.to_json(), nl=False)

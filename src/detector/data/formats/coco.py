@@ -37,6 +37,7 @@ _OUTLINE_KEYS = ("segmentation", "polygon", "mask", "points")
 _UNREADABLE = frozenset({"xxx"})
 """What AIHub writes for text that cannot be read."""
 _UNREADABLE_OF_TEXTOCR = "."
+"""COCO-Text, which has the same keys, says it by `legibility`."""
 _BOX_KEYS = ("bbox", "annotation.bbox")
 
 
