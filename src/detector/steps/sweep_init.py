@@ -7,6 +7,8 @@ from detector.console import say
 from detector.errors import SweepError
 from detector.steps.prepare import prepare
 from detector.steps.run import BegunSweep, Run, digest_of
+from detector.sweep.capabilities import Capability
+from detector.sweep.ending import what_ends_trials
 from detector.sweep.opening import SweepAddress, open_step_backend, require_backend
 from detector.sweep.trial import Stopping
 from detector.sweepfile.check import check_sweep, configs_of, refuse_errors
@@ -84,6 +86,8 @@ def _create(run: Run, backend_url: str, sweep_yaml: str, stopping: Stopping) -> 
     sweep = open_step_backend(backend_url).create(spec, stopping=stopping, max_epochs=max_epochs)
     for instead in sweep.lacks.values():
         say(f"note: {instead}")
+    if Capability.SEARCHES not in sweep.lacks:
+        say(what_ends_trials(spec, stopping, max_epochs))
     begun = BegunSweep(sweep.id, digest_of(sweep_yaml.encode()), stopping)
     run.begin_sweep(begun, sweep_yaml)
     return begun

@@ -23,15 +23,14 @@ from detector.search.hyperband import finite_values
 from detector.search.rungs import late_rungs, rungs
 from detector.sweep.backends.attempts import Slot
 from detector.sweep.backends.study import Study
+from detector.sweep.ending import epochs_of_a_trial, goes_by_own_rule
 from detector.sweep.trial import Stopping
 from detector.sweepfile import space
-from detector.sweepfile.space import Constant
 from detector.sweepfile.spec import SweepSpec
 
 if TYPE_CHECKING:
     from detector.search.adaptive import AdaptiveSearch
 
-_MAX_EPOCHS = "trainer.max_epochs"
 _STATES: Mapping[str, State] = {
     "running": "running",
     "waiting": "running",
@@ -97,9 +96,7 @@ class Searching:
 
     @property
     def _goes_by_own_rule(self) -> bool:
-        spec = self.study.spec
-        by_default = spec.method == "bayes" and spec.early_terminate is None
-        return by_default or self.stopping == "adaptive"
+        return goes_by_own_rule(self.study.spec, self.stopping)
 
     def _is_outshone(self, number: int, curve: Mapping[int, float]) -> bool:
         if self._search is None:
@@ -144,15 +141,6 @@ def seen_by_search(sweep: Iterable[Slot], spec: SweepSpec) -> list[Trial]:
         for slot in sweep
         if slot.state in _STATES and slot.current.params.keys() >= axes.keys()
     ]
-
-
-def epochs_of_a_trial(spec: SweepSpec, max_epochs: int | None) -> int | None:
-    """How many epochs a whole trial has: the sweep file's constant, else `max_epochs`; None where
-    they differ or nobody knows."""
-    given = spec.parameters.get(_MAX_EPOCHS)
-    if given is None:
-        return max_epochs
-    return given.value if isinstance(given, Constant) and isinstance(given.value, int) else None
 
 
 def distribution_of(axis: Axis) -> BaseDistribution:
