@@ -86,7 +86,7 @@ def open_place(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 def _session() -> Any:
-    """What makes S3's clients, each of which looks at every answer before it is read."""
+    """What makes clients of S3 that look at every answer before it is read."""
     from aiobotocore.session import AioSession  # noqa: PLC0415  # comes with S3's client
 
     session = AioSession()
