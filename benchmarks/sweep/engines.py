@@ -24,7 +24,7 @@ Point = Mapping[str, Coordinate]
 
 
 class Detsweep:
-    """`AdaptiveSearch`, as a sweep with method bayes and no early_terminate runs it."""
+    """`AdaptiveSearch`, as a sweep with method bayes and `--stopping adaptive` runs it."""
 
     def __init__(self, problem: Problem, seed: int):
         self._space = problem.space

@@ -29,6 +29,7 @@ def test_the_same_file_again_is_the_same_sweep(tmp_path: Path) -> None:
 
 
 BANDS = "early_terminate: {type: hyperband, min_iter: 5}\n"
+OWN = "detsweep: {stopping: adaptive}\n"
 LENGTH = "  trainer.max_epochs: {value: 20}\n"
 
 
@@ -38,8 +39,9 @@ LENGTH = "  trainer.max_epochs: {value: 20}\n"
         (SWEEP, "file", "no trial is ended early"),
         (SWEEP.replace("run_cap", BANDS + "run_cap"), "file", "at the bands of early_terminate"),
         (SWEEP + LENGTH, "adaptive", "own rule, judged at epoch 2 and 4"),
-        (SWEEP.replace("random", "bayes") + LENGTH, "file", "own rule, judged at epoch 2 and 4"),
-        (SWEEP.replace("random", "bayes"), "file", "once one has been trained whole"),
+        (SWEEP.replace("random", "bayes") + LENGTH, "file", "no trial is ended early"),
+        (SWEEP + LENGTH + OWN, "file", "own rule, judged at epoch 2 and 4"),
+        (SWEEP + OWN, "file", "once one has been trained whole"),
     ],
 )
 def test_a_line_says_what_ends_trials_early(

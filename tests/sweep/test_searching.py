@@ -21,6 +21,9 @@ def backend(tmp_path: Path) -> Backend:
     return open_backend(f"journal:///{tmp_path}/sweeps", lease_seconds=30)
 
 
+OWN = {"detsweep": {"stopping": "adaptive"}}
+
+
 def spec(**keys: Any) -> SweepSpec:
     settings = {
         "method": "bayes",
@@ -51,10 +54,14 @@ def epochs_of_a_hopeless_trial(sweep: Sweep) -> int:
     return EPOCHS
 
 
-def test_bayes_without_early_terminate_ends_hopeless_trials_by_the_own_rule(
-    backend: Backend,
-) -> None:
+def test_bayes_without_early_terminate_ends_no_trial(backend: Backend) -> None:
     sweep = backend.create(spec(), max_epochs=EPOCHS)
+
+    assert epochs_of_a_hopeless_trial(sweep) == EPOCHS
+
+
+def test_a_file_may_ask_for_the_own_rule(backend: Backend) -> None:
+    sweep = backend.create(spec(**OWN), max_epochs=EPOCHS)
 
     assert epochs_of_a_hopeless_trial(sweep) == FIRST_RUNG
     assert sweep.trials()[HOPELESS].state == "stopped"
@@ -83,14 +90,14 @@ def test_random_without_early_terminate_ends_nothing(backend: Backend) -> None:
 
 
 def test_the_length_of_a_trial_is_learned_where_nobody_knows_it(backend: Backend) -> None:
-    sweep = backend.create(spec())
+    sweep = backend.create(spec(**OWN))
 
     assert epochs_of_a_hopeless_trial(sweep) == FIRST_RUNG
 
 
 def test_the_file_knows_best_how_long_a_trial_is(backend: Backend) -> None:
     parameters = {"x": {"min": 0.0, "max": 1.0}, "trainer.max_epochs": {"value": 20}}
-    sweep = backend.create(spec(parameters=parameters), max_epochs=EPOCHS)
+    sweep = backend.create(spec(parameters=parameters, **OWN), max_epochs=EPOCHS)
 
     assert epochs_of_a_hopeless_trial(sweep) == 2
 

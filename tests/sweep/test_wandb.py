@@ -192,6 +192,8 @@ def test_a_url_names_an_entity_and_a_project(address: str) -> None:
 def test_wandb_alone_stops_the_trials_of_its_sweeps(backend: Backend) -> None:
     with pytest.raises(SweepError, match="not possible here: W&B's server draws"):
         backend.create(read_sweep(SWEEP, "test"), stopping="adaptive")
+    with pytest.raises(SweepError, match="not possible here: W&B's server draws"):
+        backend.create(read_sweep(SWEEP + "\ndetsweep: {stopping: adaptive}\n", "test"))
 
 
 @counts_itself

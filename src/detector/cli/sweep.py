@@ -93,8 +93,8 @@ def init(
     stopping: Annotated[
         Stopping,
         typer.Option(
-            help="What ends trials early: the file's early_terminate, or for bayes without one "
-            "detsweep's own rule; or with `adaptive` the own rule, whatever the file says."
+            help="What ends trials early: what the file says, which is nothing without "
+            "early_terminate; or with `adaptive` detsweep's own rule, whatever the file says."
         ),
     ] = "file",
 ) -> None:

@@ -29,5 +29,6 @@ def refuse_stopping(lacks: Lacks, stopping: Stopping) -> None:
     if stopping != "file" and Capability.SEARCHES in lacks:
         raise SweepError(
             f"--stopping {stopping} is not possible here: {lacks[Capability.SEARCHES]}",
-            remedy=f"leave out --stopping {stopping}, or choose another backend",
+            remedy=f"leave out --stopping {stopping} (and the file's `detsweep: {{stopping: …}}`), "
+            "or choose another backend",
         )

@@ -10,8 +10,7 @@ _MAX_EPOCHS = "trainer.max_epochs"
 
 def goes_by_own_rule(spec: SweepSpec, stopping: Stopping) -> bool:
     """Whether detsweep's own rule ends trials; see `Backend.create`."""
-    by_default = spec.method == "bayes" and spec.early_terminate is None
-    return by_default or stopping == "adaptive"
+    return "adaptive" in (stopping, spec.detsweep.stopping)
 
 
 def what_ends_trials(spec: SweepSpec, stopping: Stopping, max_epochs: int | None) -> str:
@@ -29,7 +28,10 @@ def what_ends_trials(spec: SweepSpec, stopping: Stopping, max_epochs: int | None
         return f"trials are ended early by detsweep's own rule, judged at epoch {judged}"
     if spec.early_terminate is not None:
         return "trials are ended early at the bands of early_terminate, as W&B does"
-    return "no trial is ended early: the sweep file has no early_terminate"
+    return (
+        "no trial is ended early, as with W&B: the sweep file has no early_terminate. "
+        "`--stopping adaptive` would end hopeless ones by detsweep's own rule"
+    )
 
 
 def epochs_of_a_trial(spec: SweepSpec, max_epochs: int | None) -> int | None:

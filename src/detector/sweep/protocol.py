@@ -148,9 +148,9 @@ class Backend(Protocol):
         """A new sweep.
 
         Args:
-            stopping: what ends trials early. "file" keeps to the sweep file: W&B's bands if it has
-                `early_terminate`, otherwise detsweep's own rule for bayes and none for the other
-                methods. "adaptive" is detsweep's own rule, whatever the file says.
+            stopping: what ends trials early. "file" keeps to the sweep file: detsweep's own rule
+                if it asks for that, else W&B's bands if it has `early_terminate`, else nothing.
+                "adaptive" is detsweep's own rule, whatever the file says.
             max_epochs: a trial's epochs where the sweep file does not say. Where they are not known
                 at all, the own rule waits for the first trial that finishes.
 

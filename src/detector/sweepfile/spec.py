@@ -113,6 +113,16 @@ class EarlyTerminateSpec(_Section):
         return Hyperband(self.min_iter, self.max_iter, self.s, self.eta, self.strict)
 
 
+class OwnSpec(_Section):
+    """`detsweep`: what W&B's files have no key for.
+
+    Attributes:
+        stopping: `adaptive` ends trials by detsweep's own rule, whatever else the file says.
+    """
+
+    stopping: Literal["adaptive"] | None = None
+
+
 class SweepSpec(_Section):
     """A sweep file.
 
@@ -142,6 +152,7 @@ class SweepSpec(_Section):
     api_version: str | None = Field(None, alias="apiVersion")
     kind: Literal["sweep"] | None = None
     controller: ControllerSpec | None = None
+    detsweep: OwnSpec = OwnSpec()
     job: str | None = None
     image_uri: str | None = None
     paths: dict[str, tuple[str, ...]] = Field(default_factory=dict, repr=False)

@@ -255,6 +255,14 @@ MISTAKES = [
         "stopping_rule", "note", "early_terminate:\n  type: hyperband\n  min_iter: 5\n", "",
         "method", None,
     ),
+    Mistake(
+        "stopping_rule", "note", "run_cap", "detsweep: {stopping: adaptive}\nrun_cap", "detsweep",
+        None,
+    ),
+    Mistake(
+        "unknown_key", "error", "run_cap", "detsweep: {stoping: adaptive}\nrun_cap", "detsweep",
+        "detsweep: {stopping: adaptive}",
+    ),
     Mistake("metric_that_is_not_logged", "error", "val/hmean", "val/hmaen", "name", "val/hmean"),
     Mistake(
         "goal_against_the_metric", "error", "\n  goal: maximize", "", "name",

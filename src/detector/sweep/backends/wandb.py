@@ -102,11 +102,13 @@ class WandbBackend:
         stopping: Stopping = "file",
         max_epochs: int | None = None,  # noqa: ARG002  # W&B does not ask
     ) -> "WandbSweep":
-        refuse_stopping(self.lacks, stopping)
+        refuse_stopping(self.lacks, spec.detsweep.stopping or stopping)
+        given = load_yaml(spec.source, "the sweep file")
+        given.pop("detsweep", None)  # W&B has no such key.
         with self.asking("create a sweep"):
             sweep, warnings = client._upsert_sweep(
                 self.api,
-                load_yaml(spec.source, "the sweep file"),
+                given,
                 entity=self.entity,
                 project=self.project,
             )

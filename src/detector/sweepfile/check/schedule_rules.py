@@ -173,17 +173,26 @@ def stopping_rule(subject: Subject) -> Iterator[Finding]:
     if epochs is None or (section is not None and subject.hyperband is None):
         return
     judged = rungs(epochs)
-    if section is not None and subject.hyperband is not None:
+    if subject.document.value("detsweep", "stopping") == "adaptive" and judged:
+        yield Finding(
+            "note",
+            subject.line("detsweep"),
+            f"trials are judged at epoch {_numbers(judged)} of {epochs}, by the model of their "
+            "curves",
+            f"one that is stopped costs {judged[0] / epochs:.0%} to {judged[-1] / epochs:.0%} of "
+            "a whole trial",
+            "early_terminate without `detsweep` would compare them as W&B does, at its bands",
+        )
+    elif section is not None and subject.hyperband is not None:
         yield from _bands_decide(subject.hyperband, section.line, epochs, judged)
     elif subject.method == "bayes" and judged:
         yield Finding(
             "note",
             subject.line("method"),
-            f"trials are judged at epoch {_numbers(judged)} of {epochs}, by the model of their "
-            "curves",
-            f"one that is stopped costs {judged[0] / epochs:.0%} to {judged[-1] / epochs:.0%} of "
-            "a whole trial",
-            "early_terminate would compare them as W&B does, at its bands",
+            "every trial is trained to its end, as with W&B",
+            "the file has no early_terminate",
+            "`detsweep: {stopping: adaptive}` would end hopeless ones by the model of their "
+            f"curves, from epoch {judged[0]} of {epochs} on",
         )
 
 

@@ -13,7 +13,14 @@ from detector.sweepfile.check.finding import Edit, Finding
 from detector.sweepfile.check.numbers import with_dot
 from detector.sweepfile.check.subject import Subject, is_number
 from detector.sweepfile.space import FAMILIES
-from detector.sweepfile.spec import DOTLESS_TAG, EarlyTerminateSpec, MetricSpec, SweepSpec, keys_of
+from detector.sweepfile.spec import (
+    DOTLESS_TAG,
+    EarlyTerminateSpec,
+    MetricSpec,
+    OwnSpec,
+    SweepSpec,
+    keys_of,
+)
 
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _NUMERIC = ("min", "max", "mu", "sigma", "q", "a", "b")
@@ -76,7 +83,12 @@ def key_that_stands_twice(subject: Subject) -> Iterator[Finding]:
 
 def unknown_key(subject: Subject) -> Iterator[Finding]:
     """A misspelt key of the file or of one of its sections."""
-    sections = ((None, SweepSpec), ("metric", MetricSpec), ("early_terminate", EarlyTerminateSpec))
+    sections = (
+        (None, SweepSpec),
+        ("metric", MetricSpec),
+        ("early_terminate", EarlyTerminateSpec),
+        ("detsweep", OwnSpec),
+    )
     for section, model in sections:
         entry = subject.document.get(section) if section else None
         owner = entry.node if entry else None if section else subject.document.root
