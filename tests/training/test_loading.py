@@ -23,9 +23,12 @@ if sys.platform == "win32":
 def test_a_process_that_is_killed_ends_the_training_with_a_line(
     tiny: Config, folds: Folds, tmp_path: Path
 ) -> None:
+    of_others = set(psutil.Process().children())
+
     def kill_one(_epoch: int, done: int, _of: int) -> None:
         if done == 1:
-            psutil.Process().children()[-1].send_signal(signal.SIGKILL)
+            one = next(child for child in psutil.Process().children() if child not in of_others)
+            one.send_signal(signal.SIGKILL)
 
     config = apply_params(tiny, {"data.num_workers": 2, "data.crops_per_page": 40})
     with pytest.raises(TrainingError, match="a process that loads data has failed: DataLoader"):
