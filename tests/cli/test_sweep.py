@@ -24,6 +24,7 @@ from detector.sweep.opening import open_backend
 from detector.sweep.outcome import SweepOutcome
 from detector.sweep.trial import TrialEnd, TrialHandle
 from detector.sweepfile.spec import read_sweep
+from tests.sweep.taking import take
 
 SWEEP = """
 method: grid
@@ -193,6 +194,20 @@ def test_stop_ends_a_sweep(url: str, sweep_id: str) -> None:
     assert open_backend(url).open(sweep_id).is_stopped()
 
 
+def test_a_sweep_gets_more_trials_and_failed_ones_another_try(url: str) -> None:
+    drawn = SWEEP.replace("method: grid", "method: random\nrun_cap: 1")
+    sweep = open_backend(url).create(read_sweep(drawn, "f"))
+    sweep_id = sweep.id
+    added = detsweep_sweep("extend", sweep_id, "--trials", "1", "--backend", url)
+    assert f"1 trial added to sweep {sweep_id}" in added
+    take(sweep, "a").fail("the disk was full")
+    tried = detsweep_sweep("retry", sweep_id, "--backend", url)
+    assert f"1 failed trial of sweep {sweep_id} to be tried again" in tried
+    assert [trial.state for trial in sweep.trials()] == ["waiting"]
+    nothing = detsweep_sweep("retry", sweep_id, "--backend", url)
+    assert f"0 failed trials of sweep {sweep_id} to be tried again" in nothing
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -214,7 +229,9 @@ def test_a_url_of_an_unknown_kind_is_refused_with_those_there_are() -> None:
         open_backend("sweeps.db")
 
 
-@pytest.mark.parametrize("command", ["status", "agent", "best", "report", "export", "stop"])
+@pytest.mark.parametrize(
+    "command", ["status", "agent", "best", "report", "export", "stop", "retry"]
+)
 def test_a_command_on_a_sweep_makes_no_database(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

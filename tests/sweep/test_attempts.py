@@ -56,6 +56,12 @@ def test_a_copy_of_an_attempt_that_ended_for_good_is_ignored() -> None:
     assert slot.state == "failed"
 
 
+def test_a_copy_that_a_person_asked_for_goes_on_from_what_failed_for_good() -> None:
+    asked = copy_of(0, retried=True)
+    (slot,) = slots(study(attempt(FAIL, end="failed"), copy_of(0), asked, copy_of(0)), None)
+    assert (slot.state, slot.current) == ("waiting", asked)
+
+
 def test_of_several_copies_only_the_first_counts() -> None:
     (slot,) = slots(study(attempt(FAIL), copy_of(0), copy_of(0, COMPLETE)), None)
     assert (slot.state, slot.current.number) == ("waiting", 1)

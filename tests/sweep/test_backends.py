@@ -747,3 +747,83 @@ def test_no_thread_stays_behind_for_a_trial_that_was_dropped(new_sweep: NewSweep
     del held
     thread.join(timeout=10)
     assert not thread.is_alive()
+
+
+# What a person changes
+
+
+@searches
+def test_a_sweep_that_has_ended_goes_on_with_trials_that_are_added(new_sweep: NewSweep) -> None:
+    sweep = new_sweep(run_cap=2)
+    work(sweep)
+    assert sweep.claim("a") is Idle.DONE
+    sweep.extend(2)
+    assert sweep_status(sweep).limit == 4
+    work(sweep)
+    trials = sweep.trials()
+    assert [(trial.number, trial.state, trial.is_added) for trial in trials] == [
+        (0, "finished", False),
+        (1, "finished", False),
+        (2, "finished", True),
+        (3, "finished", True),
+    ]
+    assert all(trial.started and trial.started <= trial.ended for trial in trials)
+    assert len({trial.params["x"] for trial in trials}) == 4
+    assert sweep.claim("a") is Idle.DONE
+
+
+@searches
+def test_trials_that_are_added_count_beyond_run_cap_from_the_start(new_sweep: NewSweep) -> None:
+    sweep = new_sweep(run_cap=3)
+    first = take(sweep, "a")
+    sweep.extend(1)
+    first.finish() if first.report(1, 0.5) else first.stop()
+    work(sweep)
+    assert [trial.is_added for trial in sweep.trials()] == [False, True, False, False]
+
+
+@searches
+def test_a_stopped_sweep_ends_added_trials_and_goes_on_with_further_ones(
+    new_sweep: NewSweep,
+) -> None:
+    sweep = new_sweep(run_cap=1)
+    sweep.extend(1)
+    sweep.stop()
+    assert sweep.claim("a") is Idle.DONE
+    assert [trial.state for trial in sweep.trials()] == ["stopped"]
+    sweep.extend(1)
+    assert not sweep.is_stopped()
+    work(sweep)
+    assert [trial.state for trial in sweep.trials()] == ["stopped", "finished", "finished"]
+
+
+@searches
+def test_a_trial_that_failed_for_good_goes_on_where_a_person_asks_for_it(
+    new_sweep: NewSweep,
+) -> None:
+    sweep = new_sweep(run_cap=1)
+    held = take(sweep, "a")
+    params = held.params
+    held.report(1, 0.25)
+    held.fail("the disk was full")
+    assert sweep.claim("a") is Idle.DONE
+    sweep.retry(0)
+    again = take(sweep, "a")
+    assert (again.number, again.params, again.epoch, again.failures) == (0, params, 1, 0)
+    assert again.curve == {1: 0.25}
+    assert again.attempt > held.attempt
+    again.report(2, 0.5)
+    again.finish()
+    (trial,) = sweep.trials()
+    assert (trial.state, trial.attempts) == ("finished", 2)
+    for number, state in ((0, "finished"), (7, "not there")):
+        with pytest.raises(SweepError, match=f"trial {number} is {state}"):
+            sweep.retry(number)
+
+
+@searches
+def test_to_what_has_no_end_or_all_its_points_nothing_is_added(new_sweep: NewSweep) -> None:
+    grid = {"method": "grid", "parameters": {"x": {"values": [0, 1]}}}
+    for keys, why in ((grid, "all its points"), ({}, "no run_cap")):
+        with pytest.raises(SweepError, match=why):
+            new_sweep(**keys).extend(1)

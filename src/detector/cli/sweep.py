@@ -427,6 +427,47 @@ def stop(
 
 
 @app.command()
+def extend(
+    sweep: SweepId,
+    trials: Annotated[int, typer.Option(min=1, max=100_000, help="How many trials more.")],
+    backend: BackendUrl = _DEFAULT_BACKEND,
+) -> None:
+    """Give a sweep more trials than its `run_cap`, also when it has ended or was stopped."""
+    need("sweep")
+    from detector.sweep.opening import open_sweep
+
+    open_sweep(backend, sweep).extend(trials)
+    say(f"{counted(trials, 'trial')} added to sweep {sweep}")
+    _say_who_trains(sweep, backend)
+
+
+@app.command()
+def retry(
+    sweep: SweepId,
+    trials: Annotated[
+        list[int] | None, typer.Argument(metavar="[TRIAL]...", help="All that failed, by default.")
+    ] = None,
+    backend: BackendUrl = _DEFAULT_BACKEND,
+) -> None:
+    """Queue trials that have failed once more: they go on from their last epoch."""
+    need("sweep")
+    from detector.sweep.opening import open_sweep
+
+    failed = open_sweep(backend, sweep)
+    numbers = trials or [trial.number for trial in failed.trials() if trial.state == "failed"]
+    for number in numbers:
+        failed.retry(number)
+    say(f"{counted(len(numbers), 'failed trial')} of sweep {sweep} to be tried again")
+    if numbers:
+        _say_who_trains(sweep, backend)
+
+
+def _say_who_trains(sweep: str, backend: str) -> None:
+    words = ["--backend", shown_url(backend)] if backend != _DEFAULT_BACKEND else []
+    note(f"agents train them: {shlex.join(['detsweep', 'sweep', 'agent', sweep, *words])}")
+
+
+@app.command()
 def serve(
     backend: Annotated[
         str,

@@ -13,6 +13,7 @@ from detector.planning.estimate import passes_of_the_ensemble
 from detector.planning.forecast import AtWork, Forecast, Progress, forecast
 from detector.planning.stopping import simulate_sweep
 from detector.steps.run import Run
+from detector.sweep.ending import most_trials
 from detector.sweep.opening import open_backend
 from detector.sweep.trial import TrialRecord
 from detector.sweepfile.spec import SweepSpec
@@ -55,7 +56,8 @@ class RunUnderWay:
         if begun is None or not self._run.is_prepared:
             return None
         sweep = self._backend().open(begun.id)
-        trials, limit = sweep.trials(), sweep.spec.trial_limit
+        trials = sweep.trials()
+        limit = most_trials(sweep.spec, trials)
         if limit is None or not sweep.spec.trains_detector:
             return None
         epoch_seconds = self._epoch_seconds(trials)

@@ -1,7 +1,9 @@
 """What ends trials of a sweep early: the sweep file's bands, detsweep's own rule, or nothing."""
 
+from collections.abc import Iterable
+
 from detector.search.rungs import rungs
-from detector.sweep.trial import Stopping
+from detector.sweep.trial import Stopping, TrialRecord
 from detector.sweepfile.space import Constant
 from detector.sweepfile.spec import SweepSpec
 
@@ -32,6 +34,13 @@ def what_ends_trials(spec: SweepSpec, stopping: Stopping, max_epochs: int | None
         "no trial is ended early, as with W&B: the sweep file has no early_terminate. "
         "`--stopping adaptive` would end hopeless ones by detsweep's own rule"
     )
+
+
+def most_trials(spec: SweepSpec, trials: Iterable[TrialRecord]) -> int | None:
+    """How many trials a sweep has, those included that a person added; None where only a person
+    ends it."""
+    limit = spec.trial_limit
+    return None if limit is None else limit + sum(trial.is_added for trial in trials)
 
 
 def epochs_of_a_trial(spec: SweepSpec, max_epochs: int | None) -> int | None:

@@ -131,6 +131,22 @@ class Sweep(Protocol):
     def is_stopped(self) -> bool:
         """Whether no trial is begun any more."""
 
+    def extend(self, trials: int) -> None:
+        """So many trials more than its file's `run_cap`, for agents to come; a sweep that was
+        stopped goes on.
+
+        Raises:
+            SweepError: a grid, a sweep without a limit, or a service keeps the trials.
+        """
+
+    def retry(self, number: int) -> None:
+        """Queue a trial that has failed once more, from its last epoch, with nothing held against
+        it.
+
+        Raises:
+            SweepError: it has not failed, or a service keeps the trials.
+        """
+
 
 class Backend(Protocol):
     """A place where sweeps live."""

@@ -12,6 +12,7 @@ from statistics import mean
 from detector.search.hyperband import Goal, finite_values
 from detector.sweep.best import best_trial
 from detector.sweep.capabilities import Capability
+from detector.sweep.ending import most_trials
 from detector.sweep.protocol import Sweep
 from detector.sweep.trial import SWEEP_STOPPED, TrialRecord
 
@@ -110,20 +111,20 @@ def sweep_status(sweep: Sweep) -> SweepStatus:
     """Read how a sweep stands."""
     spec, trials = sweep.spec, sweep.trials()
     is_stopped, now = sweep.is_stopped(), time.time()
-    best = best_trial(trials, spec.metric.goal)
+    best, limit = best_trial(trials, spec.metric.goal), most_trials(spec, trials)
     return SweepStatus(
         id=sweep.id,
         method=spec.method,
         metric=spec.metric.name,
         goal=spec.metric.goal,
         at=now,
-        limit=spec.trial_limit,
+        limit=limit,
         is_stopped=is_stopped,
         best=best.number if best else None,
         trials=trials,
         agents=[_agent(trial) for trial in trials if trial.state == "running"],
         rungs=count_rungs(trials, sweep.rungs()),
-        ends_at=predict_end(trials, spec.trial_limit, is_stopped, now),
+        ends_at=predict_end(trials, limit, is_stopped, now),
         note=sweep.lacks.get(Capability.ANSWERS_AT_ONCE),
     )
 

@@ -51,6 +51,7 @@ class TrialRecord:
             not know.
         lease_seconds: after how long without a heartbeat its agent counts as dead.
         holds: who ran it when, in order; empty where the backend does not know.
+        is_added: a person asked for it, beyond the sweep's `run_cap`.
     """
 
     number: int
@@ -67,6 +68,7 @@ class TrialRecord:
     last_sign: float | None = None
     lease_seconds: float | None = None
     holds: tuple[Hold, ...] = ()
+    is_added: bool = False
 
     def best(self, goal: Goal) -> tuple[int, float] | None:
         """Epoch and value of the curve's best point, the earliest of equals; None without one."""

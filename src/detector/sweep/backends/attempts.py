@@ -9,13 +9,15 @@ A trial of a sweep may need several attempts, since agents die. Each attempt is 
   counts once that one has FAILED, and of several copies only the first does. An agent therefore
   first adds the copy, then fails the old attempt: dying in between loses nothing, and agents that
   do it at once add no second trial.
+- A trial that failed for good goes on where a person asks for it: by a copy with `retried`.
+- A trial that a person adds begins as a WAITING attempt with `added`, and counts beyond the limit.
 - An agent holds a trial once it moved its attempt from WAITING to RUNNING, which a storage grants
   to one caller alone, or created it as RUNNING.
 """
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +38,9 @@ STARTED, ENDED = "started", "ended"
 END = "end"
 """How an attempt that Optuna shows as FAIL ended for good: "failed" or "stopped"."""
 REASON = "reason"
+ADDED, RETRIED = "added", "retried"
+"""A person asked for it: for one trial more, of this name, or for another attempt at one that had
+failed."""
 FAILURES, DOUBTS = "failures", "doubts"
 """How many failures are held against the trial, and for how many its machine may be to blame."""
 FAILED_BY, FAILED_ON = "failed_by", "failed_on"
@@ -77,6 +82,15 @@ class Slot:
     def state(self) -> State:
         ended_without_score: State = self.current.user_attrs.get(END, "failed")
         return _STATES.get(self.current.state, ended_without_score)
+
+    @property
+    def is_added(self) -> bool:
+        return ADDED in self.attempts[0].user_attrs
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an agent has had it."""
+        return PARAMS in self.current.user_attrs or self.state != "waiting"
 
     @property
     def curve(self) -> dict[int, float]:
@@ -123,6 +137,7 @@ class Slot:
             last_sign=held.get("at"),
             lease_seconds=held.get("seconds"),
             holds=tuple(holds),
+            is_added=self.is_added,
         )
 
     def _holds(self) -> list[Hold]:
@@ -140,21 +155,32 @@ def slots(trials: Sequence[FrozenTrial], limit: int | None) -> list[Slot]:
 
     Args:
         trials: every trial of the study, by number.
-        limit: how many trials the sweep has; None for any number.
+        limit: how many trials the sweep has beside those that were added; None for any number.
     """
-    firsts = [trial for trial in trials if SUPERSEDES not in trial.user_attrs]
     copies: dict[int, FrozenTrial] = {}
     for trial in trials:
         if SUPERSEDES in trial.user_attrs:
-            copies.setdefault(trial.user_attrs[SUPERSEDES], trial)
-    return [_follow(number, first, copies) for number, first in enumerate(firsts[:limit])]
+            known = copies.setdefault(trial.user_attrs[SUPERSEDES], trial)
+            if RETRIED in trial.user_attrs and RETRIED not in known.user_attrs:
+                copies[trial.user_attrs[SUPERSEDES]] = trial
+    firsts = _within(limit, (trial for trial in trials if SUPERSEDES not in trial.user_attrs))
+    return [_follow(number, first, copies) for number, first in enumerate(firsts)]
+
+
+def _within(limit: int | None, firsts: Iterable[FrozenTrial]) -> Iterator[FrozenTrial]:
+    drawn = 0
+    for first in firsts:
+        if ADDED not in first.user_attrs:
+            drawn += 1
+        if ADDED in first.user_attrs or limit is None or drawn <= limit:
+            yield first
 
 
 def _follow(number: int, first: FrozenTrial, copies: dict[int, FrozenTrial]) -> Slot:
     attempts = [first]
     while (copy := copies.get(attempts[-1].number)) is not None:
-        superseded = attempts[-1].state == TrialState.FAIL and END not in attempts[-1].user_attrs
-        if not superseded:
+        goes_on = END not in attempts[-1].user_attrs or RETRIED in copy.user_attrs
+        if attempts[-1].state != TrialState.FAIL or not goes_on:
             return Slot(number, tuple(attempts), copy)
         attempts.append(copy)
     return Slot(number, tuple(attempts))

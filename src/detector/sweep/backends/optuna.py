@@ -7,6 +7,7 @@ trial that an agent holds in `held`, how each kind of storage is opened in `stor
 import secrets
 import socket
 import string
+import time
 from functools import partial
 
 import optuna
@@ -143,6 +144,33 @@ class OptunaSweep:
     def stop(self, *, now: bool = False) -> None:
         self.study.stop(now=now)
 
+    def extend(self, trials: int) -> None:
+        if self.spec.trial_limit is None or self.spec.method == "grid":
+            is_grid = self.spec.method == "grid"
+            which = "a grid has all its points" if is_grid else "it has no run_cap"
+            raise SweepError(
+                f"there is nothing to add: {which}",
+                where=f"sweep {self.id}",
+                remedy="start agents, if it has not ended: `detsweep sweep agent`",
+            )
+        self._add([secrets.token_hex(8) for _ in range(trials)])
+
+    @patiently
+    def _add(self, names: list[str]) -> None:
+        self.study.add(names)
+
+    @patiently
+    def retry(self, number: int) -> None:
+        slot = next((slot for slot in self.study.slots() if slot.number == number), None)
+        if slot is None or slot.state != "failed":
+            state = "not there" if slot is None else slot.state
+            raise SweepError(
+                f"trial {number} is {state}",
+                where=f"sweep {self.id}",
+                remedy="name one that has failed, as `detsweep sweep status` shows it",
+            )
+        self.study.retry(slot)
+
     @patiently
     def is_stopped(self) -> bool:
         return self.study.stop_state() is not StopState.NOT_STOPPED
@@ -230,7 +258,7 @@ class OptunaSweep:
 
     def _begin(self, sweep: list[Slot], agent: str) -> StudyTrial | None:
         limit = self.spec.trial_limit
-        if limit is not None and len(sweep) >= limit:
+        if limit is not None and sum(not slot.is_added for slot in sweep) >= limit:
             return None
         begun = self.study.begin(agent)
         return self._try_to_hold(begun, agent) if begun else None
@@ -250,6 +278,8 @@ class OptunaSweep:
         if params is None:
             params = self._searching.choose_params(slot.number, trial_id)
             study.storage.set_trial_user_attr(trial_id, attempts.PARAMS, params)
+        if attempts.STARTED not in slot.current.user_attrs:
+            study.storage.set_trial_user_attr(trial_id, attempts.STARTED, time.time())
         return StudyTrial(self._searching, slot, params, agent, self.patience)
 
     def _why_idle(self) -> Idle:

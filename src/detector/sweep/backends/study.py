@@ -8,7 +8,7 @@ storage, a dashboard say, sees a study like any other.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -19,6 +19,7 @@ from optuna.trial import TrialState, create_trial
 
 from detector.sweep.backends import attempts
 from detector.sweep.backends.attempts import LeaseWatch, Slot
+from detector.sweep.trial import SWEEP_STOPPED
 from detector.sweepfile.spec import SweepSpec
 
 _STOPPED = "stopped"
@@ -71,24 +72,44 @@ class Study:
         """No trial is begun any more; with `now` those that run end, too."""
         state = StopState.NOW if now else StopState.DRAINING
         self.storage.set_study_user_attr(self.study_id, _STOPPED, state.value)
+        ending = {attempts.END: "stopped", attempts.REASON: SWEEP_STOPPED}
+        for slot in self.slots():
+            if not slot.has_begun:
+                self.end(slot.current.number, TrialState.FAIL, ending)
 
     def stop_state(self) -> StopState:
         return StopState(self.attributes().get(_STOPPED))
 
     def begin(self, agent: str) -> Slot | None:
         """A new trial, which runs; None where the sweep has as many as it may."""
-        limit = self.spec.trial_limit
         started = {attempts.LEASE: self.lease(agent), attempts.STARTED: time.time()}
         trial_id = self.storage.create_new_trial(
             self.study_id, create_trial(state=TrialState.RUNNING, user_attrs=started)
         )
         attempt = self.storage.get_trial_number_from_id(trial_id)
-        everyone = attempts.slots(self.storage.get_all_trials(self.study_id, deepcopy=False), None)
-        begun = next(slot for slot in everyone if slot.attempts[0].number == attempt)
-        if limit is not None and begun.number >= limit:
+        trials = self.storage.get_all_trials(self.study_id, deepcopy=False)
+        sweep = attempts.slots(trials, self.spec.trial_limit)
+        begun = next((slot for slot in sweep if slot.attempts[0].number == attempt), None)
+        if begun is None:
             self.end(attempt, TrialState.FAIL)
-            return None
         return begun
+
+    def add(self, names: Iterable[str]) -> None:
+        """A trial for each name, which waits for an agent; a sweep that was stopped goes on. Asked
+        again with the same names, it adds those that are missing."""
+        known = {slot.attempts[0].user_attrs.get(attempts.ADDED) for slot in self.slots()}
+        for name in names:
+            if name not in known:
+                waiting = create_trial(state=TrialState.WAITING, user_attrs={attempts.ADDED: name})
+                self.storage.create_new_trial(self.study_id, waiting)
+        self.storage.set_study_user_attr(self.study_id, _STOPPED, None)
+
+    def retry(self, slot: Slot) -> None:
+        """Let a trial that failed for good wait for an agent, from where it is."""
+        clean = {attempts.FAILURES: 0, attempts.DOUBTS: 0}
+        anywhere = {attempts.FAILED_BY: None, attempts.FAILED_ON: None}
+        again = attempts.waiting_copy(slot, {attempts.RETRIED: True, **clean, **anywhere})
+        self.storage.create_new_trial(self.study_id, again)
 
     def take(self, slot: Slot) -> bool:
         """Move a waiting trial to running, which the storage grants to one caller alone."""

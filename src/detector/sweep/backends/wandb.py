@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import wandb
 from wandb.apis.public import sweeps as client
@@ -196,6 +196,19 @@ class WandbSweep:
     ) -> bool:
         """W&B takes a run back from its own process alone."""
         return False
+
+    def extend(self, trials: int) -> None:  # noqa: ARG002
+        self._refuse("raise run_cap on the sweep's page")
+
+    def retry(self, number: int) -> None:  # noqa: ARG002
+        self._refuse("begin another sweep, or keep it in a backend of detsweep's own")
+
+    def _refuse(self, remedy: str) -> NoReturn:
+        raise SweepError(
+            f"this is not possible here: {LACKS[Capability.COUNTS]}",
+            where=f"sweep {self.id}",
+            remedy=remedy,
+        )
 
     def stop(self, *, now: bool = False) -> None:
         try:
