@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -251,3 +252,14 @@ AOY2RzYwACAAEAAQAAAFRtZGF0AAAAJCgBr1j5Rq6LsZKX+2toNNQgbExD9G6iHLY0EIqZNml2yu0e7g
 AABNTQAqAAAACAABARIAAwAAAAEABgAAAAAAAA==
 """
 """64 x 48 pixels, white with a black bar of 40 x 16 at 8, 8, and to be turned by a quarter."""
+
+
+def test_a_jpeg_may_be_decoded_smaller_and_other_images_are_not(tmp_path: Path) -> None:
+    pixels = np.kron(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), np.full((100, 50, 3), 4, "u1"))
+    for name, shape in (("page.jpg", (200, 100, 3)), ("page.png", (800, 400, 3))):
+        Image.fromarray(pixels).save(tmp_path / name)
+        small = read_image(tmp_path / name, at_least=100)
+        assert small.shape == shape
+        nearest = cv2.resize(pixels, shape[1::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(small.astype(int) - nearest).mean() < 2
+    assert read_image(tmp_path / "page.jpg", at_least=3000).shape == (800, 400, 3)
