@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from detector.config.loading import load_config
+from detector.data import alike as module
 from detector.data.alike import alike_by_name, find_alike, leaks, look_of
 from detector.data.check import check_data
 from detector.data.convert import write_data_set
@@ -126,3 +127,11 @@ def test_a_copy_of_a_held_out_page_is_refused_until_it_is_left_out_or_allowed(
 
 def _of(root: Path) -> list[str]:
     return ["preset=quickstart", f"data.path={root}", "folds.count=2"]
+
+
+def test_a_very_large_data_set_is_not_looked_through_and_a_line_says_so(
+    receipts: list[Page], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "MOST_PAGES", 15)
+    assert find_alike(receipts) == []
+    assert "16 pages: copies are not looked for among more than 15" in capsys.readouterr().out

@@ -21,12 +21,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.console import say
 from detector.data.images import MAX_PIXELS, read_image
 from detector.data.page import Page
 from detector.data.source import cache_root
 from detector.errors import DataError
 from detector.pace import paced
 from detector.storage.atomic import write_beside
+
+MOST_PAGES = 50_000
+"""Each pair is compared, which takes 16 s of so many pages."""
 
 LEAK_REMEDY = (
     "leave it out, as `detsweep data convert --drop-bad` does, or train with "
@@ -45,7 +49,7 @@ _SAME = 0.95
 _BLUR = 2.0
 _FLAT = 1.0
 """A page whose details deviate by less has none. Blank pages are alike and tell nothing."""
-_ROWS = 512
+_PAIRS_AT_ONCE = 2**22
 
 Look = NDArray[np.uint8]
 Alike = list[tuple[str, str]]
@@ -57,9 +61,12 @@ def find_alike(pages: Sequence[Page], max_pixels: int = MAX_PIXELS) -> Alike:
     call reads only what is new.
 
     Args:
-        pages: of one data set.
+        pages: of one data set. Of more than `MOST_PAGES` none is looked at, and a line says so.
         max_pixels: images with more are left out.
     """
+    if len(pages) > MOST_PAGES:
+        say(f"{len(pages):,} pages: copies are not looked for among more than {MOST_PAGES:,}")
+        return []
     cache = _cache_of(pages)
     known = _cached(cache)
     keys = {page.name: _key(page) for page in pages}
@@ -124,8 +131,9 @@ def _close(hashes: NDArray[np.uint64]) -> list[tuple[int, int]]:
     """The pairs of hashes that differ in few bits. All are compared: those of 20 000 pages take 3
     seconds, which is much less than to decode them."""
     found: list[tuple[int, int]] = []
-    for start in range(0, len(hashes), _ROWS):
-        rows = hashes[start : start + _ROWS, None]
+    at_once = max(1, _PAIRS_AT_ONCE // max(1, len(hashes)))
+    for start in range(0, len(hashes), at_once):
+        rows = hashes[start : start + at_once, None]
         differing = np.bitwise_count(rows ^ hashes[None, start:])
         pairs = np.argwhere(np.triu(differing <= _BITS_APART, 1)) + start
         found += [(int(i), int(j)) for i, j in pairs]
