@@ -630,9 +630,10 @@ def test_a_running_trial_names_its_agent_since_when_and_its_last_heartbeat(
 def test_the_own_rule_has_rungs_where_it_is_known_how_long_a_trial_is(
     backend: Backend, new_sweep: NewSweep
 ) -> None:
-    spec = new_sweep(method="bayes").spec
+    spec = new_sweep(detsweep={"stopping": "adaptive"}).spec
     assert backend.create(spec).rungs() == ()
     assert backend.create(spec, max_epochs=20).rungs() == (2, 4, 8, 12)
+    assert backend.create(new_sweep(method="bayes").spec, max_epochs=20).rungs() == ()
 
 
 # How an agent leaves
