@@ -58,10 +58,12 @@ def grpc_url(postgresql_server: Postgresql) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def wandb_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WandbServer]:
     """A server that the client of this process finds in its environment."""
-    with wandb_environment(tmp_path_factory.mktemp("wandb")) as server:
-        yield server
-        import wandb
+    import wandb
 
+    with wandb_environment(tmp_path_factory.mktemp("wandb")) as server:
+        # What another test began with it in this process knows another server.
+        wandb.teardown()
+        yield server
         # The last run of a test that left its trial would be taken for one of the tests to come.
         wandb.finish()
         wandb.teardown()
