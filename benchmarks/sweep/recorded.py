@@ -11,6 +11,7 @@ configuration between those of a table is the nearest one of it. Both are withou
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -103,12 +104,12 @@ class _Surrogate:
         return curves
 
 
-class _Recorded:
+class _Recorded(ABC):
     """What the two have in common: no noise, so that a run shows what its configuration is."""
 
+    @abstractmethod
     def curve(self, params: Params) -> Curve:
         """The metric after each epoch."""
-        raise NotImplementedError
 
     def observe(self, params: Params, rng: np.random.Generator) -> Curve:  # noqa: ARG002
         """The metric after each epoch, as one run shows it: the same."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.data.images import require_few_pixels
 from detector.errors import DataError
 
 DPI = 200
@@ -39,13 +40,8 @@ def draw_pdf_page(path: Path, number: int, max_pixels: int) -> NDArray[np.uint8]
         page = document[number]
         scale = DPI / _POINTS_PER_INCH
         width, height = (round(side * scale) for side in page.get_size())
-        if width * height > max_pixels:
-            raise DataError(
-                f"{width}x{height} is {width * height:,} pixels, more than the {max_pixels:,} "
-                "allowed",
-                where=f"{path}#{number + 1}",
-                remedy="raise --max-pixels",
-            )
+        where = f"{path}#{number + 1}"
+        require_few_pixels(width, height, max_pixels, where, remedy="raise --max-pixels")
         # Annotations, such as the text of a filled form, are drawn too.
         drawn = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False)
         pixels = drawn.to_numpy()

@@ -40,6 +40,7 @@ _OTHER_KINDS = {
     **({} if "HEIF" in _FORMATS else {".heic": _INSTALL, ".heif": _INSTALL}),
 }
 """What to do with files that are not images to Pillow, by their names' endings."""
+_FEWER_PIXELS = "scale the image down, or raise --max-pixels (data.max_pixels of a training)"
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _TURNS: Mapping[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -189,13 +190,27 @@ def _open(source: Path | BytesIO, where: str, max_pixels: int | None) -> Image.I
 
 
 def _require_few_pixels(image: Image.Image, where: str, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height > max_pixels:
+    try:
+        require_few_pixels(*image.size, max_pixels, where, _FEWER_PIXELS)
+    except DataError:
         image.close()
+        raise
+
+
+def require_few_pixels(width: int, height: int, most: int, where: str, remedy: str) -> None:
+    """Refuse a picture that is too large, before it is decoded or drawn.
+
+    Args:
+        where, remedy: of the error.
+
+    Raises:
+        DataError: it has more than `most` pixels.
+    """
+    if width * height > most:
         raise DataError(
-            f"{width}x{height} is {width * height:,} pixels, more than the {max_pixels:,} allowed",
+            f"{width}x{height} is {width * height:,} pixels, more than the {most:,} allowed",
             where=where,
-            remedy="scale the image down, or raise --max-pixels (data.max_pixels of a training)",
+            remedy=remedy,
         )
 
 
