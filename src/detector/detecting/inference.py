@@ -1,7 +1,7 @@
 """From an image to the text on it, with any network that gives probability maps. The one path that
 validation, evaluation and prediction share; it knows neither torch nor onnxruntime."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.config.schema import SIZE_STEP, DataConfig, PostprocessConfig, ResizeConfig
+from detector.data.images import read_image
+from detector.data.page import Page, taken_evenly
 from detector.data.resize import ResizedPage, pad_to_stride, resize_page
 from detector.detecting.consensus import agree
 from detector.detecting.postprocess import Detections, Regions, find_regions, rescale
@@ -121,6 +123,14 @@ def network_input(image: Image, data: DataConfig) -> NDArray[np.float32]:
     page = resize_page(image, data.resize)
     pixels = pad_to_stride(page.pixels[: page.part, : page.part])
     return normalise(pixels, data.mean, data.std)
+
+
+def network_inputs(
+    pages: Sequence[Page], data: DataConfig, most: int
+) -> Iterator[NDArray[np.float32]]:
+    """(1, 3, H, W) of a few pages, evenly taken from all, as the network sees them."""
+    for page in taken_evenly(pages, most):
+        yield network_input(read_image(page.image, data.max_pixels), data)
 
 
 def normalise(picture: Image, mean: Channels, std: Channels) -> NDArray[np.float32]:

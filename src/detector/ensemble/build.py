@@ -13,7 +13,7 @@ from detector.console import say
 from detector.data.folds import Folds
 from detector.data.images import read_image
 from detector.data.page import Page, taken_evenly
-from detector.detecting.inference import Image
+from detector.detecting.inference import Image, network_inputs
 from detector.ensemble.card import make_card, score_table, title
 from detector.ensemble.files import (
     CandidateFile,
@@ -23,7 +23,7 @@ from detector.ensemble.files import (
 )
 from detector.ensemble.measure import Measured, in_turns, measure_candidate, to_choose_from
 from detector.ensemble.names import untrained
-from detector.ensemble.networks import candidate_networks, pictures_of
+from detector.ensemble.networks import candidate_networks
 from detector.ensemble.outcome import MODEL, ModelChoice
 from detector.ensemble.thresholds import Tuned, tune_thresholds
 from detector.errors import DataError
@@ -200,7 +200,7 @@ class _Bench:
         """Each file, then those that deserve it with fewer bits."""
         measured = [self._measure(file) for file in files]
         for full in _worth_reducing(measured, prefer):
-            pictures = pictures_of(self.folds.training(None), full.data, CALIBRATION_PAGES)
+            pictures = network_inputs(self.folds.training(None), full.data, CALIBRATION_PAGES)
             reduced = reduce_precision(full, self.sample, list(pictures))
             measured += [self._measure(file) for file in reduced]
         return in_turns(measured, self.folds.held_out)

@@ -10,17 +10,13 @@ so that how many it takes is chosen, and the choice measured, like any other.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from detector.config.metrics import METRIC
-from detector.config.schema import DataConfig
-from detector.data.images import read_image
-from detector.data.page import Page, taken_evenly
-from detector.detecting.inference import network_input
+from detector.data.page import Page
+from detector.detecting.inference import network_inputs
 from detector.ensemble.names import CONSENSUS, MEAN_OF_MAPS, mean_of_weights
 from detector.export.onnx import AllMaps, Ensemble, MeanOfMaps
 from detector.model.checkpoint import ModelCheckpoint
@@ -58,17 +54,9 @@ def average_weights(models: Sequence[ModelCheckpoint], training: Sequence[Page])
     network.load_state_dict(
         {name: _mean([m.weights[name] for m in models]) for name in models[0].weights}
     )
-    pictures = pictures_of(training, models[0].config.data, _STATISTICS_PAGES)
+    pictures = network_inputs(training, models[0].config.data, _STATISTICS_PAGES)
     update_bn(map(torch.from_numpy, pictures), network)
     return network.eval()
-
-
-def pictures_of(
-    pages: Sequence[Page], data: DataConfig, most: int
-) -> Iterator[NDArray[np.float32]]:
-    """(1, 3, H, W) of a few pages, evenly taken from all, as the network sees them."""
-    for page in taken_evenly(pages, most):
-        yield network_input(read_image(page.image, data.max_pixels), data)
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:

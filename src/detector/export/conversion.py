@@ -8,9 +8,8 @@ import numpy as np
 import onnx
 
 from detector.config.loading import config_from_tree
-from detector.data.images import read_image
-from detector.data.page import Page, taken_evenly
-from detector.detecting.inference import Image, network_input
+from detector.data.page import Page
+from detector.detecting.inference import Image, network_input, network_inputs
 from detector.errors import ExportError
 from detector.export.bits import Precision
 from detector.export.engines import open_engine
@@ -39,9 +38,7 @@ def write_fewer_bits(
     if precision is Precision.FLOAT16:
         write_float16(model, path)
     else:
-        pages = taken_evenly(training, CALIBRATION_PAGES)
-        images = (read_image(page.image, data.max_pixels) for page in pages)
-        write_int8(model, path, [network_input(image, data) for image in images])
+        write_int8(model, path, network_inputs(training, data, CALIBRATION_PAGES))
     picture = network_input(sample, data)
     difference = np.abs(open_engine(path)(picture) - open_engine(model)(picture)).max()
     # The scores are those of the float32 file.
